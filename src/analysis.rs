@@ -1,0 +1,170 @@
+//! From curves to the numbers of a table: final and best errors of a run, means over seeds, smoothing.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::logs::{EvaluationCurve, TrainingCurve, evaluation_curve, training_curve};
+use crate::network::NetworkName;
+use crate::records::RunDirectory;
+
+/// Iterations of an epoch of CIFAR-10 at batch 128: the longest window that a final training error is averaged over.
+const EPOCH: usize = 391;
+
+/// The curves of one run.
+#[derive(Debug, Clone)]
+pub struct RunCurves {
+    /// The network.
+    pub network: NetworkName,
+    /// The seed.
+    pub seed: u64,
+    /// Training error of every iteration.
+    pub training: TrainingCurve,
+    /// Evaluations on the test set.
+    pub test: EvaluationCurve,
+    /// Evaluations on the validation set; empty if there is none.
+    pub validation: EvaluationCurve,
+}
+
+impl RunCurves {
+    /// Reads a run's logs.
+    pub fn read(directory: &RunDirectory, network: NetworkName, seed: u64) -> Result<RunCurves> {
+        Ok(RunCurves {
+            network,
+            seed,
+            training: training_curve(&directory.train_log())?,
+            test: evaluation_curve(&directory.evaluation_log(), "test")?,
+            validation: evaluation_curve(&directory.evaluation_log(), "validation")?,
+        })
+    }
+}
+
+/// The numbers of one run. Errors in percent; `None` where there is nothing to say (no evaluation, no validation set).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunSummary {
+    /// The network.
+    pub network: NetworkName,
+    /// The seed.
+    pub seed: u64,
+    /// Iterations in the log.
+    pub iterations: usize,
+    /// Mean training error of the last [`final_window`] iterations.
+    pub training_error: Option<f64>,
+    /// Test error after the last iteration.
+    pub final_test_error: Option<f64>,
+    /// Lowest test error of all evaluations. It is chosen on the test set: a bound, not an estimate.
+    pub best_test_error: Option<f64>,
+    /// Test error at the evaluation with the lowest validation error.
+    pub selected_test_error: Option<f64>,
+}
+
+impl RunSummary {
+    /// Summarises a run.
+    pub fn of(curves: &RunCurves) -> RunSummary {
+        let errors = &curves.training.errors;
+        let last = &errors[errors.len() - final_window(errors.len())..];
+        let best = lowest(&curves.validation.errors).and_then(|position| {
+            let iteration = curves.validation.iterations[position];
+            curves.test.iterations.iter().position(|&other| other == iteration)
+        });
+        RunSummary {
+            network: curves.network,
+            seed: curves.seed,
+            iterations: errors.len(),
+            training_error: mean(last),
+            final_test_error: curves.test.errors.last().copied(),
+            best_test_error: lowest(&curves.test.errors).map(|position| curves.test.errors[position]),
+            selected_test_error: best.map(|position| curves.test.errors[position]),
+        }
+    }
+}
+
+/// How many of the last iterations a run's training error is the mean of: a sixth of the run, at most an epoch.
+pub fn final_window(iterations: usize) -> usize {
+    (iterations / 6).clamp(1.min(iterations), EPOCH)
+}
+
+/// How many iterations a drawn training curve is averaged over: a thirtieth of the run, at most an epoch.
+pub fn smoothing_window(iterations: usize) -> usize {
+    (iterations / 30).clamp(1, EPOCH)
+}
+
+/// Trailing mean over `window` values (fewer at the start).
+pub fn smoothed(values: &[f64], window: usize) -> Vec<f64> {
+    (0..values.len()).map(|end| mean(&values[(end + 1).saturating_sub(window)..=end]).unwrap_or(f64::NAN)).collect()
+}
+
+fn lowest(values: &[f64]) -> Option<usize> {
+    (0..values.len()).min_by(|&a, &b| values[a].total_cmp(&values[b]))
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// A mean over seeds, and their spread.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Sample standard deviation (divided by n - 1); `None` for one value.
+    pub standard_deviation: Option<f64>,
+    /// Number of values.
+    pub count: usize,
+}
+
+impl Spread {
+    /// The spread of the values that are there; `None` if there is none.
+    pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Spread> {
+        let values: Vec<f64> = values.into_iter().flatten().collect();
+        let mean = mean(&values)?;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let standard_deviation = (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt());
+        Some(Spread { mean, standard_deviation, count: values.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curves(training: &[f64], test: &[f64], validation: &[f64]) -> RunCurves {
+        let curve = |errors: &[f64]| EvaluationCurve { iterations: (1..=errors.len()).map(|i| i as f64 * 10.0).collect(), errors: errors.to_vec() };
+        RunCurves {
+            network: NetworkName::plain(8),
+            seed: 0,
+            training: TrainingCurve { iterations: (1..=training.len()).map(|i| i as f64).collect(), errors: training.to_vec() },
+            test: curve(test),
+            validation: curve(validation),
+        }
+    }
+
+    #[test]
+    fn a_summary_takes_the_last_sixth_the_last_the_best_and_the_selected_evaluation() {
+        let training: Vec<f64> = (1..=12).map(f64::from).collect();
+        let summary = RunSummary::of(&curves(&training, &[30.0, 10.0, 20.0], &[35.0, 25.0, 15.0]));
+        assert_eq!(summary.training_error, Some(11.5));
+        assert_eq!(summary.final_test_error, Some(20.0));
+        assert_eq!(summary.best_test_error, Some(10.0));
+        assert_eq!(summary.selected_test_error, Some(20.0), "the lowest validation error is the third");
+        assert_eq!(RunSummary::of(&curves(&training, &[30.0], &[])).selected_test_error, None);
+    }
+
+    #[test]
+    fn windows_are_50_of_300_iterations_and_an_epoch_of_64000() {
+        assert_eq!((final_window(300), final_window(64_000), final_window(3)), (50, 391, 1));
+        assert_eq!((smoothing_window(300), smoothing_window(64_000), smoothing_window(3)), (10, 391, 1));
+    }
+
+    #[test]
+    fn a_curve_is_smoothed_over_the_window_before_each_point() {
+        assert_eq!(smoothed(&[1.0, 3.0, 5.0, 7.0], 2), [1.0, 2.0, 4.0, 6.0]);
+    }
+
+    #[test]
+    fn a_spread_has_the_sample_standard_deviation() {
+        let spread = Spread::of([Some(1.0), Some(2.0), None, Some(3.0)]).unwrap();
+        assert_eq!((spread.mean, spread.standard_deviation, spread.count), (2.0, Some(1.0), 3));
+        assert_eq!(Spread::of([Some(4.0)]).unwrap().standard_deviation, None);
+        assert_eq!(Spread::of([]), None);
+    }
+}

@@ -1,0 +1,159 @@
+//! `compare`: plain against residual at one depth, or at two.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::options::{DataOptions, RecipeOptions, announce_schedule, check_writable, parse_seeds, print, print_json};
+use crate::analysis::RunCurves;
+use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
+use crate::network::{NetworkName, cifar};
+use crate::progress::Display;
+use crate::records::RunDirectory;
+use crate::report::comparison::Comparison;
+use crate::report::figure::Figure;
+use crate::report::table::{self, Style};
+use crate::run::Run;
+use crate::training::Outcome;
+use crate::{device, interrupt};
+
+/// Train a plain net and its residual twin and show the difference
+///
+/// Trains plain-DEPTH and resnet-DEPTH (and the same at --shallow) under one protocol, with the same initial weights and the same
+/// batches, and prints training and test errors, the paper's beside them, and what was seen. Each run is logged under --out; stopped
+/// by Ctrl-C, the same command goes on where it was.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  resnet-repro compare 44 --shallow 20                                    built-in drawings, minutes
+  resnet-repro compare 56 --shallow 20 --dataset cifar10 --iterations 300
+  resnet-repro compare 56 --shallow 20 --dataset cifar10 --seeds 0,1,2    the paper's recipe: days on a CPU
+  resnet-repro compare 56 --set learning_rate=0.05 --set validation=1000 --json")]
+pub struct Arguments {
+    /// Weighted layers, 6n+2 (the paper's: 20, 32, 44, 56, 110, 1202)
+    depth: u64,
+    /// A shallower pair to compare with: shows whether depth helps
+    #[arg(long, value_name = "DEPTH")]
+    shallow: Option<u64>,
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    recipe: RecipeOptions,
+    /// Seeds; several give mean, standard deviation and bands
+    #[arg(long, value_name = "LIST", default_value = "0")]
+    seeds: String,
+    /// Folder for logs, weights and figure [default: results/compare-<dataset>-<depths>-<iterations>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Output {
+    #[serde(flatten)]
+    comparison: Comparison,
+    figure: [PathBuf; 2],
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let depths = depths(arguments.depth, arguments.shallow)?;
+    let seeds = parse_seeds(&arguments.seeds)?;
+    let dataset = arguments.data.name();
+    let recipes = depths.iter().map(|&depth| arguments.recipe.resolve(dataset, depth)).collect::<Result<Vec<_>, _>>()?;
+    let device = device::select(arguments.recipe.device)?;
+    let data = arguments.data.load()?;
+    let iterations = recipes[0].iterations;
+    let out = arguments.out.clone().unwrap_or_else(|| {
+        let depths: Vec<String> = depths.iter().map(u64::to_string).collect();
+        PathBuf::from(format!("results/compare-{dataset}-{}-{iterations}", depths.join("-")))
+    });
+
+    let mut runs = Vec::new();
+    for &seed in &seeds {
+        for (&depth, recipe) in depths.iter().zip(&recipes) {
+            for network in [NetworkName::plain(depth), NetworkName::residual(depth)] {
+                runs.push(Run::new(RunDirectory::of(&out, network, seed), network, seed, recipe.clone(), &data, device)?);
+            }
+        }
+    }
+    // Everything is checked before anything starts.
+    for run in &runs {
+        run.check()?;
+    }
+    check_writable(&out)?;
+    announce_schedule(&recipes[0]);
+    let Some(diverged) = train_all(&runs)? else {
+        eprintln!("stopped; what was logged is kept in {}, the same command goes on from there", out.display());
+        return Ok(EXIT_INTERRUPTED);
+    };
+
+    let curves = runs.iter().map(|run| RunCurves::read(&run.directory, run.identity.network, run.identity.seed)).collect::<Result<Vec<_>>>()?;
+    let comparison = Comparison::new(dataset, iterations, &curves);
+    let figure = out.join("comparison");
+    Figure::new(dataset, iterations, &curves).write(&figure)?;
+    crate::files::write_atomically(&out.join("comparison.md"), markdown(&comparison).as_bytes())?;
+    let output = Output { comparison, figure: [figure.with_extension("svg"), figure.with_extension("png")] };
+    if arguments.json {
+        print_json(&output)?
+    } else {
+        print(&text(&output, &out))?
+    }
+    Ok(if diverged { EXIT_RUN_FAILED } else { EXIT_DONE })
+}
+
+/// The depths to train, the shallow one first.
+fn depths(depth: u64, shallow: Option<u64>) -> Result<Vec<u64>> {
+    cifar::check_depth(depth)?;
+    match shallow {
+        None => Ok(vec![depth]),
+        Some(shallow) if shallow < depth => {
+            cifar::check_depth(shallow)?;
+            Ok(vec![shallow, depth])
+        }
+        Some(shallow) => Err(bad_input(format!("--shallow {shallow} is not less than {depth}")).into()),
+    }
+}
+
+/// Trains one run after the other. Returns whether one diverged, or nothing if a signal stopped them.
+fn train_all(runs: &[Run]) -> Result<Option<bool>> {
+    let stop = interrupt::stop_flag()?;
+    let names: Vec<String> = runs.iter().map(|run| format!("{} seed {}", run.identity.network, run.identity.seed)).collect();
+    let display = Display::new(names.iter().map(String::len).max().unwrap_or(0));
+    let displays: Vec<_> = names.iter().map(|name| display.run(name)).collect();
+    let mut diverged = false;
+    for (run, display) in runs.iter().zip(&displays) {
+        match run.train(display, &stop)? {
+            Outcome::Finished => {}
+            Outcome::Diverged(_) => diverged = true,
+            Outcome::Interrupted(_) => return Ok(None),
+        }
+    }
+    Ok(Some(diverged))
+}
+
+fn text(output: &Output, out: &std::path::Path) -> String {
+    let comparison = &output.comparison;
+    let mut parts = vec![table::comparison(comparison, Style::Terminal)];
+    parts.extend(comparison.findings.iter().map(|finding| finding.sentence.clone()));
+    parts.extend(caution(comparison));
+    parts.push(format!("figure: {} (and .png)   logs: {}", output.figure[0].display(), out.display()));
+    parts.join("\n")
+}
+
+/// What a reader must know before comparing the numbers with the paper's.
+fn caution(comparison: &Comparison) -> Option<String> {
+    let iterations = table::thousands(comparison.iterations as i64);
+    (!comparison.is_full_length())
+        .then(|| format!("These runs have {iterations} iterations, the paper's 64,000: the curves can be compared, the final errors can not."))
+}
+
+fn markdown(comparison: &Comparison) -> String {
+    let sentences: Vec<String> = comparison.findings.iter().map(|finding| finding.sentence.clone()).chain(caution(comparison)).collect();
+    format!("{}\n\n{}\n", table::comparison(comparison, Style::Markdown), sentences.join("\n\n"))
+}

@@ -1,0 +1,52 @@
+//! The command line: one file a subcommand.
+
+mod compare;
+mod data;
+mod describe;
+mod doctor;
+mod evaluate;
+mod options;
+mod train;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Plain against residual networks: reproduces "Deep Residual Learning for Image Recognition" (He et al. 2015).
+#[derive(Parser)]
+#[command(name = "resnet-repro", version, arg_required_else_help = true, after_help = AFTER_HELP, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Start here:
+  resnet-repro compare 44 --shallow 20            the paper's point in minutes, on built-in drawings
+  resnet-repro data fetch cifar10                 get CIFAR-10, then
+  resnet-repro compare 56 --shallow 20 --dataset cifar10
+
+Progress goes to stderr, results to stdout; --json prints a result for scripts. Errors are in percent.
+Exit codes: 0 done; 1 failed; 2 bad arguments or input; 3 finished, but a run diverged or failed;
+75 stopped by a signal after saving (the same command goes on).";
+
+#[derive(Subcommand)]
+enum Command {
+    Compare(compare::Arguments),
+    Train(train::Arguments),
+    Evaluate(evaluate::Arguments),
+    Describe(describe::Arguments),
+    Data(data::Arguments),
+    Doctor(doctor::Arguments),
+}
+
+/// Runs the command and returns the exit code.
+pub fn dispatch(cli: Cli) -> Result<u8> {
+    match cli.command {
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Describe(arguments) => describe::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+    }
+}

@@ -1,0 +1,113 @@
+//! Options that several subcommands have, and writing results to stdout.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::dataset::{self, Dataset, DatasetName};
+use crate::device::DeviceChoice;
+use crate::error::{BadInput, bad_input};
+use crate::recipe::{PAPER_ITERATIONS, PAPER_MILESTONES, Recipe};
+
+/// Iterations on the built-in data when none are given: minutes on two cores, and enough to see the difference.
+const SHAPES_ITERATIONS: u64 = 240;
+
+/// Which data.
+#[derive(Debug, Args)]
+pub struct DataOptions {
+    /// Data set [default: cifar10 if --data is given, else shapes]
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<DatasetName>,
+    /// Folder with the data set's files [default: data/<dataset>]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl DataOptions {
+    /// The data set that is meant.
+    pub fn name(&self) -> DatasetName {
+        dataset::chosen(self.dataset, self.data.as_deref())
+    }
+
+    /// Loads it.
+    pub fn load(&self) -> Result<Dataset> {
+        dataset::load(self.name(), self.data.as_deref())
+    }
+}
+
+/// How to train.
+#[derive(Debug, Args)]
+pub struct RecipeOptions {
+    /// Iterations of each run; the learning rate's milestones scale along [default: the paper's 64,000; 240 on shapes]
+    #[arg(long, value_name = "N")]
+    pub iterations: Option<u64>,
+    /// Change the paper's recipe, for example --set validation=5000 or --set learning_rate=0.05; can be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// Where to train
+    #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
+    pub device: DeviceChoice,
+}
+
+impl RecipeOptions {
+    /// The recipe for a network of `depth` layers on `dataset`.
+    pub fn resolve(&self, dataset: DatasetName, depth: u64) -> Result<Recipe, BadInput> {
+        let set_iterations = self.settings.iter().any(|setting| setting.trim_start().starts_with("iterations"));
+        let default = (dataset == DatasetName::Shapes && !set_iterations).then_some(SHAPES_ITERATIONS);
+        Recipe::resolve(depth, self.iterations.or(default), &self.settings)
+    }
+}
+
+/// Says on stderr what a shortened run means.
+pub fn announce_schedule(recipe: &Recipe) {
+    if recipe.iterations == PAPER_ITERATIONS && recipe.milestones == PAPER_MILESTONES {
+        return;
+    }
+    let milestones: Vec<String> = recipe.milestones.iter().map(u64::to_string).collect();
+    eprintln!(
+        "schedule: {} iterations (paper: {PAPER_ITERATIONS}), learning rate {} times {} after iteration {} (paper: {}, {})",
+        recipe.iterations,
+        recipe.learning_rate,
+        recipe.learning_rate_factor,
+        if milestones.is_empty() { "– never".to_string() } else { milestones.join(", ") },
+        PAPER_MILESTONES[0],
+        PAPER_MILESTONES[1],
+    );
+}
+
+/// Reads "0,1,2".
+pub fn parse_seeds(text: &str) -> Result<Vec<u64>, BadInput> {
+    let seeds: Result<Vec<u64>, _> = text.split(',').map(|seed| seed.trim().parse()).collect();
+    let seeds = seeds.map_err(|_| bad_input(format!("--seeds {text}: write whole numbers with commas, for example 0,1,2")))?;
+    let mut unique = seeds.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    if unique.len() != seeds.len() {
+        return Err(bad_input(format!("--seeds {text}: a seed is given twice")));
+    }
+    Ok(seeds)
+}
+
+/// Prints a result. A reader that has gone away (such as `head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("stdout"),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a result as JSON.
+pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    print(&serde_json::to_string_pretty(value).context("JSON")?)
+}
+
+/// Makes sure that files can be made in `folder`, before hours are spent.
+pub fn check_writable(folder: &Path) -> Result<(), BadInput> {
+    let refused = |error: std::io::Error| bad_input(format!("--out {}: cannot be written: {error}; choose another folder", folder.display()));
+    std::fs::create_dir_all(folder).map_err(refused)?;
+    let probe = folder.join(".writable");
+    std::fs::write(&probe, "").map_err(refused)?;
+    std::fs::remove_file(&probe).map_err(refused)
+}

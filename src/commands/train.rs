@@ -1,0 +1,77 @@
+//! `train`: one network, one seed.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::options::{DataOptions, RecipeOptions, announce_schedule, check_writable, print, print_json};
+use crate::analysis::{RunCurves, RunSummary, final_window};
+use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
+use crate::network::NetworkName;
+use crate::progress::Display;
+use crate::records::RunDirectory;
+use crate::run::Run;
+use crate::training::Outcome;
+use crate::{device, interrupt};
+
+/// Train one network from one seed
+///
+/// Writes run.toml, train.csv (every iteration), eval.csv and weights.safetensors to --out. Stopped by Ctrl-C, the same command goes on
+/// where it was.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  resnet-repro train --network resnet-20 --out results/try
+  resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out results/resnet-20-seed-3")]
+pub struct Arguments {
+    /// plain-N or resnet-N, N = 6n+2
+    #[arg(long, value_name = "NAME")]
+    network: NetworkName,
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    recipe: RecipeOptions,
+    /// Seed of the initial weights, the order of the images and their augmentation
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder of this run
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let recipe = arguments.recipe.resolve(arguments.data.name(), arguments.network.depth)?;
+    let device = device::select(arguments.recipe.device)?;
+    let data = arguments.data.load()?;
+    let run = Run::new(RunDirectory::at(&arguments.out), arguments.network, arguments.seed, recipe, &data, device)?;
+    run.check()?;
+    check_writable(&arguments.out)?;
+    announce_schedule(&run.identity.recipe);
+    let stop = interrupt::stop_flag()?;
+    let name = arguments.network.to_string();
+    let outcome = run.train(&Display::new(name.len()).run(&name), &stop)?;
+    if let Outcome::Interrupted(iteration) = outcome {
+        eprintln!("stopped after iteration {iteration}; the same command goes on from there");
+        return Ok(EXIT_INTERRUPTED);
+    }
+    let summary = RunSummary::of(&RunCurves::read(&run.directory, arguments.network, arguments.seed)?);
+    if arguments.json {
+        print_json(&summary)?;
+    } else {
+        let percent = |error: Option<f64>| error.map_or("–".to_string(), |error| format!("{error:.2} %"));
+        print(&format!(
+            "{name}: training error {} (last {}), test error {} (best {}); {}",
+            percent(summary.training_error),
+            final_window(summary.iterations),
+            percent(summary.final_test_error),
+            percent(summary.best_test_error),
+            arguments.out.display()
+        ))?;
+    }
+    Ok(if matches!(outcome, Outcome::Diverged(_)) { EXIT_RUN_FAILED } else { EXIT_DONE })
+}

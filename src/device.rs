@@ -1,0 +1,182 @@
+//! Which device trains, and what the machine and its libraries are.
+
+use std::ffi::CString;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use tch::Device;
+
+use crate::error::{BadInput, bad_input};
+
+/// The version of libtorch that tch 0.24.0 binds.
+pub const LIBTORCH_VERSION: &str = "2.11.0";
+
+/// What `--device` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The first GPU if there is one, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A GPU by number.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = BadInput;
+
+    fn from_str(text: &str) -> Result<DeviceChoice, BadInput> {
+        match (text, text.strip_prefix("cuda:").map(str::parse)) {
+            ("auto", _) => Ok(DeviceChoice::Auto),
+            ("cpu", _) => Ok(DeviceChoice::Cpu),
+            ("cuda", _) => Ok(DeviceChoice::Cuda(0)),
+            (_, Some(Ok(index))) => Ok(DeviceChoice::Cuda(index)),
+            _ => Err(bad_input("write auto, cpu, cuda or cuda:N")),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceChoice::Auto => formatter.write_str("auto"),
+            DeviceChoice::Cpu => formatter.write_str("cpu"),
+            DeviceChoice::Cuda(index) => write!(formatter, "cuda:{index}"),
+        }
+    }
+}
+
+/// Whether CUDA can be used, and if not, why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cuda {
+    /// So many GPUs.
+    Available(i64),
+    /// The reason.
+    Unavailable(String),
+}
+
+/// Loads libtorch's CUDA half if this machine has what it needs.
+///
+/// The program is linked against the CPU half alone, so that it starts anywhere. This must be called before anything else asks libtorch
+/// for CUDA: the first question without it makes "no CUDA" final.
+pub fn register_cuda() -> Cuda {
+    static CUDA: std::sync::OnceLock<Cuda> = std::sync::OnceLock::new();
+    CUDA.get_or_init(|| {
+        let library = CString::new("libtorch_cuda.so").expect("no zero byte");
+        // SAFETY: loading a library of the libtorch that is in use; its initialisers only register kernels.
+        let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+        if handle.is_null() {
+            // SAFETY: dlerror returns a string that is valid until the next dl call on this thread.
+            let reason = unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) }.to_string_lossy().into_owned();
+            return Cuda::Unavailable(format!("libtorch_cuda.so did not load: {reason}"));
+        }
+        match tch::Cuda::device_count() {
+            0 => Cuda::Unavailable("libtorch_cuda.so is loaded, but the driver shows no GPU".to_string()),
+            count => Cuda::Available(count),
+        }
+    })
+    .clone()
+}
+
+/// The device for `choice`, or why there is none.
+pub fn select(choice: DeviceChoice) -> Result<Device, BadInput> {
+    match (choice, register_cuda()) {
+        (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, Cuda::Unavailable(_)) => Ok(Device::Cpu),
+        (DeviceChoice::Auto, Cuda::Available(_)) => Ok(Device::Cuda(0)),
+        (DeviceChoice::Cuda(index), Cuda::Available(count)) if (index as i64) < count => Ok(Device::Cuda(index)),
+        (DeviceChoice::Cuda(index), Cuda::Available(count)) => {
+            Err(bad_input(format!("--device cuda:{index}: this machine has {count} GPU(s), numbered from 0")))
+        }
+        (DeviceChoice::Cuda(_), Cuda::Unavailable(reason)) => {
+            Err(bad_input(format!("--device {choice}: CUDA cannot be used here ({reason}); use --device cpu, or run \"resnet-repro doctor\"")))
+        }
+    }
+}
+
+/// A device for a record.
+#[derive(Debug, Clone)]
+pub struct DeviceDescription {
+    /// `cpu` or `cuda:N`.
+    pub name: String,
+    /// The GPU's model.
+    pub gpu: Option<String>,
+}
+
+/// Describes a device.
+pub fn describe(device: Device) -> DeviceDescription {
+    match device {
+        Device::Cuda(index) => {
+            DeviceDescription { name: format!("cuda:{index}"), gpu: Some(gpu_models().into_iter().nth(index).unwrap_or_else(|| "unknown".into())) }
+        }
+        _ => DeviceDescription { name: "cpu".to_string(), gpu: None },
+    }
+}
+
+/// Models of the machine's NVIDIA GPUs, as the driver tells.
+pub fn gpu_models() -> Vec<String> {
+    let output = std::process::Command::new("nvidia-smi").args(["--query-gpu=name", "--format=csv,noheader"]).output();
+    match output {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).lines().map(str::to_string).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The folder that libtorch was loaded from.
+pub fn libtorch_folder() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let path = maps.lines().filter_map(|line| line.split_whitespace().last()).find(|path| path.ends_with("/libtorch_cpu.so"))?;
+    PathBuf::from(path).parent().map(PathBuf::from)
+}
+
+/// The version of the libtorch that was loaded, such as 2.11.0+cu130, from the files beside it.
+pub fn libtorch_version() -> Option<String> {
+    let root = libtorch_folder()?.parent()?.to_path_buf();
+    if let Ok(text) = std::fs::read_to_string(root.join("build-version")) {
+        return Some(text.trim().to_string());
+    }
+    let text = std::fs::read_to_string(root.join("version.py")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
+    Some(line.trim_matches(['\'', '"']).to_string())
+}
+
+/// Model of the processor.
+pub fn processor() -> String {
+    cpuinfo("model name").unwrap_or_else(|| std::env::consts::ARCH.to_string())
+}
+
+/// Those of the processor's instruction sets that decide the speed of training.
+pub fn instruction_sets() -> Vec<String> {
+    const INTERESTING: [&str; 6] = ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile"];
+    let flags = cpuinfo("flags").unwrap_or_default();
+    flags.split_whitespace().filter(|flag| INTERESTING.contains(flag)).map(str::to_string).collect()
+}
+
+fn cpuinfo(key: &str) -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
+    line.split_once(':').map(|(_, value)| value.trim().to_string())
+}
+
+/// Memory of the machine in GiB, 0 if unknown.
+pub fn memory_gib() -> f64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<f64>().ok());
+    (kibibytes.unwrap_or(0.0) / 1024.0 / 1024.0 * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_reads_back_as_it_was_written_and_others_are_refused() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
+            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+        }
+        for text in ["gpu", "cuda:", "cuda:x", ""] {
+            assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
+        }
+    }
+}

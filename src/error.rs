@@ -1,0 +1,36 @@
+//! Exit codes, and the one error type that callers tell apart from all others.
+
+use std::fmt;
+
+/// Everything asked for was done.
+pub const EXIT_DONE: u8 = 0;
+/// The program failed: a file could not be read or written, libtorch refused, a checksum was wrong.
+pub const EXIT_FAILED: u8 = 1;
+/// An argument, a setting or a file that was named is not valid; nothing was started.
+pub const EXIT_BAD_INPUT: u8 = 2;
+/// All runs are finished, but some run failed or diverged.
+pub const EXIT_RUN_FAILED: u8 = 3;
+/// Stopped by a signal after saving; the same command goes on from there.
+pub const EXIT_INTERRUPTED: u8 = 75;
+
+/// Something the user gave (a flag, a key, a file) is not valid. Leads to exit code 2; every other error leads to 1.
+#[derive(Debug)]
+pub struct BadInput(pub String);
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadInput {}
+
+/// Makes a [`BadInput`] with this message, which names the flag, key or file and what to do.
+pub fn bad_input(message: impl Into<String>) -> BadInput {
+    BadInput(message.into())
+}
+
+/// The exit code for an error that reached the top.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|cause| cause.is::<BadInput>()) { EXIT_BAD_INPUT } else { EXIT_FAILED }
+}

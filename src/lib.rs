@@ -1,0 +1,25 @@
+//! Reproduces the experiments of "Deep Residual Learning for Image Recognition" (He, Zhang, Ren, Sun; arXiv 1512.03385): plain against
+//! residual networks under one protocol.
+//!
+//! Where things are: [`network`] is what is trained, [`dataset`] on what, [`recipe`] and [`schedule`] how; [`training`] is the loop;
+//! [`records`] is what a run leaves behind; [`logs`], [`analysis`] and [`report`] turn that into numbers, tables and figures;
+//! [`commands`] is the command line.
+
+pub mod analysis;
+pub mod commands;
+pub mod dataset;
+pub mod device;
+pub mod error;
+pub mod files;
+pub mod interrupt;
+pub mod logs;
+pub mod network;
+pub mod paper;
+pub mod progress;
+pub mod random;
+pub mod recipe;
+pub mod records;
+pub mod report;
+pub mod run;
+pub mod schedule;
+pub mod training;

@@ -1,0 +1,80 @@
+//! Reading a run's logs back. Tables and figures are made from these files alone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use polars::prelude::{CsvReadOptions, DataFrame, DataType, Field, Schema, SerReader};
+
+/// The training log of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TrainingCurve {
+    /// Counted from 1.
+    pub iterations: Vec<f64>,
+    /// Training error of each iteration's batch, in percent.
+    pub errors: Vec<f64>,
+}
+
+/// Evaluations on one split.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EvaluationCurve {
+    /// After how many iterations.
+    pub iterations: Vec<f64>,
+    /// Top-1 error in percent.
+    pub errors: Vec<f64>,
+}
+
+/// Reads `train.csv`.
+pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
+    let columns = [("iteration", DataType::Float64), ("learning_rate", DataType::Float64), ("loss", DataType::Float64), ("error", DataType::Float64)];
+    let table = read(path, &columns)?;
+    Ok(TrainingCurve { iterations: numbers(&table, "iteration", path)?, errors: numbers(&table, "error", path)? })
+}
+
+/// Reads the rows of one split from `eval.csv`.
+pub fn evaluation_curve(path: &Path, split: &str) -> Result<EvaluationCurve> {
+    let number = DataType::Float64;
+    let columns =
+        [("iteration", number.clone()), ("split", DataType::String), ("loss", number.clone()), ("error", number.clone()), ("top5_error", number)];
+    let table = read(path, &columns)?;
+    let of_split = (|| table.filter(&table.column("split")?.str()?.iter().map(|value| value == Some(split)).collect()))()
+        .with_context(|| path.display().to_string())?;
+    Ok(EvaluationCurve { iterations: numbers(&of_split, "iteration", path)?, errors: numbers(&of_split, "error", path)? })
+}
+
+fn read(path: &Path, columns: &[(&str, DataType)]) -> Result<DataFrame> {
+    let schema = Schema::from_iter(columns.iter().map(|(name, kind)| Field::new((*name).into(), kind.clone())));
+    CsvReadOptions::default()
+        .with_has_header(true)
+        .with_schema(Some(Arc::new(schema)))
+        .try_into_reader_with_file_path(Some(path.to_path_buf()))
+        .and_then(|reader| reader.finish())
+        .with_context(|| format!("{}: cannot be read as a log", path.display()))
+}
+
+fn numbers(table: &DataFrame, column: &str, path: &Path) -> Result<Vec<f64>> {
+    let values = || table.column(column)?.f64().map(|values| values.iter().map(|value| value.unwrap_or(f64::NAN)).collect());
+    values().with_context(|| format!("{}: column {column}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_read_back_and_splits_are_kept_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (train, evaluation) = (folder.path().join("train.csv"), folder.path().join("eval.csv"));
+        std::fs::write(&train, "iteration,learning_rate,loss,error\n1,0.1,2.5,90\n2,0.1,NaN,61.71875\n").unwrap();
+        std::fs::write(&evaluation, "iteration,split,loss,error,top5_error\n2,test,1.5,50.5,5\n2,validation,1.5,49,4\n4,test,1.25,40,3\n").unwrap();
+        assert_eq!(training_curve(&train).unwrap(), TrainingCurve { iterations: vec![1.0, 2.0], errors: vec![90.0, 61.71875] });
+        assert_eq!(evaluation_curve(&evaluation, "test").unwrap(), EvaluationCurve { iterations: vec![2.0, 4.0], errors: vec![50.5, 40.0] });
+        assert_eq!(evaluation_curve(&evaluation, "validation").unwrap().errors, [49.0]);
+    }
+
+    #[test]
+    fn a_missing_log_is_named() {
+        let message = format!("{:#}", training_curve(Path::new("/nonexistent/train.csv")).unwrap_err());
+        assert!(message.contains("/nonexistent/train.csv"), "{message}");
+    }
+}

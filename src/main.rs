@@ -1,0 +1,39 @@
+//! Starts the program: makes sure that libtorch can be found, then hands over to the engine beside it.
+//!
+//! The engine is linked against libtorch, so where that is missing the system's loader would end it with a message of its own before
+//! its first line. The loader itself is asked here which libraries it does not find, and the answer says what to do.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+/// Exit code for a failure, as in the library (which cannot be used here: it needs libtorch).
+const EXIT_FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let engine = match std::env::current_exe() {
+        Ok(path) => path.with_file_name("resnet-repro-engine"),
+        Err(error) => return fail(&format!("this program's own path cannot be read: {error}")),
+    };
+    let missing = missing_libraries(&engine);
+    if !missing.is_empty() {
+        return fail(&format!(
+            "libtorch 2.11.0 is not where it was when this program was built (not found: {}): run scripts/setup, or set LD_LIBRARY_PATH to the torch/lib folder of a PyTorch 2.11.0",
+            missing.join(", ")
+        ));
+    }
+    let error = Command::new(&engine).args(std::env::args_os().skip(1)).exec();
+    fail(&format!("{}: cannot be started: {error}; build again with \"cargo build --release\"", engine.display()))
+}
+
+/// The libraries that the loader does not find for `program`; empty too if it cannot be asked.
+fn missing_libraries(program: &std::path::Path) -> Vec<String> {
+    // What ldd does: with this variable set the loader lists the libraries and starts nothing.
+    let listing = Command::new(program).env("LD_TRACE_LOADED_OBJECTS", "1").output();
+    let listing = listing.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    listing.lines().filter(|line| line.contains("not found")).filter_map(|line| line.split_whitespace().next()).map(str::to_string).collect()
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(EXIT_FAILED)
+}

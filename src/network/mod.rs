@@ -1,0 +1,13 @@
+//! Plain and residual networks: one builder, which differs between the two in one value, the [`Shortcut`].
+
+mod architecture;
+pub mod cifar;
+mod forward;
+mod name;
+mod state;
+pub mod weights;
+
+pub use architecture::{Architecture, Layer, LayerKind, Parameter, ParameterKind, Shortcut, Stage};
+pub use forward::Mode;
+pub use name::NetworkName;
+pub use state::Network;

@@ -1,0 +1,160 @@
+//! A network's numbers: all parameters in one flat vector, all batch normalisation statistics in another.
+//!
+//! One leaf means that the gradient arrives as one vector, that an update is a few operations whatever the depth, and that a
+//! checkpoint is three tensors. A convolution's weights lie as outputs, height, width, inputs, so that their view in torch's order
+//! is channels-last without a copy, which is the fast layout.
+
+use tch::{Device, Kind, Tensor};
+
+use super::architecture::{Architecture, Parameter, ParameterKind};
+use crate::random::{Purpose, Stream};
+
+/// A network on a device.
+pub struct Network {
+    pub(super) architecture: Architecture,
+    /// Every parameter: float32, [parameters], requires a gradient.
+    pub(super) theta: Tensor,
+    /// Running mean and variance of every batch normalisation: float32, [2 × normalised channels].
+    pub(super) statistics: Tensor,
+    /// Views of `statistics`, (mean, variance) a convolution, in layer order.
+    pub(super) statistic_views: Vec<(Tensor, Tensor)>,
+    pub(super) parameters: Vec<Parameter>,
+}
+
+impl Network {
+    /// A network with He initialisation: weights normal with variance 2 / fan-in (section 3.4, reference 13), scales 1, shifts and
+    /// biases 0, running means 0 and variances 1. Twins of one depth and seed start with the same weights.
+    pub fn new(architecture: Architecture, seed: u64, device: Device) -> Network {
+        let parameters: Vec<Parameter> = architecture.layers().iter().flat_map(|layer| layer.parameters()).collect();
+        let values: Vec<f32> = parameters
+            .iter()
+            .enumerate()
+            .flat_map(|(position, parameter)| initial_values(parameter, &mut Stream::new(seed, Purpose::Initialisation, position as u64)))
+            .collect();
+        let theta = Tensor::from_slice(&values).to_device(device).set_requires_grad(true);
+
+        let channels: Vec<i64> = parameters.iter().filter(|parameter| parameter.kind == ParameterKind::Scale).map(Parameter::count).collect();
+        let initial: Vec<f32> =
+            channels.iter().flat_map(|&count| [0.0, 1.0].into_iter().flat_map(move |value| std::iter::repeat_n(value, count as usize))).collect();
+        let statistics = Tensor::from_slice(&initial).to_device(device);
+        let mut start = 0;
+        let statistic_views = channels
+            .iter()
+            .map(|&count| {
+                let views = (statistics.narrow(0, start, count), statistics.narrow(0, start + count, count));
+                start += 2 * count;
+                views
+            })
+            .collect();
+        Network { architecture, theta, statistics, statistic_views, parameters }
+    }
+
+    /// The architecture.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The flat parameter vector: float32, [parameters], the leaf that gradients are taken of.
+    pub fn theta(&self) -> &Tensor {
+        &self.theta
+    }
+
+    /// The flat vector of running statistics: float32.
+    pub fn statistics(&self) -> &Tensor {
+        &self.statistics
+    }
+
+    /// The device that the network is on.
+    pub fn device(&self) -> Device {
+        self.theta.device()
+    }
+
+    /// Views of `flat` (theta, or a gradient of it), one a parameter, in torch's shapes. Convolution weights are channels-last.
+    pub fn views_of(&self, flat: &Tensor) -> Vec<Tensor> {
+        let counts: Vec<i64> = self.parameters.iter().map(Parameter::count).collect();
+        flat.split_with_sizes(&counts, 0)
+            .iter()
+            .zip(&self.parameters)
+            .map(|(values, parameter)| match parameter.shape[..] {
+                [outputs, inputs, height, width] => values.view([outputs, height, width, inputs]).permute([0, 3, 1, 2]),
+                _ => values.view(&parameter.shape[..]),
+            })
+            .collect()
+    }
+
+    /// Every parameter and running statistic under torchvision's names, as contiguous float32 tensors on the CPU.
+    pub fn named_tensors(&self) -> Vec<(String, Tensor)> {
+        self.named_views().into_iter().map(|(name, view)| (name, view.contiguous().to_device(Device::Cpu))).collect()
+    }
+
+    /// Views under torchvision's names; writing to one writes to the network. Not tracked by autograd.
+    pub(super) fn named_views(&self) -> Vec<(String, Tensor)> {
+        let views = self.views_of(&self.theta.detach());
+        let mut named: Vec<(String, Tensor)> = self.parameters.iter().map(|parameter| parameter.name.clone()).zip(views).collect();
+        let norms = self.parameters.iter().filter(|parameter| parameter.kind == ParameterKind::Scale);
+        for (scale, (mean, variance)) in norms.zip(&self.statistic_views) {
+            let norm = scale.name.trim_end_matches(".weight");
+            named.push((format!("{norm}.running_mean"), mean.shallow_clone()));
+            named.push((format!("{norm}.running_var"), variance.shallow_clone()));
+        }
+        named
+    }
+
+    /// Overwrites both flat vectors with values of the same length, from a checkpoint.
+    pub fn restore(&mut self, theta: &Tensor, statistics: &Tensor) {
+        tch::no_grad(|| {
+            self.theta.copy_(theta);
+            self.statistics.copy_(statistics);
+        });
+    }
+
+    /// Whether every parameter and statistic is a finite number. Waits for the device.
+    pub fn is_finite(&self) -> bool {
+        let finite = |tensor: &Tensor| tensor.detach().isfinite().all().to_kind(Kind::Int64).int64_value(&[]) == 1;
+        finite(&self.theta) && finite(&self.statistics)
+    }
+}
+
+/// A parameter's initial values in the order in which they lie in the flat vector.
+fn initial_values(parameter: &Parameter, stream: &mut Stream) -> Vec<f32> {
+    let count = parameter.count() as usize;
+    match parameter.kind {
+        ParameterKind::Weight { fan_in } => {
+            let deviation = (2.0 / fan_in as f64).sqrt();
+            (0..count).map(|_| (deviation * stream.normal()) as f32).collect()
+        }
+        ParameterKind::Scale => vec![1.0; count],
+        ParameterKind::Shift => vec![0.0; count],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{NetworkName, cifar};
+
+    #[test]
+    fn twins_of_one_seed_start_with_the_same_weights_and_another_seed_with_others() {
+        let theta = |name, seed| Vec::<f32>::try_from(&Network::new(cifar::architecture(name, 10), seed, Device::Cpu).theta.detach()).unwrap();
+        assert_eq!(theta(NetworkName::plain(8), 0), theta(NetworkName::residual(8), 0));
+        assert_ne!(theta(NetworkName::plain(8), 0), theta(NetworkName::plain(8), 1));
+    }
+
+    #[test]
+    fn weights_have_the_variance_2_over_fan_in_and_scales_are_1() {
+        let network = Network::new(cifar::architecture(NetworkName::plain(20), 10), 0, Device::Cpu);
+        for (name, tensor) in network.named_tensors() {
+            match tensor.size()[..] {
+                [_, inputs, height, width] if inputs > 3 => {
+                    let variance = tensor.var(false).double_value(&[]) * (inputs * height * width) as f64;
+                    assert!((variance - 2.0).abs() < 0.3, "{name}: {variance} / fan-in");
+                }
+                [_] if name.contains("bn") && name.ends_with(".weight") => {
+                    assert_eq!(tensor.min().double_value(&[]), 1.0, "{name}");
+                    assert_eq!(tensor.max().double_value(&[]), 1.0, "{name}");
+                }
+                _ => {}
+            }
+        }
+    }
+}

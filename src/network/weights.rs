@@ -1,0 +1,76 @@
+//! Weight files: safetensors with torchvision's names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use tch::{Kind, Tensor};
+
+use super::state::Network;
+use crate::error::bad_input;
+
+/// PyTorch counts batches in each batch normalisation; nothing here needs the count, so a file may have it.
+const IGNORED_SUFFIX: &str = ".num_batches_tracked";
+
+impl Network {
+    /// Overwrites every parameter and running statistic from `path`.
+    ///
+    /// The file must hold exactly this network's tensors, in float32; the error names the first that is missing, extra or misshapen.
+    pub fn load_weights(&mut self, path: &Path) -> Result<()> {
+        let bytes = std::fs::read(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| {
+            bad_input(format!("{}: not a safetensors file ({error}); scripts/to_safetensors.py converts PyTorch checkpoints", path.display()))
+        })?;
+        let mut found: BTreeMap<String, TensorView> = file.tensors().into_iter().filter(|(name, _)| !name.ends_with(IGNORED_SUFFIX)).collect();
+        let name = self.architecture().name;
+        let mut copies = Vec::new();
+        for (tensor_name, view) in self.named_views() {
+            let given =
+                found.remove(&tensor_name).ok_or_else(|| bad_input(format!("{}: tensor \"{tensor_name}\" of {name} is missing", path.display())))?;
+            let shape: Vec<i64> = given.shape().iter().map(|&side| side as i64).collect();
+            if shape != view.size() {
+                return Err(
+                    bad_input(format!("{}: tensor \"{tensor_name}\" has shape {shape:?}, {name} needs {:?}", path.display(), view.size())).into()
+                );
+            }
+            if given.dtype() != Dtype::F32 {
+                return Err(bad_input(format!("{}: tensor \"{tensor_name}\" is {:?}, only F32 is read", path.display(), given.dtype())).into());
+            }
+            copies.push((view, Tensor::from_data_size(given.data(), &shape, Kind::Float)));
+        }
+        if let Some(extra) = found.keys().next() {
+            return Err(bad_input(format!("{}: tensor \"{extra}\" does not belong to {name}", path.display())).into());
+        }
+        // Nothing is written before everything is checked.
+        for (mut view, values) in copies {
+            view.copy_(&values);
+        }
+        Ok(())
+    }
+
+    /// Writes every parameter and running statistic to `path`, replacing it as a whole.
+    pub fn save_weights(&self, path: &Path) -> Result<()> {
+        let metadata = [("network".to_string(), self.architecture().name.to_string()), ("format".to_string(), "pt".to_string())];
+        write_tensors(path, &self.named_tensors(), metadata.into())
+    }
+}
+
+/// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at all.
+pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: std::collections::HashMap<String, String>) -> Result<()> {
+    let data: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, tensor)| {
+            let mut bytes = vec![0; tensor.numel() * 4];
+            tensor.copy_data_u8(&mut bytes, tensor.numel());
+            bytes
+        })
+        .collect();
+    let views = tensors.iter().zip(&data).map(|((name, tensor), bytes)| {
+        let shape = tensor.size().iter().map(|&side| side as usize).collect();
+        let view = TensorView::new(Dtype::F32, shape, bytes).expect("the bytes are as many as the shape says");
+        (name.clone(), view)
+    });
+    let bytes = safetensors::serialize(views, Some(metadata)).with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
+    crate::files::write_atomically(path, &bytes)
+}

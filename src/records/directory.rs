@@ -1,0 +1,126 @@
+//! A run's directory: `<experiment>/<network>/seed-<k>/`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::run_record::{Identity, RunRecord, State};
+use crate::error::bad_input;
+use crate::files::PARTIAL_ENDING;
+use crate::network::NetworkName;
+use crate::training::checkpoint::{self, Checkpoint};
+
+/// The directory of one run.
+#[derive(Debug, Clone)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+/// What is found in a run's directory.
+pub enum Claim {
+    /// Nothing yet.
+    New,
+    /// The same run, stopped; with its checkpoint if one was written.
+    Resume(Box<RunRecord>, Option<Box<Checkpoint>>),
+    /// The same run, finished or diverged.
+    Done(Box<RunRecord>),
+}
+
+impl RunDirectory {
+    /// The directory of a network's run with `seed` inside an experiment's folder.
+    pub fn of(experiment: &Path, network: NetworkName, seed: u64) -> RunDirectory {
+        RunDirectory { path: experiment.join(network.to_string()).join(format!("seed-{seed}")) }
+    }
+
+    /// Any directory as a run's.
+    pub fn at(path: &Path) -> RunDirectory {
+        RunDirectory { path: path.to_path_buf() }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The training log.
+    pub fn train_log(&self) -> PathBuf {
+        self.path.join("train.csv")
+    }
+
+    /// The log of evaluations.
+    pub fn evaluation_log(&self) -> PathBuf {
+        self.path.join("eval.csv")
+    }
+
+    /// The record.
+    pub fn record(&self) -> PathBuf {
+        self.path.join("run.toml")
+    }
+
+    /// The final weights.
+    pub fn weights(&self) -> PathBuf {
+        self.path.join("weights.safetensors")
+    }
+
+    /// The checkpoint of an unfinished run.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint").join(checkpoint::FILE)
+    }
+
+    /// Removes the checkpoint of a finished run: its weights have their own file.
+    pub fn remove_checkpoint(&self) -> Result<()> {
+        let folder = self.path.join("checkpoint");
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{}: cannot be removed", folder.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at what the directory holds, without changing anything. A run of another identity, or files that are no run's, are refused.
+    pub fn claim(&self, identity: &Identity) -> Result<Claim> {
+        let path = self.path.display();
+        let is_empty = match std::fs::read_dir(&self.path) {
+            // A half-written record is what a kill in the first instant leaves.
+            Ok(entries) => entries.flatten().all(|entry| entry.file_name().to_string_lossy().ends_with(PARTIAL_ENDING)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+            Err(error) => return Err(bad_input(format!("{path}: {error}; choose another folder with --out")).into()),
+        };
+        if is_empty {
+            return Ok(Claim::New);
+        }
+        if !self.record().exists() {
+            return Err(bad_input(format!("{path}: the folder is not empty, and it holds no run (no run.toml); choose another with --out")).into());
+        }
+        let record = RunRecord::read(&self.record())?;
+        if let Some(difference) = identity.difference(&record.run) {
+            return Err(bad_input(format!("{path}: holds another run ({difference}); choose another folder with --out, or remove this one")).into());
+        }
+        Ok(match record.state {
+            State::Finished | State::Diverged => Claim::Done(Box::new(record)),
+            State::Running | State::Interrupted => {
+                let checkpoint = match self.checkpoint().exists() {
+                    true => Some(Box::new(Checkpoint::read(&self.checkpoint())?)),
+                    false => None,
+                };
+                Claim::Resume(Box::new(record), checkpoint)
+            }
+        })
+    }
+
+    /// Makes the directory.
+    pub fn create(&self) -> Result<()> {
+        let refused = |error| bad_input(format!("{}: cannot be created: {error}; choose another folder with --out", self.path.display()));
+        std::fs::create_dir_all(&self.path).map_err(refused)?;
+        Ok(())
+    }
+
+    /// Keeps `checkpoint` in place of the one before.
+    pub fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let file = self.checkpoint();
+        let folder = file.parent().unwrap_or(&self.path);
+        std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be created", folder.display()))?;
+        checkpoint.write(&file)
+    }
+}

@@ -1,0 +1,77 @@
+//! Where numbers come from: program, libraries, machine, time.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::{self, DeviceDescription};
+
+/// What identifies the program, the libraries and the machine of a run. A record of another version may have other fields.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of this program.
+    pub version: String,
+    /// Git revision that it was built from, or "unknown".
+    pub git_revision: String,
+    /// Whether tracked files differed from that revision.
+    pub git_dirty: bool,
+    /// Version of libtorch that was loaded.
+    pub libtorch: String,
+    /// When training first started (UTC).
+    pub started: String,
+    /// When the record was last written (UTC).
+    pub updated: String,
+    /// The machine.
+    pub machine: Machine,
+}
+
+/// The hardware of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Machine {
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Model of the GPU, if it trained there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
+    /// Model of the processor.
+    pub processor: String,
+    /// Cores that the operating system shows.
+    pub cores: usize,
+    /// Threads that libtorch used inside an operation.
+    pub threads: i32,
+    /// Memory in GiB.
+    pub memory_gib: f64,
+}
+
+impl Provenance {
+    /// The provenance of a run that starts now on `device`.
+    pub fn now(device: tch::Device) -> Provenance {
+        Provenance {
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            git_revision: env!("GIT_REVISION").to_string(),
+            git_dirty: env!("GIT_DIRTY") == "true",
+            libtorch: device::libtorch_version().unwrap_or_else(|| "unknown".to_string()),
+            started: timestamp(),
+            updated: timestamp(),
+            machine: Machine::of(&device::describe(device)),
+        }
+    }
+}
+
+impl Machine {
+    fn of(device: &DeviceDescription) -> Machine {
+        Machine {
+            device: device.name.clone(),
+            gpu: device.gpu.clone(),
+            processor: device::processor(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: tch::get_num_threads(),
+            memory_gib: device::memory_gib(),
+        }
+    }
+}
+
+/// The time now, as 2026-01-31T12:00:00Z.
+pub fn timestamp() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}

@@ -1,0 +1,131 @@
+//! `run.toml`: what a run is, how it was made, and how far it is.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::provenance::Provenance;
+use crate::dataset::{Dataset, DatasetName, Status};
+use crate::error::bad_input;
+use crate::network::NetworkName;
+use crate::recipe::Recipe;
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Started. If no process is at it, the process was killed.
+    Running,
+    /// Stopped by a signal, or by an error such as a full disk; goes on from its checkpoint.
+    Interrupted,
+    /// All iterations are done and the weights are written.
+    Finished,
+    /// The loss was not a number at some iteration. A result, not a failure of the program.
+    Diverged,
+}
+
+/// The data a run was trained on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetRecord {
+    /// Which data set.
+    pub name: DatasetName,
+    /// Official, subset or other.
+    pub status: Status,
+    /// SHA-256 of all labels and pixels.
+    pub fingerprint: String,
+    /// Training images, before a validation set is taken from them.
+    pub training_images: usize,
+    /// Test images.
+    pub test_images: usize,
+}
+
+impl From<&Dataset> for DatasetRecord {
+    fn from(data: &Dataset) -> DatasetRecord {
+        DatasetRecord {
+            name: data.name,
+            status: data.status,
+            fingerprint: data.fingerprint.clone(),
+            training_images: data.train.len(),
+            test_images: data.test.len(),
+        }
+    }
+}
+
+/// Everything that decides a run's numbers. Two runs of one identity are one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The network.
+    pub network: NetworkName,
+    /// The seed of weights, order and augmentation.
+    pub seed: u64,
+    /// The data.
+    pub dataset: DatasetRecord,
+    /// The recipe.
+    pub recipe: Recipe,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Iterations in the log.
+    pub iterations: u64,
+    /// Time spent in training, evaluations included, in seconds, over all attempts.
+    pub seconds: f64,
+    /// The last iteration of the warm-up, where there was one and it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup_ended_after: Option<u64>,
+    /// Training images per second, evaluations not counted, of the last attempt.
+    pub images_per_second: f64,
+}
+
+/// The contents of `run.toml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// How the run stands.
+    pub state: State,
+    /// Parameters of the network.
+    pub parameters: i64,
+    /// In what the recipe differs from the paper's.
+    pub differences_from_paper: Vec<String>,
+    /// How far it is.
+    pub progress: Progress,
+    /// What it is.
+    pub run: Identity,
+    /// How it was made.
+    pub provenance: Provenance,
+}
+
+impl RunRecord {
+    /// Reads `run.toml`.
+    pub fn read(path: &Path) -> Result<RunRecord> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        toml::from_str(&text).map_err(|error| bad_input(format!("{}: not a record of this version ({})", path.display(), error.message())).into())
+    }
+
+    /// Writes `run.toml` as a whole.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).with_context(|| path.display().to_string())?;
+        crate::files::write_atomically(path, text.as_bytes())
+    }
+}
+
+impl Identity {
+    /// The first way in which `other` differs, for a message: "recipe.iterations is 400, not 300".
+    pub fn difference(&self, other: &Identity) -> Option<String> {
+        let table = |identity: &Identity| toml::Table::try_from(identity).unwrap_or_default();
+        first_difference("", &table(self), &table(other))
+    }
+}
+
+fn first_difference(prefix: &str, wanted: &toml::Table, found: &toml::Table) -> Option<String> {
+    let keys: std::collections::BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    keys.into_iter().find_map(|key| match (wanted.get(key), found.get(key)) {
+        (Some(toml::Value::Table(wanted)), Some(toml::Value::Table(found))) => first_difference(&format!("{prefix}{key}."), wanted, found),
+        (wanted, found) if wanted != found => {
+            let show = |value: Option<&toml::Value>| value.map_or("not set".to_string(), toml::Value::to_string);
+            Some(format!("{prefix}{key} is {} there, {} here", show(found), show(wanted)))
+        }
+        _ => None,
+    })
+}

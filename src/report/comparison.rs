@@ -1,0 +1,93 @@
+//! Plain against residual, shallow against deep: the numbers of a comparison, and the paper's beside them.
+
+use serde::Serialize;
+
+use super::findings::{Finding, findings};
+use crate::analysis::{RunCurves, RunSummary, Spread, final_window};
+use crate::dataset::DatasetName;
+use crate::network::{NetworkName, cifar};
+use crate::paper;
+use crate::recipe::PAPER_ITERATIONS;
+
+/// The networks of a comparison, over seeds. Errors in percent.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    /// The data.
+    pub dataset: DatasetName,
+    /// Iterations that each run was to have.
+    pub iterations: u64,
+    /// How many of the last iterations a training error is the mean of.
+    pub training_error_window: usize,
+    /// One entry a network: plain before residual, shallow before deep.
+    pub networks: Vec<NetworkSummary>,
+    /// What was seen.
+    pub findings: Vec<Finding>,
+    /// One entry a run.
+    pub runs: Vec<RunSummary>,
+}
+
+/// A network over its seeds.
+#[derive(Debug, Clone, Serialize)]
+pub struct NetworkSummary {
+    /// The network.
+    pub network: NetworkName,
+    /// Parameters.
+    pub parameters: i64,
+    /// Training error at the end.
+    pub training_error: Option<Spread>,
+    /// Test error after the last iteration.
+    pub final_test_error: Option<Spread>,
+    /// Lowest test error.
+    pub best_test_error: Option<Spread>,
+    /// Test error where the validation error was lowest.
+    pub selected_test_error: Option<Spread>,
+    /// The paper's test error, if it has one for this network and data: the mean where it gives one.
+    pub paper_test_error: Option<f64>,
+    /// Whether the paper's value was read off a figure.
+    pub paper_approximate: bool,
+    /// Final test error minus the paper's, in percentage points.
+    pub deviation: Option<f64>,
+}
+
+impl Comparison {
+    /// Compares runs of one data set and length.
+    pub fn new(dataset: DatasetName, iterations: u64, runs: &[RunCurves]) -> Comparison {
+        let summaries: Vec<RunSummary> = runs.iter().map(RunSummary::of).collect();
+        let mut names: Vec<NetworkName> = summaries.iter().map(|run| run.network).collect();
+        names.sort();
+        names.dedup();
+        Comparison {
+            dataset,
+            iterations,
+            training_error_window: final_window(iterations as usize),
+            networks: names.into_iter().map(|name| NetworkSummary::of(name, dataset, &summaries)).collect(),
+            findings: findings(&summaries),
+            runs: summaries,
+        }
+    }
+
+    /// Whether the runs are as long as the paper's.
+    pub fn is_full_length(&self) -> bool {
+        self.iterations >= PAPER_ITERATIONS
+    }
+}
+
+impl NetworkSummary {
+    fn of(network: NetworkName, dataset: DatasetName, runs: &[RunSummary]) -> NetworkSummary {
+        let spread = |value: fn(&RunSummary) -> Option<f64>| Spread::of(runs.iter().filter(|run| run.network == network).map(value));
+        let paper = (dataset == DatasetName::Cifar10).then(|| paper::cifar10(network)).flatten();
+        let paper_test_error = paper.and_then(|paper| paper.mean_test_error.or(paper.test_error));
+        let final_test_error = spread(|run| run.final_test_error);
+        NetworkSummary {
+            network,
+            parameters: cifar::architecture(network, 10).parameter_count(),
+            training_error: spread(|run| run.training_error),
+            final_test_error,
+            best_test_error: spread(|run| run.best_test_error),
+            selected_test_error: spread(|run| run.selected_test_error),
+            paper_test_error,
+            paper_approximate: paper.is_some_and(|paper| paper.approximate),
+            deviation: final_test_error.zip(paper_test_error).map(|(ours, paper)| ours.mean - paper),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What a comparison shows, in sentences.
+
+use serde::Serialize;
+
+use crate::analysis::{RunSummary, Spread};
+use crate::network::NetworkName;
+
+/// Training errors that differ by less, in percentage points, are called equal.
+const EQUAL_WITHIN: f64 = 0.5;
+
+/// A difference between two networks' training errors, paired over seeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// The network whose error is compared.
+    pub network: NetworkName,
+    /// The network that it is compared with.
+    pub reference: NetworkName,
+    /// Its training error minus the reference's, in percentage points, over the seeds that both have.
+    pub difference: Spread,
+    /// The same in words.
+    pub sentence: String,
+}
+
+/// Deeper against shallower plain net, residual against plain at each depth, deeper against shallower residual net.
+pub fn findings(runs: &[RunSummary]) -> Vec<Finding> {
+    let mut depths: Vec<u64> = runs.iter().map(|run| run.network.depth).collect();
+    depths.sort_unstable();
+    depths.dedup();
+    let mut pairs = Vec::new();
+    if let [shallow, .., deep] = depths[..] {
+        pairs.push((NetworkName::plain(deep), NetworkName::plain(shallow)));
+        pairs.push((NetworkName::residual(deep), NetworkName::plain(deep)));
+        pairs.push((NetworkName::residual(deep), NetworkName::residual(shallow)));
+    } else {
+        pairs.extend(depths.iter().map(|&depth| (NetworkName::residual(depth), NetworkName::plain(depth))));
+    }
+    pairs.into_iter().filter_map(|(network, reference)| finding(network, reference, runs)).collect()
+}
+
+fn finding(network: NetworkName, reference: NetworkName, runs: &[RunSummary]) -> Option<Finding> {
+    let error = |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed)?.training_error;
+    let seeds: Vec<u64> = runs.iter().filter(|run| run.network == network).map(|run| run.seed).collect();
+    let paired = |name: NetworkName| Spread::of(seeds.iter().map(|&seed| error(network, seed).and(error(reference, seed)).and(error(name, seed))));
+    let difference = Spread::of(seeds.iter().map(|&seed| Some(error(network, seed)? - error(reference, seed)?)))?;
+    let sentence = sentence(network, paired(network)?.mean, reference, paired(reference)?.mean, difference);
+    Some(Finding { network, reference, difference, sentence })
+}
+
+fn sentence(network: NetworkName, error: f64, reference: NetworkName, reference_error: f64, difference: Spread) -> String {
+    let opening = match (network.is_residual(), network.is_residual() == reference.is_residual()) {
+        (false, _) if difference.mean > EQUAL_WITHIN => "Without shortcuts the deeper net trains worse",
+        (false, _) if difference.mean < -EQUAL_WITHIN => "Without shortcuts the deeper net trains better here",
+        (false, _) => "Without shortcuts the deeper net trains as well as the shallower one here",
+        (true, false) if difference.mean < -EQUAL_WITHIN => "Shortcuts help",
+        (true, false) if difference.mean > EQUAL_WITHIN => "Shortcuts do not help here",
+        (true, false) => "Shortcuts make no difference here",
+        (true, true) if difference.mean < -EQUAL_WITHIN => "With shortcuts the deeper net trains better",
+        (true, true) if difference.mean > EQUAL_WITHIN => "With shortcuts the deeper net still trains worse here",
+        (true, true) => "With shortcuts the deeper net trains as well as the shallower one",
+    };
+    let spread = difference.standard_deviation.map(|deviation| format!(" ± {deviation:.1}")).unwrap_or_default();
+    let side = if difference.mean >= 0.0 { "above" } else { "below" };
+    format!(
+        "{opening}: {network}'s training error of {error:.1} % is {:.1}{spread} points {side} {reference}'s {reference_error:.1} %.",
+        difference.mean.abs()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(network: NetworkName, seed: u64, error: f64) -> RunSummary {
+        RunSummary {
+            network,
+            seed,
+            iterations: 300,
+            training_error: Some(error),
+            final_test_error: None,
+            best_test_error: None,
+            selected_test_error: None,
+        }
+    }
+
+    #[test]
+    fn degradation_and_its_cure_are_told_with_their_sizes() {
+        let runs = [
+            run(NetworkName::plain(20), 0, 61.8),
+            run(NetworkName::residual(20), 0, 55.7),
+            run(NetworkName::plain(56), 0, 78.0),
+            run(NetworkName::residual(56), 0, 72.6),
+        ];
+        let sentences: Vec<String> = findings(&runs).into_iter().map(|finding| finding.sentence).collect();
+        assert_eq!(
+            sentences,
+            [
+                "Without shortcuts the deeper net trains worse: plain-56's training error of 78.0 % is 16.2 points above plain-20's 61.8 %.",
+                "Shortcuts help: resnet-56's training error of 72.6 % is 5.4 points below plain-56's 78.0 %.",
+                "With shortcuts the deeper net still trains worse here: resnet-56's training error of 72.6 % is 16.9 points above resnet-20's 55.7 %.",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_opposite_is_told_as_plainly() {
+        let sentences = |plain, residual| findings(&[run(NetworkName::plain(56), 0, plain), run(NetworkName::residual(56), 0, residual)]);
+        assert!(sentences(50.0, 60.0)[0].sentence.starts_with("Shortcuts do not help here"));
+        assert!(sentences(50.0, 50.2)[0].sentence.starts_with("Shortcuts make no difference here"));
+    }
+
+    #[test]
+    fn differences_are_paired_over_the_seeds_that_both_networks_have() {
+        let runs = [
+            run(NetworkName::plain(56), 0, 70.0),
+            run(NetworkName::plain(56), 1, 80.0),
+            run(NetworkName::residual(56), 0, 60.0),
+            run(NetworkName::residual(56), 1, 72.0),
+            run(NetworkName::residual(56), 2, 10.0),
+        ];
+        let finding = &findings(&runs)[0];
+        assert_eq!((finding.difference.mean, finding.difference.count), (-9.0, 2));
+        assert!(finding.sentence.contains("training error of 66.0 % is 9.0 ± 1.4 points below plain-56's 75.0 %"), "{}", finding.sentence);
+    }
+}

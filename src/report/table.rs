@@ -1,0 +1,119 @@
+//! Tables for the terminal and for Markdown.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::comparison::{Comparison, NetworkSummary};
+use crate::analysis::Spread;
+
+/// How a table is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Lines of a terminal.
+    Terminal,
+    /// GitHub's Markdown.
+    Markdown,
+}
+
+/// A table; the first column is text, the others are numbers.
+pub fn render(header: &[&str], rows: &[Vec<String>], style: Style) -> String {
+    let mut table = Table::new();
+    table.load_preset(if style == Style::Markdown { presets::ASCII_MARKDOWN } else { presets::NOTHING });
+    table.set_header(header);
+    table.add_rows(rows);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+/// The table of a comparison. Columns that would be empty throughout (validation, the paper's values) are left out.
+pub fn comparison(comparison: &Comparison, style: Style) -> String {
+    let networks = &comparison.networks;
+    let window = format!("training error (last {})", comparison.training_error_window);
+    let mut header = vec!["network", "parameters", &window, "final test error", "best test error"];
+    let has = |value: fn(&NetworkSummary) -> bool| networks.iter().any(value);
+    let (selected, paper) = (has(|network| network.selected_test_error.is_some()), has(|network| network.paper_test_error.is_some()));
+    if selected {
+        header.push("selected on validation");
+    }
+    if paper {
+        header.extend(["paper's test error", "deviation"]);
+    }
+    let rows: Vec<Vec<String>> = networks
+        .iter()
+        .map(|network| {
+            let mut row = vec![network.network.to_string(), thousands(network.parameters)];
+            row.extend([network.training_error, network.final_test_error, network.best_test_error].map(percent));
+            if selected {
+                row.push(percent(network.selected_test_error));
+            }
+            if paper {
+                let approximately = if network.paper_approximate { "≈ " } else { "" };
+                row.push(network.paper_test_error.map_or("–".into(), |error| format!("{approximately}{error:.2} %")));
+                row.push(network.deviation.map_or("–".into(), |deviation| format!("{approximately}{deviation:+.2}")));
+            }
+            row
+        })
+        .collect();
+    render(&header, &rows, style)
+}
+
+/// "61.80 %", with "± 0.42" over several seeds, or a dash.
+fn percent(spread: Option<Spread>) -> String {
+    match spread {
+        None => "–".to_string(),
+        Some(Spread { mean, standard_deviation: None, .. }) => format!("{mean:.2} %"),
+        Some(Spread { mean, standard_deviation: Some(deviation), .. }) => format!("{mean:.2} ± {deviation:.2} %"),
+    }
+}
+
+/// A whole number with separators: 853,018.
+pub fn thousands(number: i64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::RunCurves;
+    use crate::dataset::DatasetName;
+    use crate::logs::{EvaluationCurve, TrainingCurve};
+    use crate::network::NetworkName;
+
+    fn curves(network: NetworkName, seed: u64, error: f64) -> RunCurves {
+        RunCurves {
+            network,
+            seed,
+            training: TrainingCurve { iterations: vec![1.0, 2.0], errors: vec![90.0, error] },
+            test: EvaluationCurve { iterations: vec![2.0], errors: vec![error + 1.0] },
+            validation: EvaluationCurve::default(),
+        }
+    }
+
+    #[test]
+    fn the_table_shows_ours_the_papers_and_the_deviation() {
+        let runs = [curves(NetworkName::residual(56), 0, 8.0), curves(NetworkName::plain(56), 0, 14.0), curves(NetworkName::plain(26), 0, 9.0)];
+        let found = comparison(&Comparison::new(DatasetName::Cifar10, 2, &runs), Style::Markdown);
+        let expected = "\
+| network   | parameters | training error (last 1) | final test error | best test error | paper's test error | deviation |
+|-----------|-----------:|------------------------:|-----------------:|----------------:|-------------------:|----------:|
+| plain-26  |    366,938 |                  9.00 % |          10.00 % |         10.00 % |                  – |         – |
+| plain-56  |    853,018 |                 14.00 % |          15.00 % |         15.00 % |          ≈ 13.50 % |   ≈ +1.50 |
+| resnet-56 |    853,018 |                  8.00 % |           9.00 % |          9.00 % |             6.97 % |     +2.03 |";
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn several_seeds_give_mean_and_deviation_and_other_data_has_no_column_for_the_paper() {
+        let runs = [curves(NetworkName::plain(8), 0, 10.0), curves(NetworkName::plain(8), 1, 12.0)];
+        let found = comparison(&Comparison::new(DatasetName::Shapes, 2, &runs), Style::Markdown);
+        assert!(found.contains("11.00 ± 1.41 %") && !found.contains("paper"), "{found}");
+    }
+
+    #[test]
+    fn long_numbers_have_separators() {
+        assert_eq!((thousands(12), thousands(1_234), thousands(19_421_274)), ("12".into(), "1,234".into(), "19,421,274".into()));
+    }
+}

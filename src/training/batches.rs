@@ -1,0 +1,184 @@
+//! Images on the device, and batches made of them there.
+
+use tch::{Device, Kind, Tensor};
+
+use super::plan::{PADDING, Plan};
+use crate::dataset::Images;
+use crate::recipe::Normalize;
+
+/// ImageNet's mean colour and the standard deviation of its colours, of pixels in [0, 1] (what torchvision and public CIFAR nets use).
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+/// How many iterations' plans are uploaded at once.
+const UPLOAD: u64 = 256;
+
+/// What is subtracted from pixels in [0, 1], and what they are divided by.
+pub struct Normalization {
+    /// float32, [side, side, 3].
+    mean: Tensor,
+    /// float32, [3].
+    deviation: Tensor,
+}
+
+impl Normalization {
+    /// The normalisation `how`, with the mean image of all `training` images where one is needed.
+    pub fn new(how: Normalize, training: &Images, device: Device) -> Normalization {
+        let side = training.side as i64;
+        let (mean, deviation) = match how {
+            Normalize::PixelMean => (Tensor::from_slice(&training.mean()).view([side, side, 3]), Tensor::ones([3], (Kind::Float, Device::Cpu))),
+            Normalize::Imagenet => {
+                let mean = Tensor::from_slice(&IMAGENET_MEAN).expand([side, side, 3], false).contiguous();
+                (mean, Tensor::from_slice(&IMAGENET_DEVIATION))
+            }
+        };
+        Normalization { mean: mean.to_device(device), deviation: deviation.to_device(device) }
+    }
+
+    /// Bytes [n, side, side, 3] to normalised float32 [n, 3, side, side] in channels-last layout.
+    pub fn apply(&self, pixels: &Tensor) -> Tensor {
+        self.apply_with(pixels, &self.mean)
+    }
+
+    fn apply_with(&self, pixels: &Tensor, mean: &Tensor) -> Tensor {
+        // A pixel is divided by 255, not multiplied by its inverse: padding must come out as exactly 0 - 0.
+        ((pixels.to_kind(Kind::Float) / 255.0 - mean) / &self.deviation).permute([0, 3, 1, 2])
+    }
+}
+
+/// Makes the training batches of a run, on the device.
+pub struct TrainingBatches {
+    plan: Plan,
+    side: i64,
+    /// uint8, [images, side + 8, side + 8, 3]: padded once, with zeros.
+    pixels: Tensor,
+    /// int64, [images].
+    labels: Tensor,
+    /// The mean image, padded with zeros like the images, so that a normalised padding pixel is 0, as if padding came after the
+    /// subtraction (the paper's order).
+    padded_mean: Tensor,
+    normalization: Normalization,
+    /// 0, 1, …, side - 1 as int64.
+    steps: Tensor,
+    /// The first iteration whose plan is on the device, and the plans: int64, [iterations, images, 4].
+    uploaded: (u64, Option<Tensor>),
+    /// No iteration past this one is planned.
+    iterations: u64,
+}
+
+impl TrainingBatches {
+    /// Puts the images on the device. `iterations` is where the run ends.
+    pub fn new(plan: Plan, images: &Images, normalization: Normalization, iterations: u64, device: Device) -> TrainingBatches {
+        let side = images.side as i64;
+        let padded = |tensor: &Tensor| tensor.constant_pad_nd([0, 0, PADDING, PADDING, PADDING, PADDING]);
+        TrainingBatches {
+            plan,
+            side,
+            pixels: padded(&upload_pixels(images, device)),
+            labels: upload_labels(images, device),
+            padded_mean: padded(&normalization.mean),
+            normalization,
+            steps: Tensor::arange(side, (Kind::Int64, device)),
+            uploaded: (0, None),
+            iterations,
+        }
+    }
+
+    /// The batch of `iteration`, counted from 1: normalised images, float32 [batch, 3, side, side], channels-last, and labels, int64 [batch].
+    pub fn batch(&mut self, iteration: u64) -> (Tensor, Tensor) {
+        let draws = self.draws(iteration);
+        let column = |part: i64| draws.select(1, part);
+        let image = column(0);
+        let rows = (column(1).unsqueeze(1) + &self.steps).unsqueeze(2);
+        // A flipped image takes the same columns from right to left.
+        let flip = column(3).unsqueeze(1);
+        let steps: Tensor = &self.steps + flip * (self.side - 1 - 2 * &self.steps);
+        let columns = (column(2).unsqueeze(1) + steps).unsqueeze(1);
+        let pixels = self.pixels.index(&[Some(image.view([-1, 1, 1])), Some(rows.shallow_clone()), Some(columns.shallow_clone())]);
+        let mean = self.padded_mean.index(&[Some(rows), Some(columns)]);
+        (self.normalization.apply_with(&pixels, &mean), self.labels.index_select(0, &image))
+    }
+
+    /// The plan of `iteration` on the device: int64, [batch, 4].
+    fn draws(&mut self, iteration: u64) -> Tensor {
+        let device = self.labels.device();
+        let plans = match self.uploaded {
+            (first, Some(ref plans)) if (first..first + plans.size()[0] as u64).contains(&iteration) => plans,
+            _ => {
+                let last = (iteration + UPLOAD - 1).min(self.iterations.max(iteration));
+                let flat: Vec<i64> = (iteration..=last).flat_map(|iteration| self.plan.batch(iteration)).flatten().collect();
+                let plans = Tensor::from_slice(&flat).view([(last + 1 - iteration) as i64, -1, 4]).to_device(device);
+                self.uploaded = (iteration, None);
+                self.uploaded.1.insert(plans)
+            }
+        };
+        plans.get((iteration - self.uploaded.0) as i64)
+    }
+}
+
+/// uint8, [images, side, side, 3].
+pub(super) fn upload_pixels(images: &Images, device: Device) -> Tensor {
+    let side = images.side as i64;
+    Tensor::from_slice(&images.pixels).view([-1, side, side, 3]).to_device(device)
+}
+
+/// int64, [images].
+pub(super) fn upload_labels(images: &Images, device: Device) -> Tensor {
+    Tensor::from_slice(&images.labels).to_kind(Kind::Int64).to_device(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn images(count: usize) -> Images {
+        let pixels = (0..count * 32 * 32 * 3).map(|index| (index * 7 % 251) as u8).collect();
+        Images { side: 32, pixels, labels: (0..count).map(|index| (index % 10) as u8).collect() }
+    }
+
+    /// The batch computed pixel by pixel: mean subtracted, then padded with zeros, then cropped, then flipped.
+    fn by_hand(images: &Images, mean: &[f32], deviation: [f32; 3], draws: &[[i64; 4]]) -> Vec<f32> {
+        let mut values = Vec::new();
+        for &[image, top, left, flip] in draws {
+            for channel in 0..3 {
+                for row in 0..32 {
+                    for column in 0..32 {
+                        let column = if flip == 1 { 31 - column } else { column };
+                        let (row, column) = (row + top - 4, column + left - 4);
+                        let inside = (0..32).contains(&row) && (0..32).contains(&column);
+                        let position = ((row * 32 + column) * 3 + channel) as usize;
+                        values.push(if inside {
+                            let pixel = images.pixels[image as usize * images.image_bytes() + position];
+                            (f32::from(pixel) / 255.0 - mean[position]) / deviation[channel as usize]
+                        } else {
+                            0.0
+                        });
+                    }
+                }
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn a_batch_equals_the_one_computed_pixel_by_pixel() {
+        let images = images(40);
+        let plan = || Plan::new(9, 40, 0, 16, true);
+        for how in [Normalize::PixelMean, Normalize::Imagenet] {
+            let normalization = Normalization::new(how, &images, Device::Cpu);
+            let mut batches = TrainingBatches::new(plan(), &images, normalization, 300, Device::Cpu);
+            for iteration in [1, 2, 299] {
+                let (batch, labels) = batches.batch(iteration);
+                let draws = plan().batch(iteration);
+                let (mean, deviation) = match how {
+                    Normalize::PixelMean => (images.mean(), [1.0; 3]),
+                    Normalize::Imagenet => (IMAGENET_MEAN.repeat(32 * 32), IMAGENET_DEVIATION),
+                };
+                let found = Vec::<f32>::try_from(batch.contiguous().view(-1)).unwrap();
+                let expected = by_hand(&images, &mean, deviation, &draws);
+                assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{how:?}, iteration {iteration}");
+                let expected: Vec<i64> = draws.iter().map(|draw| i64::from(images.labels[draw[0] as usize])).collect();
+                assert_eq!(Vec::<i64>::try_from(labels).unwrap(), expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Loss and error of each iteration, kept on the device until a whole window is read at once.
+
+use tch::{Device, Kind, Tensor};
+
+/// Iterations whose metrics fit on the device; reading them waits for the device, so it must be rare.
+pub const CAPACITY: usize = 256;
+
+/// A window of (loss, wrong images) pairs.
+pub struct MetricsWindow {
+    /// float32, [CAPACITY, 2].
+    values: Tensor,
+    filled: usize,
+    batch_size: f64,
+}
+
+impl MetricsWindow {
+    /// An empty window for batches of `batch_size`.
+    pub fn new(batch_size: u64, device: Device) -> MetricsWindow {
+        MetricsWindow { values: Tensor::zeros([CAPACITY as i64, 2], (Kind::Float, device)), filled: 0, batch_size: batch_size as f64 }
+    }
+
+    /// Adds an iteration's loss (a scalar) and its logits [batch, classes] against the labels [batch]. Does not wait for the device.
+    pub fn push(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) {
+        let wrong = logits.argmax(-1, false).ne_tensor(labels).sum(Kind::Float);
+        let mut row = self.values.get(self.filled as i64);
+        row.copy_(&Tensor::stack(&[loss.detach(), wrong], 0));
+        self.filled += 1;
+    }
+
+    /// Whether it must be read before another iteration fits.
+    pub fn is_full(&self) -> bool {
+        self.filled == CAPACITY
+    }
+
+    /// Reads and empties the window: (loss, error in percent) of each iteration since the last call. Waits for the device.
+    pub fn take(&mut self) -> Vec<(f32, f32)> {
+        let mut flat = vec![0f32; 2 * self.filled];
+        self.values.narrow(0, 0, self.filled as i64).to_device(Device::Cpu).contiguous().copy_data(&mut flat, 2 * self.filled);
+        self.filled = 0;
+        flat.chunks_exact(2).map(|pair| (pair[0], (f64::from(pair[1]) * 100.0 / self.batch_size) as f32)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_percentages_of_wrong_images_and_come_back_in_order() {
+        let mut window = MetricsWindow::new(4, Device::Cpu);
+        let logits = Tensor::from_slice2(&[[0.0f32, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]);
+        window.push(&Tensor::from(1.5f32), &logits, &Tensor::from_slice(&[1i64, 0, 1, 1]));
+        window.push(&Tensor::from(0.5f32), &logits, &Tensor::from_slice(&[0i64, 0, 1, 0]));
+        assert_eq!(window.take(), [(1.5, 0.0), (0.5, 50.0)]);
+        assert_eq!(window.take(), []);
+    }
+}

@@ -1,0 +1,146 @@
+//! The training loop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tch::Tensor;
+
+use super::batches::TrainingBatches;
+use super::checkpoint::Checkpoint;
+use super::metrics::MetricsWindow;
+use super::{Optimizer, TrainingRow};
+use crate::network::{Mode, Network};
+use crate::recipe::Recipe;
+use crate::schedule::Schedule;
+
+/// Metrics are read when this much time has passed, so that a slow run still shows where it is. It changes no number.
+const READ_AFTER: Duration = Duration::from_secs(2);
+
+/// What the loop tells the outside. An error ends the training.
+pub trait Observer {
+    /// An iteration was handed to the device; its results are not known yet.
+    fn started(&mut self, iteration: u64);
+    /// The results of some iterations, in order, each once.
+    fn trained(&mut self, rows: &[TrainingRow]) -> Result<()>;
+    /// It is time to evaluate the network; all rows up to `iteration` have been reported.
+    fn evaluate(&mut self, network: &Network, iteration: u64) -> Result<()>;
+    /// The state after an evaluation or at a stop, to keep.
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()>;
+}
+
+/// How a training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All iterations are done.
+    Finished,
+    /// Asked to stop after this iteration; the state was handed to the observer.
+    Interrupted(u64),
+    /// The loss was not a number at this iteration.
+    Diverged(u64),
+}
+
+/// One run in progress.
+pub struct Trainer<'a> {
+    network: &'a mut Network,
+    batches: TrainingBatches,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    recipe: &'a Recipe,
+    metrics: MetricsWindow,
+    /// Learning rates of the iterations whose metrics are still on the device.
+    pending_rates: Vec<f64>,
+    /// The last iteration that was done.
+    iteration: u64,
+}
+
+impl<'a> Trainer<'a> {
+    /// A run at its start, or where `checkpoint` was taken.
+    pub fn new(network: &'a mut Network, batches: TrainingBatches, recipe: &'a Recipe, checkpoint: Option<&Checkpoint>) -> Trainer<'a> {
+        let mut optimizer = Optimizer::new(network.theta(), recipe.momentum, recipe.weight_decay);
+        if let Some(checkpoint) = checkpoint {
+            network.restore(&checkpoint.theta, &checkpoint.statistics);
+            optimizer.restore(&checkpoint.velocity);
+        }
+        let metrics = MetricsWindow::new(recipe.batch_size, network.device());
+        let schedule = Schedule::new(recipe, checkpoint.map(|checkpoint| checkpoint.warmup.clone()).unwrap_or_default());
+        let iteration = checkpoint.map_or(0, |checkpoint| checkpoint.iteration);
+        Trainer { network, batches, optimizer, schedule, recipe, metrics, pending_rates: Vec::new(), iteration }
+    }
+
+    /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration is finished first.
+    pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+        let mut last_read = Instant::now();
+        while self.iteration < self.recipe.iterations {
+            if stop.load(Ordering::Relaxed) {
+                if let Some(iteration) = self.report(observer)? {
+                    return Ok(Outcome::Diverged(iteration));
+                }
+                observer.checkpoint(&self.state())?;
+                return Ok(Outcome::Interrupted(self.iteration));
+            }
+            self.iteration += 1;
+            observer.started(self.iteration);
+            self.step();
+            let evaluate = self.iteration.is_multiple_of(self.recipe.evaluate_every) || self.iteration == self.recipe.iterations;
+            if evaluate || self.metrics.is_full() || self.schedule.decides_after(self.iteration) || last_read.elapsed() > READ_AFTER {
+                if let Some(iteration) = self.report(observer)? {
+                    return Ok(Outcome::Diverged(iteration));
+                }
+                last_read = Instant::now();
+            }
+            if evaluate {
+                observer.evaluate(self.network, self.iteration)?;
+                if self.iteration < self.recipe.iterations {
+                    observer.checkpoint(&self.state())?;
+                }
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// The last iteration of the warm-up, if there was one and it is over.
+    pub fn warmup_ended_after(&self) -> Option<u64> {
+        self.schedule.warmup_state().ended_after
+    }
+
+    /// One iteration: batch, forward, backward, update. Does not wait for the device.
+    fn step(&mut self) {
+        let (images, labels) = self.batches.batch(self.iteration);
+        let logits = self.network.forward(&images, Mode::Training);
+        let loss = logits.cross_entropy_for_logits(&labels);
+        self.metrics.push(&loss, &logits, &labels);
+        let gradients = Tensor::run_backward(&[loss], &[self.network.theta()], false, false);
+        let learning_rate = self.schedule.learning_rate(self.iteration);
+        self.optimizer.step(self.network.theta(), &gradients[0], learning_rate);
+        self.pending_rates.push(learning_rate);
+    }
+
+    /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite number, if there is one.
+    fn report(&mut self, observer: &mut dyn Observer) -> Result<Option<u64>> {
+        let first = self.iteration + 1 - self.pending_rates.len() as u64;
+        let mut rows: Vec<TrainingRow> = (first..)
+            .zip(self.metrics.take())
+            .zip(self.pending_rates.drain(..))
+            .map(|((iteration, (loss, error)), learning_rate)| TrainingRow { iteration, learning_rate, loss, error })
+            .collect();
+        let diverged = rows.iter().position(|row| !row.loss.is_finite());
+        // What follows a loss that is not a number means nothing; the row itself is the evidence.
+        rows.truncate(diverged.map_or(rows.len(), |position| position + 1));
+        for row in &rows {
+            self.schedule.observe(row.iteration, f64::from(row.error));
+        }
+        observer.trained(&rows)?;
+        Ok(diverged.map(|position| rows[position].iteration))
+    }
+
+    fn state(&self) -> Checkpoint {
+        Checkpoint {
+            iteration: self.iteration,
+            warmup: self.schedule.warmup_state().clone(),
+            theta: self.network.theta().detach().copy(),
+            velocity: self.optimizer.velocity().copy(),
+            statistics: self.network.statistics().copy(),
+        }
+    }
+}
