@@ -55,8 +55,9 @@ impl<'a> Run<'a> {
         };
         self.directory.create()?;
         let mut network = Network::new(self.architecture(), self.identity.seed, self.device);
+        let batches = self.batches();
         let mut recorder = Recorder::open(self, record, display)?;
-        let mut trainer = Trainer::new(&mut network, self.batches(), &self.identity.recipe, checkpoint.as_deref());
+        let mut trainer = Trainer::new(&mut network, batches, &self.identity.recipe, checkpoint.as_deref());
         let outcome = trainer.run(&mut recorder, stop);
         recorder.record.progress.warmup_ended_after = trainer.warmup_ended_after();
         recorder.close(outcome, &network)

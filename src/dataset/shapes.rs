@@ -16,7 +16,7 @@ pub const TRAINING_IMAGES: usize = 10_000;
 /// Test images.
 pub const TEST_IMAGES: usize = 2_000;
 /// SHA-256 over the labels and pixels of training and test set, for [`SEED`].
-pub const FINGERPRINT: &str = "";
+pub const FINGERPRINT: &str = "d0e9c60d5b69a92f05ce95d219c7bd759a6d4d33e34c0b9323189f08de35d860";
 
 const SIDE: usize = 32;
 /// Standard deviation of the hues around the class's, as a part of the hue circle.
@@ -41,8 +41,15 @@ pub fn generate(seed: u64) -> Dataset {
 
 fn draw_all(seed: u64, range: std::ops::Range<usize>) -> Images {
     let labels: Vec<u8> = range.clone().map(|index| (index % CLASSES.len()) as u8).collect();
-    let pixels = range.flat_map(|index| draw(index % CLASSES.len(), Stream::new(seed, Purpose::Shapes, index as u64))).collect();
-    Images { side: SIDE, pixels, labels }
+    let indices: Vec<usize> = range.collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // Each image is a function of its index alone, so that they can be drawn in any order.
+    let drawn: Vec<Vec<u8>> = std::thread::scope(|scope| {
+        let chunks = indices.chunks(indices.len().div_ceil(threads));
+        let workers: Vec<_> = chunks.map(|chunk| scope.spawn(move || chunk.iter().flat_map(|&index| draw(seed, index)).collect())).collect();
+        workers.into_iter().map(|worker| worker.join().expect("drawing does not fail")).collect()
+    });
+    Images { side: SIDE, pixels: drawn.concat(), labels }
 }
 
 /// What varies between two drawings of one class.
@@ -50,10 +57,12 @@ struct Drawing {
     class: usize,
     centre: (f64, f64),
     radius: f64,
-    tilt: f64,
+    /// Cosine and sine of the tilt.
+    tilt: (f64, f64),
     shape_colour: [f64; 3],
     ground_colour: [f64; 3],
-    stripe_direction: f64,
+    /// Cosine and sine of the direction across the stripes.
+    stripe_direction: (f64, f64),
     stripe_period: f64,
     stripe_phase: f64,
     shape_cloud: Cloud,
@@ -75,11 +84,11 @@ impl Drawing {
             class,
             centre,
             radius,
-            tilt: TILT_SPREAD * stream.normal(),
+            tilt: direction(TILT_SPREAD * stream.normal()),
             shape_colour: tone(hue, stream),
             // Ground hues run through the circle in another order, so that the two together say more than one alone.
             ground_colour: tone(3.0 * hue + 0.5, stream),
-            stripe_direction: PI * hue + 0.25 * stream.normal(),
+            stripe_direction: direction(PI * hue + 0.25 * stream.normal()),
             stripe_period,
             stripe_phase,
             shape_cloud: Cloud::random(stream),
@@ -90,21 +99,27 @@ impl Drawing {
     /// The colour at a point, in pixels from the upper left corner.
     fn at(&self, x: f64, y: f64) -> [f64; 3] {
         let (dx, dy) = ((x - self.centre.0) / self.radius, (y - self.centre.1) / self.radius);
-        let (sine, cosine) = (libm::sin(self.tilt), libm::cos(self.tilt));
+        let (cosine, sine) = self.tilt;
         if !inside(self.class, cosine * dx + sine * dy, cosine * dy - sine * dx) {
             let cloud = self.ground_cloud.at(x, y);
             return std::array::from_fn(|channel| self.ground_colour[channel] + cloud[channel]);
         }
-        let along = x * libm::cos(self.stripe_direction) + y * libm::sin(self.stripe_direction);
+        let along = x * self.stripe_direction.0 + y * self.stripe_direction.1;
         let stripe = STRIPES * libm::sin(TAU * along / self.stripe_period + self.stripe_phase);
         let cloud = self.shape_cloud.at(x, y);
         std::array::from_fn(|channel| self.shape_colour[channel] + cloud[channel] + stripe)
     }
 }
 
-/// One image, [side, side, 3]: the mean of four points a pixel, and grain.
-fn draw(class: usize, mut stream: Stream) -> Vec<u8> {
-    let drawing = Drawing::random(class, &mut stream);
+/// The unit vector at an angle.
+fn direction(angle: f64) -> (f64, f64) {
+    (libm::cos(angle), libm::sin(angle))
+}
+
+/// Image `index` of the data set of `seed`, [side, side, 3]: the mean of four points a pixel, and grain.
+fn draw(seed: u64, index: usize) -> Vec<u8> {
+    let mut stream = Stream::new(seed, Purpose::Shapes, index as u64);
+    let drawing = Drawing::random(index % CLASSES.len(), &mut stream);
     let mut pixels = Vec::with_capacity(SIDE * SIDE * 3);
     for row in 0..SIDE {
         for column in 0..SIDE {

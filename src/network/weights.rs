@@ -1,6 +1,6 @@
 //! Weight files: safetensors with torchvision's names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -51,13 +51,13 @@ impl Network {
 
     /// Writes every parameter and running statistic to `path`, replacing it as a whole.
     pub fn save_weights(&self, path: &Path) -> Result<()> {
-        let metadata = [("network".to_string(), self.architecture().name.to_string()), ("format".to_string(), "pt".to_string())];
-        write_tensors(path, &self.named_tensors(), metadata.into())
+        write_tensors(path, &self.named_tensors(), ("network", self.architecture().name.to_string()))
     }
 }
 
-/// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at all.
-pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: std::collections::HashMap<String, String>) -> Result<()> {
+/// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at all. The same tensors and note make the
+/// same bytes: that is why there is one note, and not a map of them, whose order would be random.
+pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], note: (&str, String)) -> Result<()> {
     let data: Vec<Vec<u8>> = tensors
         .iter()
         .map(|(_, tensor)| {
@@ -71,6 +71,7 @@ pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: std::c
         let view = TensorView::new(Dtype::F32, shape, bytes).expect("the bytes are as many as the shape says");
         (name.clone(), view)
     });
-    let bytes = safetensors::serialize(views, Some(metadata)).with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
+    let notes = HashMap::from([(note.0.to_string(), note.1)]);
+    let bytes = safetensors::serialize(views, Some(notes)).with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
     crate::files::write_atomically(path, &bytes)
 }

@@ -23,7 +23,14 @@ pub fn render(header: &[&str], rows: &[Vec<String>], style: Style) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table.to_string()
+    let text = table.to_string();
+    if style == Style::Terminal {
+        return text;
+    }
+    // GitHub aligns a column to the right if its rule ends in a colon; the library leaves that out.
+    let (first, rule_and_rows) = text.split_once("-|-").unwrap_or((&text, ""));
+    let (rule, rows) = rule_and_rows.split_once('\n').unwrap_or((rule_and_rows, ""));
+    format!("{first}-|-{}\n{rows}", rule.replace("-|", ":|"))
 }
 
 /// The table of a comparison. Columns that would be empty throughout (validation, the paper's values) are left out.

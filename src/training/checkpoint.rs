@@ -2,11 +2,11 @@
 //!
 //! Batches are a pure function of (seed, iteration), so there is no generator to save: three tensors, the iteration and the warm-up are all.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use safetensors::tensor::SafeTensors;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::network::weights::write_tensors;
@@ -14,6 +14,16 @@ use crate::schedule::WarmupState;
 
 /// File name inside a run's `checkpoint` folder.
 pub const FILE: &str = "state.safetensors";
+
+/// Name of the note in the file that holds the position.
+const NOTE: &str = "position";
+
+/// What a checkpoint holds beside tensors.
+#[derive(Serialize, Deserialize)]
+struct Position {
+    iteration: u64,
+    warmup: WarmupState,
+}
 
 /// A run after some iteration.
 pub struct Checkpoint {
@@ -34,11 +44,8 @@ impl Checkpoint {
     pub fn write(&self, path: &Path) -> Result<()> {
         let tensors = [("theta", &self.theta), ("velocity", &self.velocity), ("statistics", &self.statistics)]
             .map(|(name, tensor)| (name.to_string(), tensor.detach().to_device(Device::Cpu).contiguous()));
-        let metadata = HashMap::from([
-            ("iteration".to_string(), self.iteration.to_string()),
-            ("warmup".to_string(), serde_json::to_string(&self.warmup).context("the warm-up state")?),
-        ]);
-        write_tensors(path, &tensors, metadata)
+        let position = Position { iteration: self.iteration, warmup: self.warmup.clone() };
+        write_tensors(path, &tensors, (NOTE, serde_json::to_string(&position).context("the position")?))
     }
 
     /// Reads a checkpoint.
@@ -46,17 +53,17 @@ impl Checkpoint {
         let damaged = || format!("{}: the checkpoint cannot be read: remove it to train this run from the start", path.display());
         let bytes = std::fs::read(path).with_context(damaged)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).with_context(damaged)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
+        let note = header.metadata().as_ref().and_then(|notes| notes.get(NOTE)).context("it holds no position").with_context(damaged)?;
+        let position: Position = serde_json::from_str(note).with_context(damaged)?;
         let file = SafeTensors::deserialize(&bytes).with_context(damaged)?;
-        let text = |key: &str| metadata.get(key).with_context(|| format!("no \"{key}\" in it")).with_context(damaged);
         let tensor = |name: &str| -> Result<Tensor> {
             let view = file.tensor(name).with_context(damaged)?;
             let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
             Ok(Tensor::from_data_size(view.data(), &shape, Kind::Float))
         };
         Ok(Checkpoint {
-            iteration: text("iteration")?.parse().with_context(damaged)?,
-            warmup: serde_json::from_str(text("warmup")?).with_context(damaged)?,
+            iteration: position.iteration,
+            warmup: position.warmup,
             theta: tensor("theta")?,
             velocity: tensor("velocity")?,
             statistics: tensor("statistics")?,

@@ -1,0 +1,83 @@
+//! Running the real program on small data.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The program, to be run in `folder`.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_resnet-repro"));
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    // Tests run side by side: threads of several programs that wait for each other on the same cores would take minutes.
+    command.env("OMP_NUM_THREADS", "1");
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs the program, which must succeed, and returns what it printed.
+pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}\n{}", stderr(&output));
+    stdout(&output)
+}
+
+/// Runs the program, which must fail with `code` and one line on stderr that holds all of `parts`.
+pub fn refuse(folder: &Path, arguments: &[&str], code: i32, parts: &[&str]) {
+    let output = run(folder, arguments);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{message}");
+    let line = message.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("no line with the error: {message}"));
+    for part in parts {
+        assert!(line.contains(part), "\"{part}\" is not in: {line}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+}
+
+/// CIFAR-10 files with `train` and `test` images: noise around a colour that depends on the class.
+pub fn write_cifar(folder: &Path, train: usize, test: usize) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    let mut state = 1u64;
+    let mut records = |count: usize| -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for index in 0..count {
+            let label = (index % 10) as u8;
+            bytes.push(label);
+            for position in 0..3072 {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let level = (label as usize * (1 + position / 1024) * 23) % 160;
+                bytes.push(level as u8 + (state >> 58) as u8);
+            }
+        }
+        bytes
+    };
+    std::fs::write(folder.join("data_batch_1.bin"), records(train)).unwrap();
+    std::fs::write(folder.join("test_batch.bin"), records(test)).unwrap();
+    folder.to_path_buf()
+}
+
+/// Options that make a run of seconds on such data.
+pub const SMALL: &[&str] = &["--data", "data", "--device", "cpu", "--set", "batch_size=32"];
+
+/// The arguments with [`SMALL`] behind them.
+pub fn small<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    arguments.iter().chain(SMALL).copied().collect()
+}
+
+/// A folder with `data/`: 320 training and 100 test images.
+pub fn workspace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_cifar(&folder.path().join("data"), 320, 100);
+    folder
+}

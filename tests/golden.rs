@@ -1,0 +1,110 @@
+//! One training step agrees with PyTorch's, to 1e-5 of the largest value of each tensor. `golden/make_golden.py` made the values.
+
+use std::collections::HashMap;
+
+use resnet_repro::network::{Mode, Network, NetworkName, cifar};
+use resnet_repro::training::Optimizer;
+use safetensors::SafeTensors;
+use tch::{Device, Kind, Tensor};
+
+const BATCH: i64 = 16;
+const TOLERANCE: f64 = 1e-5;
+
+/// The script's generator: uniform in [-0.5, 0.5).
+struct Numbers(u64);
+
+impl Numbers {
+    fn draw(&mut self, count: i64) -> Vec<f64> {
+        let mut next = || {
+            self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (self.0 >> 40) as f64 / (1u64 << 24) as f64 - 0.5
+        };
+        (0..count).map(|_| next()).collect()
+    }
+}
+
+fn golden_values(name: NetworkName) -> HashMap<String, Tensor> {
+    let bytes = std::fs::read(format!("{}/tests/golden/{name}.safetensors", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let shape = |sides: &[usize]| sides.iter().map(|&side| side as i64).collect::<Vec<_>>();
+    file.tensors().into_iter().map(|(name, view)| (name, Tensor::from_data_size(view.data(), &shape(view.shape()), Kind::Float))).collect()
+}
+
+/// A network with the script's initial parameters, through the weight file that users would use.
+fn initial_network(name: NetworkName) -> Network {
+    let mut network = Network::new(cifar::architecture(name, 10), 0, Device::Cpu);
+    let mut tensors = network.named_tensors();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut numbers = Numbers(1);
+    for (name, tensor) in &mut tensors {
+        if name.contains("running") {
+            continue;
+        }
+        let is_scale = name.contains("bn") && name.ends_with("weight");
+        let values: Vec<f32> =
+            numbers.draw(tensor.numel() as i64).into_iter().map(|value| if is_scale { 1.0 + value } else { 0.3 * value } as f32).collect();
+        *tensor = Tensor::from_slice(&values).view(&tensor.size()[..]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("initial.safetensors");
+    resnet_repro::network::weights::write_tensors(&path, &tensors, ("network", name.to_string())).unwrap();
+    network.load_weights(&path).unwrap();
+    network
+}
+
+fn assert_close(what: &str, found: &Tensor, expected: &Tensor) {
+    let scale = expected.abs().max().double_value(&[]).max(1e-12);
+    let difference = (found - expected).abs().max().double_value(&[]) / scale;
+    assert!(difference < TOLERANCE, "{what}: differs by {difference:.1e} of its largest value");
+}
+
+fn one_step_agrees(name: NetworkName) {
+    let golden = golden_values(name);
+    let network = initial_network(name);
+    let images: Vec<f32> = Numbers(2).draw(BATCH * 3 * 32 * 32).into_iter().map(|value| value as f32).collect();
+    let images = Tensor::from_slice(&images).view([BATCH, 3, 32, 32]);
+    // The layout of the training loop.
+    let images = images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    let labels = Tensor::arange(BATCH, (Kind::Int64, Device::Cpu)).remainder(10);
+    let mut optimizer = Optimizer::new(network.theta(), 0.9, 1e-4);
+    for step in [1, 2] {
+        let loss = network.forward(&images, Mode::Training).cross_entropy_for_logits(&labels);
+        assert_close(&format!("{name}: loss of step {step}"), &loss.detach().view(1), &golden[&format!("loss.{step}")]);
+        let gradient = Tensor::run_backward(&[loss], &[network.theta()], false, false).remove(0);
+        if step == 1 {
+            let names: Vec<String> = network.named_tensors().into_iter().map(|(name, _)| name).filter(|name| !name.contains("running")).collect();
+            for (parameter, gradient) in names.iter().zip(network.views_of(&gradient)) {
+                assert_close(&format!("{name}: gradient of {parameter}"), &gradient, &golden[&format!("gradient.{parameter}")]);
+            }
+        }
+        optimizer.step(network.theta(), &gradient, 0.1);
+        if step == 1 {
+            for (tensor, value) in network.named_tensors() {
+                assert_close(&format!("{name}: {tensor} after the step"), &value, &golden[&format!("updated.{tensor}")]);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_step_of_a_plain_net_agrees_with_pytorch() {
+    one_step_agrees(NetworkName::plain(8));
+}
+
+#[test]
+fn one_step_of_a_residual_net_agrees_with_pytorch() {
+    one_step_agrees(NetworkName::residual(8));
+}
+
+#[test]
+fn without_the_shortcut_a_residual_net_is_the_plain_net() {
+    let images = Tensor::randn([4, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let plain = initial_network(NetworkName::plain(8));
+    let residual = initial_network(NetworkName::residual(8));
+    let without = cifar::architecture(NetworkName { shortcut: NetworkName::plain(8).shortcut, ..residual.architecture().name }, 10);
+    let mut removed = Network::new(without, 0, Device::Cpu);
+    removed.restore(&residual.theta().detach(), residual.statistics());
+    let scores = |network: &Network| tch::no_grad(|| network.forward(&images, Mode::Training));
+    assert_eq!(scores(&removed), scores(&plain));
+    assert_ne!(scores(&residual), scores(&plain), "with the shortcut it is another function");
+}
