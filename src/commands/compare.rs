@@ -29,8 +29,9 @@ use crate::{device, interrupt};
 Examples:
   resnet-repro compare 44 --shallow 20                                    built-in drawings, minutes
   resnet-repro compare 56 --shallow 20 --dataset cifar10 --iterations 300
-  resnet-repro compare 56 --shallow 20 --dataset cifar10 --seeds 0,1,2    the paper's recipe: days on a CPU
-  resnet-repro compare 56 --set learning_rate=0.05 --set validation=1000 --json")]
+  resnet-repro compare 56 --shallow 20 --dataset cifar10 --seeds 0,1,2
+  resnet-repro compare 56 --set learning_rate=0.05 --set validation=1000 --json
+The third is the paper's recipe, 64,000 iterations: hours on a GPU, days on a CPU.")]
 pub struct Arguments {
     /// Weighted layers, 6n+2 (the paper's: 20, 32, 44, 56, 110, 1202)
     depth: u64,

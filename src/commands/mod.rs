@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 
 /// Plain against residual networks: reproduces "Deep Residual Learning for Image Recognition" (He et al. 2015).
 #[derive(Parser)]
-#[command(name = "resnet-repro", version, arg_required_else_help = true, after_help = AFTER_HELP, max_term_width = 110)]
+#[command(name = "resnet-repro", bin_name = "resnet-repro", version, arg_required_else_help = true, after_help = AFTER_HELP, max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -43,7 +43,9 @@ pub struct RecipeOptions {
     /// Iterations of each run; the learning rate's milestones scale along [default: the paper's 64,000; 240 on shapes]
     #[arg(long, value_name = "N")]
     pub iterations: Option<u64>,
-    /// Change the paper's recipe, for example --set validation=5000 or --set learning_rate=0.05; can be repeated
+    /// Change the paper's recipe, for example --set validation=5000; can be repeated. Keys: iterations, batch_size, learning_rate,
+    /// milestones, learning_rate_factor, momentum, weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
+    /// normalize, evaluate_every
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// Where to train
