@@ -172,7 +172,7 @@ impl Figure {
             .margin_right(16 * scale)
             .caption(caption, font(17))
             .x_label_area_size(40 * scale)
-            .y_label_area_size(50 * scale)
+            .y_label_area_size(44 * scale)
             .build_cartesian_2d(0.0..self.iterations.max(1.0), low..high)
             .map_err(failed)?;
         chart
@@ -183,7 +183,7 @@ impl Figure {
             .axis_style(INK.stroke_width(scale))
             .set_all_tick_mark_size((4 * scale) as i32)
             .x_labels(6)
-            .y_labels(6)
+            .y_labels(8)
             .x_desc("iteration")
             .y_desc("error (%)")
             .label_style(font(13))
