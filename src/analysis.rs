@@ -38,7 +38,7 @@ impl RunCurves {
     }
 }
 
-/// The numbers of one run. Errors in percent; `None` where there is nothing to say (no evaluation, no validation set).
+/// The numbers of one run. Errors in percent; `None` where there is nothing to say (no evaluation, no validation set, or it diverged).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunSummary {
     /// The network.
@@ -47,6 +47,8 @@ pub struct RunSummary {
     pub seed: u64,
     /// Iterations in the log.
     pub iterations: usize,
+    /// The iteration at which the loss was not a number, which ended the run.
+    pub diverged_at: Option<u64>,
     /// Mean training error of the last [`final_window`] iterations.
     pub training_error: Option<f64>,
     /// Test error after the last iteration.
@@ -61,19 +63,35 @@ impl RunSummary {
     /// Summarises a run.
     pub fn of(curves: &RunCurves) -> RunSummary {
         let errors = &curves.training.errors;
+        let diverged = curves.training.losses.last().is_some_and(|loss| !loss.is_finite());
+        if diverged {
+            let diverged_at = curves.training.iterations.last().map(|&iteration| iteration as u64);
+            return RunSummary { diverged_at, ..RunSummary::empty(curves) };
+        }
         let last = &errors[errors.len() - final_window(errors.len())..];
         let best = lowest(&curves.validation.errors).and_then(|position| {
             let iteration = curves.validation.iterations[position];
             curves.test.iterations.iter().position(|&other| other == iteration)
         });
         RunSummary {
-            network: curves.network,
-            seed: curves.seed,
-            iterations: errors.len(),
             training_error: mean(last),
             final_test_error: curves.test.errors.last().copied(),
             best_test_error: lowest(&curves.test.errors).map(|position| curves.test.errors[position]),
             selected_test_error: best.map(|position| curves.test.errors[position]),
+            ..RunSummary::empty(curves)
+        }
+    }
+
+    fn empty(curves: &RunCurves) -> RunSummary {
+        RunSummary {
+            network: curves.network,
+            seed: curves.seed,
+            iterations: curves.training.errors.len(),
+            diverged_at: None,
+            training_error: None,
+            final_test_error: None,
+            best_test_error: None,
+            selected_test_error: None,
         }
     }
 }
@@ -132,7 +150,11 @@ mod tests {
         RunCurves {
             network: NetworkName::plain(8),
             seed: 0,
-            training: TrainingCurve { iterations: (1..=training.len()).map(|i| i as f64).collect(), errors: training.to_vec() },
+            training: TrainingCurve {
+                iterations: (1..=training.len()).map(|i| i as f64).collect(),
+                errors: training.to_vec(),
+                losses: vec![1.0; training.len()],
+            },
             test: curve(test),
             validation: curve(validation),
         }
@@ -147,6 +169,14 @@ mod tests {
         assert_eq!(summary.best_test_error, Some(10.0));
         assert_eq!(summary.selected_test_error, Some(20.0), "the lowest validation error is the third");
         assert_eq!(RunSummary::of(&curves(&training, &[30.0], &[])).selected_test_error, None);
+    }
+
+    #[test]
+    fn a_run_that_diverged_has_no_errors_to_compare() {
+        let mut run = curves(&[90.0, 80.0, 70.0], &[85.0], &[]);
+        *run.training.losses.last_mut().unwrap() = f64::INFINITY;
+        let summary = RunSummary::of(&run);
+        assert_eq!((summary.diverged_at, summary.training_error, summary.final_test_error), (Some(3), None, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use resnet_repro::commands::{Cli, dispatch};
+use resnet_repro::progress::say;
 use resnet_repro::{device, error};
 
 fn main() -> ExitCode {
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("error: {failure:#}");
+            say(&format!("error: {failure:#}"));
             ExitCode::from(error::exit_code(&failure))
         }
     }

@@ -6,15 +6,23 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::error::EXIT_INTERRUPTED;
+/// What a shell reports for a program that Ctrl-C ended: used where nothing is saved.
+const EXIT_AT_ONCE: i32 = 130;
+const ACKNOWLEDGEMENT: &[u8] = b"\nstopping after this iteration or evaluation, to save; once more stops at once, without saving\n";
 
-/// A flag that SIGINT (Ctrl-C) or SIGTERM sets. A second signal ends the program at once, with the same exit code.
+/// A flag that SIGINT (Ctrl-C) or SIGTERM sets. A second signal ends the program at once, without saving.
 pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset and sets it, the second finds it set.
-        signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT_INTERRUPTED), Arc::clone(&stop)).context("signal handler")?;
+        signal_hook::flag::register_conditional_shutdown(signal, EXIT_AT_ONCE, Arc::clone(&stop)).context("signal handler")?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signal handler")?;
+        // SAFETY: write is among the functions that a signal handler may call.
+        let acknowledge = || unsafe {
+            libc::write(libc::STDERR_FILENO, ACKNOWLEDGEMENT.as_ptr().cast(), ACKNOWLEDGEMENT.len());
+        };
+        // SAFETY: the action does nothing else.
+        unsafe { signal_hook::low_level::register(signal, acknowledge) }.context("signal handler")?;
     }
     Ok(stop)
 }

@@ -13,6 +13,8 @@ pub struct TrainingCurve {
     pub iterations: Vec<f64>,
     /// Training error of each iteration's batch, in percent.
     pub errors: Vec<f64>,
+    /// Loss of each iteration's batch; the last is not a number if the run diverged.
+    pub losses: Vec<f64>,
 }
 
 /// Evaluations on one split.
@@ -28,7 +30,8 @@ pub struct EvaluationCurve {
 pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
     let columns = [("iteration", DataType::Float64), ("learning_rate", DataType::Float64), ("loss", DataType::Float64), ("error", DataType::Float64)];
     let table = read(path, &columns)?;
-    Ok(TrainingCurve { iterations: numbers(&table, "iteration", path)?, errors: numbers(&table, "error", path)? })
+    let column = |name| numbers(&table, name, path);
+    Ok(TrainingCurve { iterations: column("iteration")?, errors: column("error")?, losses: column("loss")? })
 }
 
 /// Reads the rows of one split from `eval.csv`.
@@ -67,7 +70,9 @@ mod tests {
         let (train, evaluation) = (folder.path().join("train.csv"), folder.path().join("eval.csv"));
         std::fs::write(&train, "iteration,learning_rate,loss,error\n1,0.1,2.5,90\n2,0.1,NaN,61.71875\n").unwrap();
         std::fs::write(&evaluation, "iteration,split,loss,error,top5_error\n2,test,1.5,50.5,5\n2,validation,1.5,49,4\n4,test,1.25,40,3\n").unwrap();
-        assert_eq!(training_curve(&train).unwrap(), TrainingCurve { iterations: vec![1.0, 2.0], errors: vec![90.0, 61.71875] });
+        let curve = training_curve(&train).unwrap();
+        assert_eq!((&curve.iterations[..], &curve.errors[..]), (&[1.0, 2.0][..], &[90.0, 61.71875][..]));
+        assert!(curve.losses[0] == 2.5 && curve.losses[1].is_nan());
         assert_eq!(evaluation_curve(&evaluation, "test").unwrap(), EvaluationCurve { iterations: vec![2.0, 4.0], errors: vec![50.5, 40.0] });
         assert_eq!(evaluation_curve(&evaluation, "validation").unwrap().errors, [49.0]);
     }

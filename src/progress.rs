@@ -1,7 +1,7 @@
 //! What a person sees while a run trains: a bar in a terminal, now and then a line elsewhere. Always on stderr.
 
 use std::cell::{Cell, RefCell};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,6 +11,11 @@ use crate::training::TrainingRow;
 
 /// Where there is no terminal, a line is printed at most this often, and after every evaluation.
 const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Prints a line on stderr. A reader that has gone away must not end a training of days.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// The displays of several runs, one below the other.
 pub struct Display {
@@ -155,7 +160,7 @@ impl RunDisplay {
     fn line(&self, text: &str) {
         if !self.terminal {
             self.last_line.set(Instant::now());
-            eprintln!("{}: {text}", self.name);
+            say(&format!("{}: {text}", self.name));
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tch::Device;
 
 use crate::dataset::{self, Dataset};
 use crate::network::{Network, NetworkName, cifar};
 use crate::progress::RunDisplay;
 use crate::recipe::Recipe;
-use crate::records::{Claim, DatasetRecord, EvaluationRow, Identity, Log, Progress, Provenance, RunDirectory, RunRecord, State, timestamp};
+use crate::records::{Attempt, Claim, DatasetRecord, EvaluationRow, Identity, Log, Progress, Provenance, RunDirectory, RunRecord, State, timestamp};
 use crate::training::batches::{Normalization, TrainingBatches};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::{EvaluationSet, Observer, Outcome, Plan, Trainer, TrainingRow};
@@ -44,6 +44,7 @@ impl<'a> Run<'a> {
 
     /// Trains what is not trained yet, and returns how it ended. A finished run is left as it is.
     pub fn train(&self, display: &RunDisplay, stop: &AtomicBool) -> Result<Outcome> {
+        let _lock = self.directory.lock()?;
         let (record, checkpoint) = match self.directory.claim(&self.identity)? {
             Claim::Done(record) => {
                 let iterations = record.progress.iterations;
@@ -53,7 +54,6 @@ impl<'a> Run<'a> {
             Claim::Resume(record, checkpoint) => (self.resumed(*record, checkpoint.as_deref()), checkpoint),
             Claim::New => (self.new_record(), None),
         };
-        self.directory.create()?;
         let mut network = Network::new(self.architecture(), self.identity.seed, self.device);
         let batches = self.batches();
         let mut recorder = Recorder::open(self, record, display)?;
@@ -81,16 +81,18 @@ impl<'a> Run<'a> {
             progress: Progress::default(),
             run: self.identity.clone(),
             provenance: Provenance::now(self.device),
+            earlier_attempts: Vec::new(),
         }
     }
 
-    /// The record of a stopped run, at its checkpoint. Where and when it goes on replaces where it was; the start stays.
+    /// The record of a stopped run, at its checkpoint.
     fn resumed(&self, record: RunRecord, checkpoint: Option<&Checkpoint>) -> RunRecord {
         let iterations = checkpoint.map_or(0, |checkpoint| checkpoint.iteration);
-        let started = record.provenance.started;
+        let mut earlier_attempts = record.earlier_attempts;
+        earlier_attempts.push(Attempt { until_iteration: iterations, provenance: record.provenance });
         RunRecord {
             progress: Progress { iterations, seconds: record.progress.seconds, ..Progress::default() },
-            provenance: Provenance { started, ..Provenance::now(self.device) },
+            earlier_attempts,
             ..self.new_record()
         }
     }
@@ -123,10 +125,18 @@ impl<'a> Recorder<'a> {
         let done = record.progress.iterations;
         // The record comes first: a folder with logs and no record would be nobody's.
         record.write(&run.directory.record())?;
+        let train_log = Log::open(&run.directory.train_log(), TRAIN_HEADER, done)?;
+        if train_log.last_iteration() != done {
+            let (path, last) = (run.directory.train_log(), train_log.last_iteration());
+            bail!(
+                "{}: ends at iteration {last}, the checkpoint is after {done}: rows were lost; remove the folder to train this run again",
+                path.display()
+            );
+        }
         let recorder = Recorder {
             run,
             display,
-            train_log: Log::open(&run.directory.train_log(), TRAIN_HEADER, done)?,
+            train_log,
             evaluation_log: Log::open(&run.directory.evaluation_log(), EVALUATION_HEADER, done)?,
             normalization: Normalization::new(recipe.normalize, &run.data.train, run.device),
             evaluation_sets,

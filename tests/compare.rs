@@ -62,10 +62,11 @@ fn json_has_the_numbers_of_the_table() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_and_twins_see_the_same_batches() {
+fn the_same_seed_and_threads_give_the_same_bytes() {
     let folder = workspace();
     for out in ["a", "b"] {
-        succeed(folder.path(), &small(&["train", "--network", "resnet-8", "--iterations", "10", "--out", out]));
+        let arguments = small(&["train", "--network", "resnet-8", "--iterations", "10", "--out", out]);
+        assert!(command(folder.path(), &arguments).env("OMP_NUM_THREADS", "2").status().unwrap().success());
     }
     for file in ["train.csv", "eval.csv", "weights.safetensors"] {
         let [a, b] = ["a", "b"].map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
@@ -101,6 +102,7 @@ fn a_run_stopped_by_a_signal_exits_75_and_goes_on_to_the_same_bytes() {
         assert!(read(folder.path().join("stopped/run.toml")).contains("state = \"interrupted\""));
         let output = run(folder.path(), &arguments("stopped"));
         assert!(stderr(&output).contains("goes on after iteration"), "{}", stderr(&output));
+        assert!(read(folder.path().join("stopped/run.toml")).contains("[[earlier_attempts]]"), "both attempts are on record");
         for file in ["train.csv", "eval.csv", "weights.safetensors"] {
             let [whole, stopped] = ["whole", "stopped"].map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
             assert!(whole == stopped, "{file} differs");
@@ -114,7 +116,10 @@ fn a_killed_run_goes_on_from_its_last_evaluation_to_the_same_bytes() {
     let folder = workspace();
     let arguments = |out| small(&["train", "--network", "plain-8", "--iterations", "200", "--set", "evaluate_every=7", "--out", out]);
     succeed(folder.path(), &arguments("whole"));
-    stop_in_the_middle(folder.path(), &arguments("killed"), &folder.path().join("killed/train.csv"), libc::SIGKILL);
+    let log = folder.path().join("killed/train.csv");
+    assert_eq!(stop_in_the_middle(folder.path(), &arguments("killed"), &log, libc::SIGKILL), None, "it did not end by itself");
+    assert!(read(&log).lines().count() < 200);
+    assert!(read(folder.path().join("killed/run.toml")).contains("state = \"running\""));
     succeed(folder.path(), &arguments("killed"));
     for file in ["train.csv", "eval.csv", "weights.safetensors"] {
         let [whole, killed] = ["whole", "killed"].map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
@@ -149,8 +154,73 @@ fn a_loss_that_is_no_number_is_a_recorded_result_and_exits_3() {
     for _ in ["at first", "and when asked again"] {
         let output = run(folder.path(), &arguments);
         assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
+        assert!(stdout(&output).contains("plain-8 (seed 0) diverged"), "{}", stdout(&output));
     }
     assert!(read(folder.path().join("out/plain-8/seed-0/run.toml")).contains("state = \"diverged\""));
     let log = read(folder.path().join("out/plain-8/seed-0/train.csv"));
     assert!(log.contains("NaN") || log.contains("inf"), "the last row is the evidence: {log}");
+}
+
+#[test]
+fn evaluate_of_the_saved_weights_gives_the_last_row_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    // More test images than two batches of an evaluation, and no whole number of them.
+    common::write_cifar(&folder.path().join("data"), 320, 1203);
+    for normalize in ["pixel-mean", "imagenet"] {
+        let setting = format!("normalize={normalize}");
+        let arguments = small(&["train", "--network", "resnet-8", "--iterations", "6", "--set", &setting, "--out", normalize]);
+        succeed(folder.path(), &arguments);
+        let weights = format!("{normalize}/weights.safetensors");
+        let evaluate =
+            ["evaluate", "--network", "resnet-8", "--data", "data", "--device", "cpu", "--json", "--weights", &weights, "--normalize", normalize];
+        let json: serde_json::Value = serde_json::from_str(&succeed(folder.path(), &evaluate)).unwrap();
+        assert_eq!(json["images"], 1203);
+        let log = read(folder.path().join(normalize).join("eval.csv"));
+        let last: Vec<f64> = log.lines().last().unwrap().split(',').filter_map(|value| value.parse().ok()).collect();
+        for (value, key) in last[1..].iter().zip(["loss", "error", "top5_error"]) {
+            let found = json[key].as_f64().unwrap();
+            assert!((found - value).abs() < 1e-5 * value.abs().max(1.0), "{key}: {found}, logged {value}");
+        }
+        assert!((1..1203).contains(&json["wrong"].as_i64().unwrap()));
+    }
+}
+
+#[test]
+fn a_second_process_is_kept_off_a_run_that_is_being_trained() {
+    let folder = workspace();
+    let arguments = small(&["train", "--network", "plain-8", "--iterations", "3000", "--out", "out"]);
+    let mut first = command(folder.path(), &arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !folder.path().join("out/run.toml").exists() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    common::refuse(folder.path(), &arguments, 2, &["out", "another process"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn a_log_that_lost_rows_is_not_continued() {
+    let folder = workspace();
+    let arguments = small(&["train", "--network", "plain-8", "--iterations", "300", "--set", "evaluate_every=7", "--out", "out"]);
+    let log = folder.path().join("out/train.csv");
+    assert_eq!(stop_in_the_middle(folder.path(), &arguments, &log, libc::SIGINT), Some(75));
+    let text = read(&log);
+    std::fs::write(&log, text.lines().take(4).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    common::refuse(folder.path(), &arguments, 1, &["out/train.csv", "ends at iteration 3", "rows were lost"]);
+}
+
+#[test]
+fn doctor_finds_libtorch_and_a_damaged_data_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = succeed(folder.path(), &["doctor"]);
+    for part in ["✓ libtorch    2.11.0", "lib", "threads", "cores", "GiB", "no cifar10 in data/cifar10"] {
+        assert!(text.contains(part), "\"{part}\" is not in:\n{text}");
+    }
+    let data = common::write_cifar(&folder.path().join("data/cifar10"), 10, 10);
+    std::fs::write(data.join("test_batch.bin"), [0; 100]).unwrap();
+    assert!(succeed(folder.path(), &["doctor"]).contains("test_batch.bin"));
+    let json: serde_json::Value = serde_json::from_str(&succeed(folder.path(), &["doctor", "--json"])).unwrap();
+    assert_eq!(json[0]["ok"], true);
 }

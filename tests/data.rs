@@ -19,6 +19,8 @@ enum Manner {
     /// The same, and always starts from the beginning.
     CutsOffWithoutRanges(usize),
     NotFound,
+    /// Continues from the start when asked for the rest, and says so.
+    CutsOffAndMisplaces(usize),
 }
 
 /// Serves `bytes` at any path; returns the address and the ranges that were asked for.
@@ -41,17 +43,20 @@ fn serve(bytes: Vec<u8>, manner: Manner) -> (String, Arc<Mutex<Vec<Option<usize>
                 }
             }
             ranges.lock().unwrap().push(start);
-            let honours = !matches!(manner, Manner::CutsOffWithoutRanges(_));
+            let honours = matches!(manner, Manner::Good | Manner::CutsOff(_));
             let from = start.filter(|_| honours).unwrap_or(0);
             let status = match manner {
                 Manner::NotFound => "404 Not Found".to_string(),
+                Manner::CutsOffAndMisplaces(_) if start.is_some() => "206 Partial Content\r\nContent-Range: bytes 0-9/10".to_string(),
                 _ if start.is_some() && from >= bytes.len() => "416 Range Not Satisfiable".to_string(),
                 _ if start.is_some() && honours => format!("206 Partial Content\r\nContent-Range: bytes {from}-{}/{}", bytes.len() - 1, bytes.len()),
                 _ => "200 OK".to_string(),
             };
             let body = if status.starts_with('4') { &[][..] } else { &bytes[from..] };
             let sent = match manner {
-                Manner::CutsOff(most) | Manner::CutsOffWithoutRanges(most) => &body[..most.min(body.len())],
+                // The third connection of a server that misplaces is good.
+                Manner::CutsOffAndMisplaces(_) if ranges.lock().unwrap().len() > 2 => body,
+                Manner::CutsOff(most) | Manner::CutsOffWithoutRanges(most) | Manner::CutsOffAndMisplaces(most) => &body[..most.min(body.len())],
                 _ => body,
             };
             let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
@@ -131,6 +136,28 @@ fn a_server_without_ranges_is_not_trusted_to_continue() {
     refuse(folder.path(), &fetch(&address, &hash), 1, &["gave up"]);
     let (address, _) = serve(bytes, Manner::CutsOffWithoutRanges(usize::MAX));
     succeed(folder.path(), &fetch(&address, &hash));
+}
+
+#[test]
+fn a_server_that_continues_at_another_place_is_asked_from_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = good_archive(folder.path());
+    let hash = sha256(&bytes);
+    let part = bytes.len() / 2;
+    let (address, asked) = serve(bytes, Manner::CutsOffAndMisplaces(part));
+    succeed(folder.path(), &fetch(&address, &hash));
+    assert_eq!(*asked.lock().unwrap(), [None, Some(part), None]);
+}
+
+#[test]
+fn a_damaged_file_is_replaced_by_the_one_that_was_fetched() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = good_archive(folder.path());
+    let hash = sha256(&bytes);
+    write_cifar(&folder.path().join("data"), 10, 10);
+    std::fs::write(folder.path().join("data/data_batch_1.bin"), [0; 100]).unwrap();
+    let (address, _) = serve(bytes, Manner::Good);
+    assert!(succeed(folder.path(), &fetch(&address, &hash)).contains("training images: 40"));
 }
 
 #[test]

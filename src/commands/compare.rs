@@ -6,13 +6,13 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::{DataOptions, RecipeOptions, announce_schedule, check_writable, parse_seeds, print, print_json};
+use super::options::{DataOptions, RecipeOptions, announce, check_writable, parse_seeds, print, print_json};
 use crate::analysis::RunCurves;
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::network::{NetworkName, cifar};
-use crate::progress::Display;
+use crate::progress::{Display, say};
 use crate::records::RunDirectory;
-use crate::report::comparison::Comparison;
+use crate::report::comparison::{Comparison, Data};
 use crate::report::figure::Figure;
 use crate::report::table::{self, Style};
 use crate::run::Run;
@@ -87,15 +87,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     for run in &runs {
         run.check()?;
     }
-    check_writable(&out)?;
-    announce_schedule(&recipes[0]);
+    check_writable("--out", &out)?;
+    announce(device, &depths.iter().copied().zip(&recipes).collect::<Vec<_>>());
     let Some(diverged) = train_all(&runs)? else {
-        eprintln!("stopped; what was logged is kept in {}, the same command goes on from there", out.display());
+        say(&format!("stopped; what was logged is kept in {}, the same command goes on from there", out.display()));
         return Ok(EXIT_INTERRUPTED);
     };
 
     let curves = runs.iter().map(|run| RunCurves::read(&run.directory, run.identity.network, run.identity.seed)).collect::<Result<Vec<_>>>()?;
-    let comparison = Comparison::new(dataset, iterations, &curves);
+    let comparison = Comparison::new(&Data { name: dataset, status: data.status }, iterations, &curves);
     let figure = out.join("comparison");
     Figure::new(dataset, iterations, &curves).write(&figure)?;
     crate::files::write_atomically(&out.join("comparison.md"), markdown(&comparison).as_bytes())?;
@@ -139,22 +139,12 @@ fn train_all(runs: &[Run]) -> Result<Option<bool>> {
 }
 
 fn text(output: &Output, out: &std::path::Path) -> String {
-    let comparison = &output.comparison;
-    let mut parts = vec![table::comparison(comparison, Style::Terminal)];
-    parts.extend(comparison.findings.iter().map(|finding| finding.sentence.clone()));
-    parts.extend(caution(comparison));
+    let mut parts = vec![table::comparison(&output.comparison, Style::Terminal)];
+    parts.extend(output.comparison.sentences());
     parts.push(format!("figure: {} (and .png)   logs: {}", output.figure[0].display(), out.display()));
     parts.join("\n")
 }
 
-/// What a reader must know before comparing the numbers with the paper's.
-fn caution(comparison: &Comparison) -> Option<String> {
-    let iterations = table::thousands(comparison.iterations as i64);
-    (!comparison.is_full_length())
-        .then(|| format!("These runs have {iterations} iterations, the paper's 64,000: the curves can be compared, the final errors can not."))
-}
-
 fn markdown(comparison: &Comparison) -> String {
-    let sentences: Vec<String> = comparison.findings.iter().map(|finding| finding.sentence.clone()).chain(caution(comparison)).collect();
-    format!("{}\n\n{}\n", table::comparison(comparison, Style::Markdown), sentences.join("\n\n"))
+    format!("{}\n\n{}\n", table::comparison(comparison, Style::Markdown), comparison.sentences().join("\n\n"))
 }

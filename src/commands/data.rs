@@ -108,7 +108,7 @@ fn fetch(arguments: &FetchArguments) -> Result<()> {
         return print(&format!("{} is there already\n{}", folder.display(), describe(&data)));
     }
     let expected = arguments.sha256.as_deref().unwrap_or(cifar10::ARCHIVE_SHA256);
-    check_writable(&folder).map_err(|error| bad_input(error.0.replace("--out", "--data")))?;
+    check_writable("--data", &folder)?;
     let source = arguments.from.as_deref().unwrap_or(cifar10::ARCHIVE_URL);
     if source.starts_with("http://") || source.starts_with("https://") {
         fetch_address(source, expected, &folder)?;
@@ -126,7 +126,10 @@ fn fetch(arguments: &FetchArguments) -> Result<()> {
 
 fn fetch_address(address: &str, expected: &str, folder: &Path) -> Result<()> {
     let file = folder.join("cifar-10-binary.tar.gz");
-    download::download(address, &file)?;
+    // What an earlier call got and could not unpack, for want of room, need not come again.
+    if download::verify(&file, expected).is_err() {
+        download::download(address, &file)?;
+    }
     download::verify(&file, expected).inspect_err(|_| {
         // Kept, it would be taken for the start of the next download.
         let _ = std::fs::remove_file(&file);

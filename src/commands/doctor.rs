@@ -102,6 +102,9 @@ fn data() -> Check {
     let folder = dataset::default_folder(DatasetName::Cifar10);
     let (found, advice) = match dataset::load(DatasetName::Cifar10, None) {
         Ok(data) => (format!("cifar10 in {}: {}", folder.display(), data.status), None),
+        Err(error) if folder.exists() => {
+            (format!("shapes (built in); cifar10 cannot be read: {error:#}"), Some("resnet-repro data fetch cifar10".to_string()))
+        }
         Err(_) => (format!("shapes (built in); no cifar10 in {}", folder.display()), Some("resnet-repro data fetch cifar10".to_string())),
     };
     Check { name: "data", ok: true, found, advice }

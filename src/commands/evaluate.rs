@@ -17,7 +17,8 @@ use crate::training::{Evaluation, EvaluationSet};
 /// Compute the test error of a weight file
 ///
 /// Reads safetensors with torchvision's layer names; scripts/to_safetensors.py makes them from PyTorch checkpoints. Every test image is
-/// seen once, as it is. Weights trained by this program want pixel-mean, most public ones imagenet.
+/// seen once, as it is. Weights trained by this program want pixel-mean, most public ones imagenet. The mean image is that of the training
+/// images in --data: evaluate with the data that the weights were trained on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use tch::Device;
 
 use crate::dataset::{self, Dataset, DatasetName};
-use crate::device::DeviceChoice;
+use crate::device::{self, Cuda, DeviceChoice};
 use crate::error::{BadInput, bad_input};
+use crate::progress::say;
 use crate::recipe::{PAPER_ITERATIONS, PAPER_MILESTONES, Recipe};
 
 /// What the built-in data changes in the paper's recipe, where the user says nothing else: a run of minutes on two cores, and a rate at
 /// which a deep net learns within it (at 0.1 a deep residual net spends its first hundreds of iterations recovering).
-const SHAPES_ITERATIONS: u64 = 150;
+const SHAPES_ITERATIONS: u64 = 130;
 const SHAPES_LEARNING_RATE: &str = "learning_rate=0.02";
 
 /// Which data.
@@ -42,8 +44,8 @@ impl DataOptions {
 /// How to train.
 #[derive(Debug, Args)]
 pub struct RecipeOptions {
-    /// Iterations of each run; the learning rate's milestones scale along [default: the paper's 64,000; on shapes 150]
-    #[arg(long, value_name = "N")]
+    /// Iterations of each run; the learning rate's milestones scale along [default: the paper's 64,000; on shapes 130]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub iterations: Option<u64>,
     /// Change the paper's recipe, for example --set validation=5000; can be repeated. Keys: iterations, batch_size, learning_rate,
     /// milestones, learning_rate_factor, momentum, weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
@@ -71,27 +73,46 @@ impl RecipeOptions {
     }
 }
 
-/// Says on stderr what a shortened run means.
-pub fn announce_schedule(recipe: &Recipe) {
-    if recipe.iterations == PAPER_ITERATIONS && recipe.milestones == PAPER_MILESTONES {
-        return;
+/// Says on stderr where training happens, and what schedule each depth has if it is not the paper's.
+pub fn announce(device: Device, recipes: &[(u64, &Recipe)]) {
+    let unused = match (device, device::register_cuda()) {
+        (Device::Cpu, Cuda::Unavailable(reason)) if !device::gpu_models().is_empty() => format!("; the GPU is not used: {reason}"),
+        _ => String::new(),
+    };
+    let description = device::describe(device);
+    say(&format!("device: {}, {} threads{unused}", description.gpu.unwrap_or(description.name), tch::get_num_threads()));
+    for (depth, recipe) in recipes {
+        let shortened = recipe.iterations != PAPER_ITERATIONS || recipe.milestones != PAPER_MILESTONES;
+        // Depths of one schedule need one line.
+        if shortened && recipes[0].0 == *depth {
+            let milestones: Vec<String> = recipe.milestones.iter().map(u64::to_string).collect();
+            say(&format!(
+                "schedule: {} iterations (paper: {PAPER_ITERATIONS}), learning rate {} (paper: 0.1), times {} after iterations {} (paper: {}, {})",
+                recipe.iterations,
+                recipe.learning_rate,
+                recipe.learning_rate_factor,
+                if milestones.is_empty() { "none".to_string() } else { milestones.join(", ") },
+                PAPER_MILESTONES[0],
+                PAPER_MILESTONES[1],
+            ));
+        }
+        if recipe.warmup {
+            say(&format!(
+                "warm-up of {depth} layers: learning rate {} until the training error is below {} %; it is not shortened with the run",
+                recipe.warmup_learning_rate, recipe.warmup_until_error
+            ));
+        }
     }
-    let milestones: Vec<String> = recipe.milestones.iter().map(u64::to_string).collect();
-    eprintln!(
-        "schedule: {} iterations (paper: {PAPER_ITERATIONS}), learning rate {} times {} after iteration {} (paper: {}, {})",
-        recipe.iterations,
-        recipe.learning_rate,
-        recipe.learning_rate_factor,
-        if milestones.is_empty() { "– never".to_string() } else { milestones.join(", ") },
-        PAPER_MILESTONES[0],
-        PAPER_MILESTONES[1],
-    );
 }
+
+/// Seeds are kept in TOML, whose integers have 63 bits.
+pub const MOST_SEED: u64 = i64::MAX as u64;
 
 /// Reads "0,1,2".
 pub fn parse_seeds(text: &str) -> Result<Vec<u64>, BadInput> {
     let seeds: Result<Vec<u64>, _> = text.split(',').map(|seed| seed.trim().parse()).collect();
-    let seeds = seeds.map_err(|_| bad_input(format!("--seeds {text}: write whole numbers with commas, for example 0,1,2")))?;
+    let seeds = seeds.ok().filter(|seeds| seeds.iter().all(|seed| *seed <= MOST_SEED));
+    let seeds = seeds.ok_or_else(|| bad_input(format!("--seeds {text}: write whole numbers up to {MOST_SEED} with commas, for example 0,1,2")))?;
     let mut unique = seeds.clone();
     unique.sort_unstable();
     unique.dedup();
@@ -114,9 +135,9 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(&serde_json::to_string_pretty(value).context("JSON")?)
 }
 
-/// Makes sure that files can be made in `folder`, before hours are spent.
-pub fn check_writable(folder: &Path) -> Result<(), BadInput> {
-    let refused = |error: std::io::Error| bad_input(format!("--out {}: cannot be written: {error}; choose another folder", folder.display()));
+/// Makes sure that files can be made in `folder`, which `flag` named, before hours are spent.
+pub fn check_writable(flag: &str, folder: &Path) -> Result<(), BadInput> {
+    let refused = |error: std::io::Error| bad_input(format!("{flag} {}: cannot be written: {error}; choose another folder", folder.display()));
     std::fs::create_dir_all(folder).map_err(refused)?;
     let probe = folder.join(".writable");
     std::fs::write(&probe, "").map_err(refused)?;

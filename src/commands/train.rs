@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::options::{DataOptions, RecipeOptions, announce_schedule, check_writable, print, print_json};
+use super::options::{DataOptions, MOST_SEED, RecipeOptions, announce, check_writable, print, print_json};
 use crate::analysis::{RunCurves, RunSummary, final_window};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
 use crate::network::NetworkName;
-use crate::progress::Display;
+use crate::progress::{Display, say};
 use crate::records::RunDirectory;
 use crate::run::Run;
 use crate::training::Outcome;
@@ -33,7 +33,7 @@ pub struct Arguments {
     #[command(flatten)]
     recipe: RecipeOptions,
     /// Seed of the initial weights, the order of the images and their augmentation
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     seed: u64,
     /// Folder of this run
     #[arg(long, value_name = "DIR")]
@@ -50,13 +50,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let data = arguments.data.load()?;
     let run = Run::new(RunDirectory::at(&arguments.out), arguments.network, arguments.seed, recipe, &data, device)?;
     run.check()?;
-    check_writable(&arguments.out)?;
-    announce_schedule(&run.identity.recipe);
+    check_writable("--out", &arguments.out)?;
+    announce(device, &[(arguments.network.depth, &run.identity.recipe)]);
     let stop = interrupt::stop_flag()?;
     let name = arguments.network.to_string();
     let outcome = run.train(&Display::new(name.len()).run(&name), &stop)?;
     if let Outcome::Interrupted(iteration) = outcome {
-        eprintln!("stopped after iteration {iteration}; the same command goes on from there");
+        say(&format!("stopped after iteration {iteration}; the same command goes on from there"));
         return Ok(EXIT_INTERRUPTED);
     }
     let summary = RunSummary::of(&RunCurves::read(&run.directory, arguments.network, arguments.seed)?);

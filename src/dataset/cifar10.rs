@@ -45,8 +45,9 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
     for (index, (name, official_hash)) in OFFICIAL_FILES.iter().enumerate() {
         let path = folder.join(name);
         let is_test = index + 1 == OFFICIAL_FILES.len();
-        // A subset may have fewer training files, but not none, and not without a test set.
-        if !path.exists() && !is_test && index > 0 {
+        // A subset may have fewer training files, but none from between, and not without a test set.
+        let later_file = OFFICIAL_FILES[index + 1..].iter().rev().skip(1).any(|(name, _)| folder.join(name).exists());
+        if !path.exists() && !is_test && index > 0 && !later_file {
             official = false;
             continue;
         }
@@ -68,7 +69,8 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
 const HOW_TO_GET_IT: &str = "\"resnet-repro data fetch cifar10\" downloads the data, --data names another folder";
 
 fn find(folder: &Path) -> Result<PathBuf, BadInput> {
-    [folder.to_path_buf(), folder.join(ARCHIVE_FOLDER)]
+    // The archive's folder first: what was fetched last lies there.
+    [folder.join(ARCHIVE_FOLDER), folder.to_path_buf()]
         .into_iter()
         .find(|candidate| OFFICIAL_FILES.iter().any(|(name, _)| candidate.join(name).exists()))
         .ok_or_else(|| bad_input(format!("{}: no CIFAR-10 files (data_batch_1.bin, …, test_batch.bin) there; {HOW_TO_GET_IT}", folder.display())))
@@ -81,7 +83,7 @@ fn empty() -> Images {
 /// Adds a file's records: from one plane a colour to one triple a pixel.
 fn append(images: &mut Images, bytes: &[u8], path: &Path) -> Result<(), BadInput> {
     let path = path.display();
-    if bytes.is_empty() || bytes.len() % RECORD != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD) {
         return Err(bad_input(format!(
             "{path}: {} bytes are not a whole number of {RECORD}-byte records: the file is truncated or of another kind; fetch it again",
             bytes.len()

@@ -11,17 +11,25 @@ use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
 
 use super::hexadecimal;
+use crate::progress::say;
 
 /// How often a connection that breaks off is taken up again before giving up. Calling the command again goes on too.
 const ATTEMPTS: u32 = 5;
 /// A server that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(30);
+/// Pause before the second attempt; before the third it is twice as long, and so on.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Downloads `url` to `path`. What an earlier call left in `path`.partial is not asked for again.
 pub fn download(url: &str, path: &Path) -> Result<()> {
     let partial = partial_path(path);
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_connect(Some(SILENCE)).timeout_recv_response(Some(SILENCE)).http_status_as_error(false).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(SILENCE))
+        .timeout_recv_response(Some(SILENCE))
+        .timeout_per_read(Some(SILENCE))
+        .http_status_as_error(false)
+        .build()
+        .into();
     let bar = ProgressBar::new(0);
     let template = "{msg} {bar:24.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
     bar.set_style(ProgressStyle::with_template(template).context("progress bar")?.progress_chars("━━─"));
@@ -35,8 +43,9 @@ pub fn download(url: &str, path: &Path) -> Result<()> {
             }
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Broken(error)) => {
-                bar.println(format!("{url}: {error:#} (attempt {attempt} of {ATTEMPTS})"));
+                bar.suspend(|| say(&format!("{url}: {error:#} (attempt {attempt} of {ATTEMPTS})")));
                 failure = Some(error);
+                std::thread::sleep(PAUSE * attempt);
             }
         }
     }
@@ -63,6 +72,11 @@ fn attempt_download(agent: &ureq::Agent, url: &str, partial: &Path, bar: &Progre
     let start = match response.status() {
         StatusCode::OK => 0,
         StatusCode::PARTIAL_CONTENT if continues_at(&response, have) => have,
+        StatusCode::PARTIAL_CONTENT => {
+            // Another part than was asked for: only from the start is it known what comes.
+            let _ = std::fs::remove_file(partial);
+            return Err(Failure::Broken(anyhow!("the server continued at another place than it was asked to")));
+        }
         // The file may have been complete already: the checksum will tell.
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => return Ok(()),
         status => return Err(Failure::Final(anyhow!("{url}: the server answered {status}; give another address with --from"))),

@@ -1,5 +1,6 @@
 //! A run's directory: `<experiment>/<network>/seed-<k>/`.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -109,11 +110,20 @@ impl RunDirectory {
         })
     }
 
-    /// Makes the directory.
-    pub fn create(&self) -> Result<()> {
-        let refused = |error| bad_input(format!("{}: cannot be created: {error}; choose another folder with --out", self.path.display()));
+    /// Makes the directory, and keeps other processes off this run while the returned handle lives. The system drops it with the process.
+    pub fn lock(&self) -> Result<File> {
+        let path = self.path.display();
+        let refused = |error| bad_input(format!("{path}: cannot be created: {error}; choose another folder with --out"));
         std::fs::create_dir_all(&self.path).map_err(refused)?;
-        Ok(())
+        let folder = File::open(&self.path).with_context(|| path.to_string())?;
+        match folder.try_lock() {
+            Ok(()) => Ok(folder),
+            Err(TryLockError::WouldBlock) => {
+                Err(bad_input(format!("{path}: another process is at this run; wait for it, or choose another --out")).into())
+            }
+            // Some network file systems cannot lock; one process at a time is then up to the user.
+            Err(TryLockError::Error(_)) => Ok(folder),
+        }
     }
 
     /// Keeps `checkpoint` in place of the one before.

@@ -42,15 +42,17 @@ pub struct Log {
     file: File,
     /// Bytes of whole rows.
     length: u64,
+    /// The iteration of the last row that was there when the log was opened; 0 if there was none.
+    last_iteration: u64,
 }
 
 impl Log {
     /// Opens the log at `path` for appending after the rows of the first `iterations` iterations; later rows are cut off.
     /// A new file gets `header`.
     pub fn open(path: &Path, header: &str, iterations: u64) -> Result<Log> {
-        let kept = match std::fs::read(path) {
-            Ok(bytes) => length_up_to(&bytes, iterations),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        let (kept, last_iteration) = match std::fs::read(path) {
+            Ok(bytes) => whole_rows(&bytes, iterations),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (0, 0),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
         let file = OpenOptions::new()
@@ -59,12 +61,17 @@ impl Log {
             .truncate(false)
             .open(path)
             .with_context(|| format!("{}: cannot be opened for writing", path.display()))?;
-        let mut log = Log { path: path.to_path_buf(), file, length: kept };
+        let mut log = Log { path: path.to_path_buf(), file, length: kept, last_iteration };
         log.file.set_len(kept).and_then(|()| log.file.seek(SeekFrom::End(0))).with_context(|| format!("{}: cannot be cut back", path.display()))?;
         if kept == 0 {
             log.append(format!("{header}\n").as_bytes())?;
         }
         Ok(log)
+    }
+
+    /// The iteration of the last row that was kept when the log was opened; 0 if there was none.
+    pub fn last_iteration(&self) -> u64 {
+        self.last_iteration
     }
 
     /// Adds rows of `train.csv`.
@@ -109,18 +116,19 @@ impl Log {
     }
 }
 
-/// Bytes of the header and of the whole rows whose iteration is at most `iterations`; 0 if there is no whole header.
-fn length_up_to(bytes: &[u8], iterations: u64) -> u64 {
-    let mut length = 0;
+/// Bytes of the header and of the whole rows whose iteration is at most `iterations`, and the iteration of the last of them.
+fn whole_rows(bytes: &[u8], iterations: u64) -> (u64, u64) {
+    let (mut length, mut last) = (0, 0);
     for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let iteration = || std::str::from_utf8(line).ok()?.split(',').next()?.parse::<u64>().ok();
-        let keep = line.ends_with(b"\n") && (index == 0 || iteration().is_some_and(|iteration| iteration <= iterations));
-        if !keep {
-            break;
+        // The header counts as iteration 0.
+        match if index == 0 { Some(0) } else { iteration() } {
+            Some(iteration) if iteration <= iterations && line.ends_with(b"\n") => last = iteration,
+            _ => break,
         }
         length += line.len() as u64;
     }
-    length
+    (length, last)
 }
 
 #[cfg(test)]
@@ -156,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
-        let mut log = Log { path: "/dev/full".into(), file: OpenOptions::new().write(true).open("/dev/full").unwrap(), length: 0 };
+        let mut log = Log { path: "/dev/full".into(), file: OpenOptions::new().write(true).open("/dev/full").unwrap(), length: 0, last_iteration: 0 };
         let message = log.training(&[row(1)]).unwrap_err().to_string();
         assert!(message.contains("/dev/full") && message.contains("No space left"), "{message}");
     }

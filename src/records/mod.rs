@@ -8,4 +8,4 @@ mod run_record;
 pub use directory::{Claim, RunDirectory};
 pub use log::{EvaluationRow, Log};
 pub use provenance::{Machine, Provenance, timestamp};
-pub use run_record::{DatasetRecord, Identity, Progress, RunRecord, State};
+pub use run_record::{Attempt, DatasetRecord, Identity, Progress, RunRecord, State};

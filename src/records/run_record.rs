@@ -92,7 +92,19 @@ pub struct RunRecord {
     pub progress: Progress,
     /// What it is.
     pub run: Identity,
-    /// How it was made.
+    /// How it was made: the last attempt.
+    pub provenance: Provenance,
+    /// The attempts before, which were stopped; empty for a run that went through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_attempts: Vec<Attempt>,
+}
+
+/// A part of a run that was stopped.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The last iteration that the run went on from.
+    pub until_iteration: u64,
+    /// How that part was made.
     pub provenance: Provenance,
 }
 
@@ -113,7 +125,7 @@ impl RunRecord {
 impl Identity {
     /// The first way in which `other` differs, for a message: "recipe.iterations is 400, not 300".
     pub fn difference(&self, other: &Identity) -> Option<String> {
-        let table = |identity: &Identity| toml::Table::try_from(identity).unwrap_or_default();
+        let table = |identity: &Identity| toml::Table::try_from(identity).expect("every field of an identity has a form in TOML");
         first_difference("", &table(self), &table(other))
     }
 }

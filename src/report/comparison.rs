@@ -4,16 +4,18 @@ use serde::Serialize;
 
 use super::findings::{Finding, findings};
 use crate::analysis::{RunCurves, RunSummary, Spread, final_window};
-use crate::dataset::DatasetName;
+use crate::dataset::{DatasetName, Status};
 use crate::network::{NetworkName, cifar};
 use crate::paper;
 use crate::recipe::PAPER_ITERATIONS;
+use crate::report::table::thousands;
 
 /// The networks of a comparison, over seeds. Errors in percent.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     /// The data.
-    pub dataset: DatasetName,
+    #[serde(flatten)]
+    pub data: Data,
     /// Iterations that each run was to have.
     pub iterations: u64,
     /// How many of the last iterations a training error is the mean of.
@@ -24,6 +26,17 @@ pub struct Comparison {
     pub findings: Vec<Finding>,
     /// One entry a run.
     pub runs: Vec<RunSummary>,
+}
+
+/// Which data was trained on.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Data {
+    /// The data set.
+    #[serde(rename = "dataset")]
+    pub name: DatasetName,
+    /// Whether it is the published data.
+    #[serde(rename = "dataset_status")]
+    pub status: Status,
 }
 
 /// A network over its seeds.
@@ -51,24 +64,43 @@ pub struct NetworkSummary {
 
 impl Comparison {
     /// Compares runs of one data set and length.
-    pub fn new(dataset: DatasetName, iterations: u64, runs: &[RunCurves]) -> Comparison {
+    pub fn new(data: &Data, iterations: u64, runs: &[RunCurves]) -> Comparison {
         let summaries: Vec<RunSummary> = runs.iter().map(RunSummary::of).collect();
         let mut names: Vec<NetworkName> = summaries.iter().map(|run| run.network).collect();
         names.sort();
         names.dedup();
         Comparison {
-            dataset,
+            data: *data,
             iterations,
             training_error_window: final_window(iterations as usize),
-            networks: names.into_iter().map(|name| NetworkSummary::of(name, dataset, &summaries)).collect(),
+            networks: names.into_iter().map(|name| NetworkSummary::of(name, data.name, &summaries)).collect(),
             findings: findings(&summaries),
             runs: summaries,
         }
     }
 
-    /// Whether the runs are as long as the paper's.
-    pub fn is_full_length(&self) -> bool {
-        self.iterations >= PAPER_ITERATIONS
+    /// What was seen, and what a reader must know before comparing the numbers with the paper's: one sentence an entry.
+    pub fn sentences(&self) -> Vec<String> {
+        let diverged = self.runs.iter().filter_map(|run| {
+            let iteration = run.diverged_at?;
+            Some(format!("{} (seed {}) diverged: its loss was not a number at iteration {iteration}.", run.network, run.seed))
+        });
+        let mut sentences: Vec<String> = self.findings.iter().map(|finding| finding.sentence.clone()).chain(diverged).collect();
+        if self.iterations < PAPER_ITERATIONS {
+            let iterations = thousands(self.iterations as i64);
+            sentences
+                .push(format!("These runs have {iterations} iterations, the paper's 64,000: the curves can be compared, the final errors can not."));
+        }
+        match (self.data.name, self.data.status) {
+            (DatasetName::Cifar10, Status::Subset) => sentences.push("The data is a subset of CIFAR-10: its errors are not the paper's.".to_string()),
+            (DatasetName::Cifar10, Status::Other) => {
+                sentences.push(
+                    "The data is not byte for byte the official CIFAR-10 (another order or encoding): errors may differ for that reason.".to_string(),
+                );
+            }
+            _ => {}
+        }
+        sentences
     }
 }
 

@@ -105,12 +105,14 @@ fn thin(points: Vec<Point>) -> Vec<Point> {
     points.into_iter().enumerate().filter(|(index, _)| index % step == 0 || *index == last).map(|(_, point)| point).collect()
 }
 
-/// From below the lowest error to above nine tenths of all training errors, in tens: what the first iterations add says nothing.
+/// From below the lowest error to above nine tenths of all training errors and every final test error, in tens: what the first
+/// iterations add says nothing.
 fn error_range(networks: &[NetworkCurves]) -> (f64, f64) {
     let mut training: Vec<f64> =
         networks.iter().flat_map(|curves| curves.training.iter().map(|point| point.1)).filter(|error| error.is_finite()).collect();
     training.sort_by(f64::total_cmp);
-    let high = training.get(training.len() * 9 / 10).copied().unwrap_or(100.0);
+    let final_tests = networks.iter().filter_map(|curves| curves.test.last()).map(|point| point.1);
+    let high = final_tests.fold(training.get(training.len() * 9 / 10).copied().unwrap_or(100.0), f64::max);
     let points = networks.iter().flat_map(|curves| curves.training.iter().chain(&curves.test));
     let low = points.map(|point| point.1 - point.2).filter(|error| error.is_finite()).fold(high, f64::min);
     let (low, high) = ((low / 10.0).floor() * 10.0, (high / 10.0).ceil() * 10.0);
@@ -258,7 +260,7 @@ mod tests {
         RunCurves {
             network,
             seed,
-            training: TrainingCurve { iterations, errors },
+            training: TrainingCurve { losses: vec![1.0; iterations.len()], iterations, errors },
             test: EvaluationCurve { iterations: vec![30.0, 60.0], errors: vec![error + 2.0, error + 1.0] },
             validation: EvaluationCurve::default(),
         }

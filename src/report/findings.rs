@@ -5,8 +5,9 @@ use serde::Serialize;
 use crate::analysis::{RunSummary, Spread};
 use crate::network::NetworkName;
 
-/// Training errors that differ by less, in percentage points, are called equal.
-const EQUAL_WITHIN: f64 = 0.5;
+/// Training errors of one seed that differ by less, in percentage points, are called equal: the standard error of a mean over 40 batches
+/// of 128 images is about half of it.
+const EQUAL_WITHIN: f64 = 1.0;
 
 /// A difference between two networks' training errors, paired over seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,7 +22,7 @@ pub struct Finding {
     pub sentence: String,
 }
 
-/// Deeper against shallower plain net, residual against plain at each depth, deeper against shallower residual net.
+/// Deeper against shallower plain net, residual against plain at the greater depth, deeper against shallower residual net.
 pub fn findings(runs: &[RunSummary]) -> Vec<Finding> {
     let mut depths: Vec<u64> = runs.iter().map(|run| run.network.depth).collect();
     depths.sort_unstable();
@@ -47,15 +48,17 @@ fn finding(network: NetworkName, reference: NetworkName, runs: &[RunSummary]) ->
 }
 
 fn sentence(network: NetworkName, error: f64, reference: NetworkName, reference_error: f64, difference: Spread) -> String {
+    // Over several seeds their spread decides, as far as it is the larger.
+    let equal_within = EQUAL_WITHIN.max(difference.standard_deviation.unwrap_or(0.0));
     let opening = match (network.is_residual(), network.is_residual() == reference.is_residual()) {
-        (false, _) if difference.mean > EQUAL_WITHIN => "Without shortcuts the deeper net trains worse",
-        (false, _) if difference.mean < -EQUAL_WITHIN => "Without shortcuts the deeper net trains better here",
+        (false, _) if difference.mean > equal_within => "Without shortcuts the deeper net trains worse",
+        (false, _) if difference.mean < -equal_within => "Without shortcuts the deeper net trains better here",
         (false, _) => "Without shortcuts the deeper net trains as well as the shallower one here",
-        (true, false) if difference.mean < -EQUAL_WITHIN => "Shortcuts help",
-        (true, false) if difference.mean > EQUAL_WITHIN => "Shortcuts do not help here",
+        (true, false) if difference.mean < -equal_within => "Shortcuts help",
+        (true, false) if difference.mean > equal_within => "Shortcuts do not help here",
         (true, false) => "Shortcuts make no difference here",
-        (true, true) if difference.mean < -EQUAL_WITHIN => "With shortcuts the deeper net trains better",
-        (true, true) if difference.mean > EQUAL_WITHIN => "With shortcuts the deeper net still trains worse here",
+        (true, true) if difference.mean < -equal_within => "With shortcuts the deeper net trains better",
+        (true, true) if difference.mean > equal_within => "With shortcuts the deeper net still trains worse here",
         (true, true) => "With shortcuts the deeper net trains as well as the shallower one",
     };
     let spread = difference.standard_deviation.map(|deviation| format!(" ± {deviation:.1}")).unwrap_or_default();
@@ -75,6 +78,7 @@ mod tests {
             network,
             seed,
             iterations: 300,
+            diverged_at: None,
             training_error: Some(error),
             final_test_error: None,
             best_test_error: None,

@@ -85,24 +85,29 @@ pub fn thousands(number: i64) -> String {
 mod tests {
     use super::*;
     use crate::analysis::RunCurves;
-    use crate::dataset::DatasetName;
+    use crate::dataset::{DatasetName, Status};
     use crate::logs::{EvaluationCurve, TrainingCurve};
     use crate::network::NetworkName;
+    use crate::report::comparison::Data;
 
     fn curves(network: NetworkName, seed: u64, error: f64) -> RunCurves {
         RunCurves {
             network,
             seed,
-            training: TrainingCurve { iterations: vec![1.0, 2.0], errors: vec![90.0, error] },
+            training: TrainingCurve { iterations: vec![1.0, 2.0], errors: vec![90.0, error], losses: vec![2.0, 1.0] },
             test: EvaluationCurve { iterations: vec![2.0], errors: vec![error + 1.0] },
             validation: EvaluationCurve::default(),
         }
     }
 
+    fn data(name: DatasetName) -> Data {
+        Data { name, status: Status::Official }
+    }
+
     #[test]
     fn the_table_shows_ours_the_papers_and_the_deviation() {
         let runs = [curves(NetworkName::residual(56), 0, 8.0), curves(NetworkName::plain(56), 0, 14.0), curves(NetworkName::plain(26), 0, 9.0)];
-        let found = comparison(&Comparison::new(DatasetName::Cifar10, 2, &runs), Style::Markdown);
+        let found = comparison(&Comparison::new(&data(DatasetName::Cifar10), 2, &runs), Style::Markdown);
         let expected = "\
 | network   | parameters | training error (last 1) | final test error | best test error | paper's test error | deviation |
 |-----------|-----------:|------------------------:|-----------------:|----------------:|-------------------:|----------:|
@@ -115,7 +120,7 @@ mod tests {
     #[test]
     fn several_seeds_give_mean_and_deviation_and_other_data_has_no_column_for_the_paper() {
         let runs = [curves(NetworkName::plain(8), 0, 10.0), curves(NetworkName::plain(8), 1, 12.0)];
-        let found = comparison(&Comparison::new(DatasetName::Shapes, 2, &runs), Style::Markdown);
+        let found = comparison(&Comparison::new(&data(DatasetName::Shapes), 2, &runs), Style::Markdown);
         assert!(found.contains("11.00 ± 1.41 %") && !found.contains("paper"), "{found}");
     }
 

@@ -96,7 +96,8 @@ impl<'a> Trainer<'a> {
                 }
             }
         }
-        Ok(Outcome::Finished)
+        // The last update has no loss of its own to show that it overflowed.
+        Ok(if self.network.is_finite() { Outcome::Finished } else { Outcome::Diverged(self.iteration) })
     }
 
     /// The last iteration of the warm-up, if there was one and it is over.
