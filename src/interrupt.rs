@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// What a shell reports for a program that Ctrl-C ended: used where nothing is saved.
-const EXIT_AT_ONCE: i32 = 130;
+use crate::error::EXIT_AT_ONCE;
+
 const ACKNOWLEDGEMENT: &[u8] = b"\nstopping after this iteration or evaluation, to save; once more stops at once, without saving\n";
 
 /// A flag that SIGINT (Ctrl-C) or SIGTERM sets. A second signal ends the program at once, without saving.
@@ -15,7 +15,7 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset and sets it, the second finds it set.
-        signal_hook::flag::register_conditional_shutdown(signal, EXIT_AT_ONCE, Arc::clone(&stop)).context("signal handler")?;
+        signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT_AT_ONCE), Arc::clone(&stop)).context("signal handler")?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signal handler")?;
         // SAFETY: write is among the functions that a signal handler may call.
         let acknowledge = || unsafe {

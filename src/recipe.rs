@@ -77,26 +77,26 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// The paper's recipe for a CIFAR net of `depth` layers, shortened to `iterations` if given, with `settings` ("key=value") on top.
+    /// The recipe `base` for a net of `depth` layers, with another number of `iterations` if given, and `settings` ("key=value") on top.
     ///
-    /// A shortened run keeps the shape of the schedule: its milestones are the paper's, scaled, and it is evaluated at least five times.
-    pub fn resolve(depth: u64, iterations: Option<u64>, settings: &[String]) -> Result<Recipe, BadInput> {
-        let mut table = table_of(&Recipe::default());
+    /// A run of another length than the paper's keeps the shape of the schedule: its milestones are the paper's, scaled, and it is
+    /// evaluated at least five times.
+    pub fn resolve(base: &Recipe, depth: u64, iterations: Option<u64>, settings: &[String]) -> Result<Recipe, BadInput> {
         let given = parse_settings(settings)?;
-        table.insert("warmup".into(), (depth >= WARMUP_FROM_DEPTH).into());
-        if given.contains_key("iterations") && iterations.is_some() {
+        let set_iterations = given.get("iterations").and_then(toml::Value::as_integer).map(|value| value as u64);
+        if set_iterations.is_some() && iterations.is_some() {
             return Err(bad_input("--iterations and --set iterations=… say the same thing: give one of them"));
         }
-        let iterations = match (given.get("iterations"), iterations) {
-            (Some(value), _) => value.as_integer().and_then(|value| u64::try_from(value).ok()),
-            (None, iterations) => iterations,
-        };
-        if let Some(iterations) = iterations {
-            let scale = |milestone: u64| (milestone as u128 * iterations as u128 / PAPER_ITERATIONS as u128) as i64;
-            table.insert("iterations".into(), (iterations as i64).into());
-            table.insert("milestones".into(), PAPER_MILESTONES.map(scale).to_vec().into());
-            table.insert("evaluate_every".into(), (iterations.div_ceil(5).clamp(1, 1000) as i64).into());
-        }
+        let iterations = iterations.or(set_iterations).unwrap_or(base.iterations);
+        let mut table = table_of(&Recipe {
+            iterations,
+            milestones: PAPER_MILESTONES
+                .map(|milestone| (u128::from(milestone) * u128::from(iterations) / u128::from(PAPER_ITERATIONS)) as u64)
+                .to_vec(),
+            evaluate_every: iterations.div_ceil(5).clamp(1, 1000),
+            warmup: depth >= WARMUP_FROM_DEPTH,
+            ..base.clone()
+        });
         table.extend(given);
         let recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| explain(error.message()))?;
         recipe.validate()?;

@@ -55,8 +55,9 @@ impl<'a> Run<'a> {
             Claim::New => (self.new_record(), None),
         };
         let mut network = Network::new(self.architecture(), self.identity.seed, self.device);
-        let batches = self.batches();
-        let mut recorder = Recorder::open(self, record, display)?;
+        let normalization = Normalization::new(self.identity.recipe.normalize, &self.data.train, self.device);
+        let batches = self.batches(normalization.share());
+        let mut recorder = Recorder::open(self, record, normalization, display)?;
         let mut trainer = Trainer::new(&mut network, batches, &self.identity.recipe, checkpoint.as_deref());
         let outcome = trainer.run(&mut recorder, stop);
         recorder.record.progress.warmup_ended_after = trainer.warmup_ended_after();
@@ -67,10 +68,10 @@ impl<'a> Run<'a> {
         cifar::architecture(self.identity.network, self.data.classes.len() as i64)
     }
 
-    fn batches(&self) -> TrainingBatches {
-        let Recipe { validation, batch_size, augment, normalize, iterations, .. } = self.identity.recipe;
+    fn batches(&self, normalization: Normalization) -> TrainingBatches {
+        let Recipe { validation, batch_size, augment, iterations, .. } = self.identity.recipe;
         let plan = Plan::new(self.identity.seed, self.data.train.len(), validation as usize, batch_size, augment);
-        TrainingBatches::new(plan, &self.data.train, Normalization::new(normalize, &self.data.train, self.device), iterations, self.device)
+        TrainingBatches::new(plan, &self.data.train, normalization, iterations, self.device)
     }
 
     fn new_record(&self) -> RunRecord {
@@ -115,7 +116,7 @@ struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    fn open(run: &'a Run<'a>, record: RunRecord, display: &'a RunDisplay) -> Result<Recorder<'a>> {
+    fn open(run: &'a Run<'a>, record: RunRecord, normalization: Normalization, display: &'a RunDisplay) -> Result<Recorder<'a>> {
         let recipe = &run.identity.recipe;
         let mut evaluation_sets = vec![("test", EvaluationSet::new(&run.data.test, run.device))];
         if recipe.validation > 0 {
@@ -138,7 +139,7 @@ impl<'a> Recorder<'a> {
             display,
             train_log,
             evaluation_log: Log::open(&run.directory.evaluation_log(), EVALUATION_HEADER, done)?,
-            normalization: Normalization::new(recipe.normalize, &run.data.train, run.device),
+            normalization,
             evaluation_sets,
             clock: Instant::now(),
             earlier_seconds: record.progress.seconds,

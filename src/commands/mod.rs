@@ -27,7 +27,7 @@ Start here:
 
 Progress goes to stderr, results to stdout; --json prints a result for scripts. Errors are in percent.
 Exit codes: 0 done; 1 failed; 2 bad arguments or input; 3 finished, but a run diverged or failed;
-75 stopped by a signal after saving (the same command goes on).";
+75 stopped by a signal after saving (the same command goes on); 130 stopped at once by a second signal.";
 
 #[derive(Subcommand)]
 enum Command {

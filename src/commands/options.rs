@@ -16,7 +16,7 @@ use crate::recipe::{PAPER_ITERATIONS, PAPER_MILESTONES, Recipe};
 /// What the built-in data changes in the paper's recipe, where the user says nothing else: a run of minutes on two cores, and a rate at
 /// which a deep net learns within it (at 0.1 a deep residual net spends its first hundreds of iterations recovering).
 const SHAPES_ITERATIONS: u64 = 130;
-const SHAPES_LEARNING_RATE: &str = "learning_rate=0.02";
+const SHAPES_LEARNING_RATE: f64 = 0.02;
 
 /// Which data.
 #[derive(Debug, Args)]
@@ -60,16 +60,11 @@ pub struct RecipeOptions {
 impl RecipeOptions {
     /// The recipe for a network of `depth` layers on `dataset`.
     pub fn resolve(&self, dataset: DatasetName, depth: u64) -> Result<Recipe, BadInput> {
-        if dataset != DatasetName::Shapes {
-            return Recipe::resolve(depth, self.iterations, &self.settings);
-        }
-        let sets = |key: &str| self.settings.iter().any(|setting| setting.split('=').next().is_some_and(|name| name.trim() == key));
-        let iterations = self.iterations.or((!sets("iterations")).then_some(SHAPES_ITERATIONS));
-        let mut settings = self.settings.clone();
-        if !sets("learning_rate") {
-            settings.push(SHAPES_LEARNING_RATE.to_string());
-        }
-        Recipe::resolve(depth, iterations, &settings)
+        let base = match dataset {
+            DatasetName::Shapes => Recipe { iterations: SHAPES_ITERATIONS, learning_rate: SHAPES_LEARNING_RATE, ..Recipe::default() },
+            DatasetName::Cifar10 => Recipe::default(),
+        };
+        Recipe::resolve(&base, depth, self.iterations, &self.settings)
     }
 }
 
@@ -81,27 +76,24 @@ pub fn announce(device: Device, recipes: &[(u64, &Recipe)]) {
     };
     let description = device::describe(device);
     say(&format!("device: {}, {} threads{unused}", description.gpu.unwrap_or(description.name), tch::get_num_threads()));
-    for (depth, recipe) in recipes {
-        let shortened = recipe.iterations != PAPER_ITERATIONS || recipe.milestones != PAPER_MILESTONES;
-        // Depths of one schedule need one line.
-        if shortened && recipes[0].0 == *depth {
-            let milestones: Vec<String> = recipe.milestones.iter().map(u64::to_string).collect();
-            say(&format!(
-                "schedule: {} iterations (paper: {PAPER_ITERATIONS}), learning rate {} (paper: 0.1), times {} after iterations {} (paper: {}, {})",
-                recipe.iterations,
-                recipe.learning_rate,
-                recipe.learning_rate_factor,
-                if milestones.is_empty() { "none".to_string() } else { milestones.join(", ") },
-                PAPER_MILESTONES[0],
-                PAPER_MILESTONES[1],
-            ));
-        }
-        if recipe.warmup {
-            say(&format!(
-                "warm-up of {depth} layers: learning rate {} until the training error is below {} %; it is not shortened with the run",
-                recipe.warmup_learning_rate, recipe.warmup_until_error
-            ));
-        }
+    // Depths differ in their warm-up alone: one line tells the schedule of all.
+    if let Some((_, recipe)) = recipes.first().filter(|(_, recipe)| recipe.iterations != PAPER_ITERATIONS || recipe.milestones != PAPER_MILESTONES) {
+        let milestones: Vec<String> = recipe.milestones.iter().map(u64::to_string).collect();
+        say(&format!(
+            "schedule: {} iterations (paper: {PAPER_ITERATIONS}), learning rate {} (paper: 0.1), times {} after iterations {} (paper: {}, {})",
+            recipe.iterations,
+            recipe.learning_rate,
+            recipe.learning_rate_factor,
+            if milestones.is_empty() { "none".to_string() } else { milestones.join(", ") },
+            PAPER_MILESTONES[0],
+            PAPER_MILESTONES[1],
+        ));
+    }
+    for (depth, recipe) in recipes.iter().filter(|(_, recipe)| recipe.warmup) {
+        say(&format!(
+            "warm-up of {depth} layers: learning rate {} until the training error is below {} %; it is not shortened with the run",
+            recipe.warmup_learning_rate, recipe.warmup_until_error
+        ));
     }
 }
 

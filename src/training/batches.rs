@@ -34,6 +34,11 @@ impl Normalization {
         Normalization { mean: mean.to_device(device), deviation: deviation.to_device(device) }
     }
 
+    /// The same normalisation again, of the same tensors.
+    pub fn share(&self) -> Normalization {
+        Normalization { mean: self.mean.shallow_clone(), deviation: self.deviation.shallow_clone() }
+    }
+
     /// Bytes [n, side, side, 3] to normalised float32 [n, 3, side, side] in channels-last layout.
     pub fn apply(&self, pixels: &Tensor) -> Tensor {
         self.apply_with(pixels, &self.mean)
