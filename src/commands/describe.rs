@@ -17,7 +17,7 @@ use crate::report::table::{Style, render, thousands};
 Example:
   resnet-repro describe --network resnet-56")]
 pub struct Arguments {
-    /// plain-N or resnet-N, N = 6n+2
+    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2), highway-19 or highway-32
     #[arg(long, value_name = "NAME")]
     network: NetworkName,
     /// Data set whose family of networks is meant (shapes and cifar10 have the same)
@@ -65,7 +65,7 @@ fn json(arguments: &Arguments, architecture: &Architecture) -> Output {
     Output {
         network: arguments.network,
         dataset: arguments.dataset,
-        depth: layers.len() as u64,
+        depth: architecture.name.depth,
         parameters: architecture.parameter_count(),
         multiply_adds: architecture.multiply_adds(),
         layers: layers
@@ -109,6 +109,9 @@ fn text(architecture: &Architecture) -> String {
     let header = ["layers", "kind", "count", "channels", "output", "parameters", "multiply-adds"];
     let shortcut = match architecture.name.shortcut {
         Shortcut::None => "none: a plain net",
+        Shortcut::ProjectIncrease => "identity around every pair of 3×3 layers; a 1×1 convolution where dimensions increase (option B)",
+        Shortcut::ProjectAll => "a 1×1 convolution around every pair of 3×3 layers (option C)",
+        Shortcut::Gate => "a gate around every layer whose width stays: y = H(x)·T(x) + x·(1 - T(x)); 2×2 maximum pooling between stages",
         Shortcut::PadChannels => {
             "identity around every pair of 3×3 layers; where the map halves, every second pixel and zero channels (option A, no parameters)"
         }
@@ -120,9 +123,9 @@ fn text(architecture: &Architecture) -> String {
         None => format!("\nin the paper: {}", paper.source),
     });
     format!(
-        "{name}: {depth} weighted layers, {parameters} parameters, {multiply_adds} multiply-adds an image\nshortcuts: {shortcut}\n{table}\nEvery convolution is followed by batch normalisation (its scale and shift are counted) and ReLU.{paper}",
+        "{name}: {depth} weighted layers, {parameters} parameters, {multiply_adds} multiply-adds an image\nshortcuts: {shortcut}\n{table}\nEvery convolution but a gate is followed by batch normalisation (its scale and shift are counted).{paper}",
         name = architecture.name,
-        depth = layers.len(),
+        depth = architecture.name.depth,
         parameters = thousands(architecture.parameter_count()),
         multiply_adds = thousands(architecture.multiply_adds()),
         table = render(&header, &rows, Style::Terminal),

@@ -24,7 +24,7 @@ use crate::training::{Evaluation, EvaluationSet};
 Example:
   resnet-repro evaluate --network resnet-20 --dataset cifar10 --data data/cifar10 --weights resnet20.safetensors --normalize imagenet")]
 pub struct Arguments {
-    /// plain-N or resnet-N, N = 6n+2
+    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2), highway-19 or highway-32
     #[arg(long, value_name = "NAME")]
     network: NetworkName,
     #[command(flatten)]

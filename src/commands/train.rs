@@ -25,7 +25,7 @@ Examples:
   resnet-repro train --network resnet-20 --out results/try
   resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out results/resnet-20-seed-3")]
 pub struct Arguments {
-    /// plain-N or resnet-N, N = 6n+2
+    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2), highway-19 or highway-32
     #[arg(long, value_name = "NAME")]
     network: NetworkName,
     #[command(flatten)]

@@ -11,6 +11,23 @@ pub enum Shortcut {
     None,
     /// The identity; where the map size halves, every second pixel, with zero channels added evenly before and after (option A). No parameters.
     PadChannels,
+    /// A 1×1 convolution where dimensions increase, the identity elsewhere (option B).
+    ProjectIncrease,
+    /// A 1×1 convolution everywhere (option C).
+    ProjectAll,
+    /// A highway net's gate around each single layer: y = H(x)·T(x) + x·(1 - T(x)) (section 2).
+    Gate,
+}
+
+impl Shortcut {
+    /// Whether a block from `inputs` to `outputs` channels with this `stride` has a projection on its shortcut.
+    pub fn projects(self, inputs: i64, outputs: i64, stride: i64) -> bool {
+        match self {
+            Shortcut::ProjectIncrease => inputs != outputs || stride != 1,
+            Shortcut::ProjectAll => true,
+            _ => false,
+        }
+    }
 }
 
 /// Blocks of two 3×3 layers on maps of one size.
@@ -24,6 +41,34 @@ pub struct Stage {
     pub stride: i64,
 }
 
+/// Highway layers on maps of one size: one convolution that sets the number of filters, then gated layers.
+#[derive(Debug, Clone, Copy)]
+pub struct HighwayStage {
+    /// Layers, the first one included.
+    pub layers: usize,
+    /// Filters of every layer.
+    pub filters: i64,
+}
+
+/// What stands between the image and the classifier.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// A 3×3 convolution to `stem_filters`, then pairs of 3×3 layers: plain and residual nets.
+    Pairs {
+        /// Filters of the first 3×3 convolution.
+        stem_filters: i64,
+        /// The stages, in order.
+        stages: Vec<Stage>,
+    },
+    /// Highway layers with 2×2 max pooling between stages, and a hidden fully connected layer at the end.
+    Highway {
+        /// The stages, in order.
+        stages: Vec<HighwayStage>,
+        /// Outputs of the hidden fully connected layer.
+        hidden: i64,
+    },
+}
+
 /// A network as a table that reads like the paper's.
 #[derive(Debug, Clone)]
 pub struct Architecture {
@@ -31,18 +76,16 @@ pub struct Architecture {
     pub name: NetworkName,
     /// Side of the square input images, in pixels.
     pub image_side: i64,
-    /// Filters of the first 3×3 convolution.
-    pub stem_filters: i64,
-    /// The stages, in order.
-    pub stages: Vec<Stage>,
-    /// Outputs of the fully connected layer.
+    /// The layers but for the last.
+    pub body: Body,
+    /// Outputs of the last fully connected layer.
     pub classes: i64,
 }
 
-/// A weighted layer. Every convolution is followed by batch normalisation and has no bias.
+/// A weighted layer. Every convolution but a gate's is followed by batch normalisation and has no bias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
-    /// torchvision's name: `conv1`, `layer1.0.conv2`, `fc`.
+    /// torchvision's name: `conv1`, `layer1.0.conv2`, `layer2.0.downsample.0`, `fc`.
     pub name: String,
     /// Convolution or fully connected.
     pub kind: LayerKind,
@@ -54,7 +97,7 @@ pub struct Layer {
     pub output_side: i64,
 }
 
-/// The two kinds of weighted layers.
+/// The kinds of weighted layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerKind {
     /// A square convolution with zero padding that keeps the map size at stride 1.
@@ -64,8 +107,31 @@ pub enum LayerKind {
         /// Step between output pixels.
         stride: i64,
     },
+    /// A 1×1 convolution on a shortcut. Not counted as a layer, as in the paper.
+    Projection {
+        /// Step between output pixels.
+        stride: i64,
+    },
+    /// A highway layer's gate: a 3×3 convolution with bias and without normalisation. It belongs to its layer and is not counted.
+    Gate,
     /// A fully connected layer with bias.
     FullyConnected,
+}
+
+impl LayerKind {
+    /// Whether it counts towards a network's depth.
+    pub fn counts(self) -> bool {
+        matches!(self, LayerKind::Convolution { .. } | LayerKind::FullyConnected)
+    }
+
+    /// Side of the kernel.
+    fn kernel(self) -> i64 {
+        match self {
+            LayerKind::Convolution { kernel, .. } => kernel,
+            LayerKind::Gate => 3,
+            LayerKind::Projection { .. } | LayerKind::FullyConnected => 1,
+        }
+    }
 }
 
 impl fmt::Display for LayerKind {
@@ -73,7 +139,9 @@ impl fmt::Display for LayerKind {
         match self {
             LayerKind::Convolution { kernel, stride: 1 } => write!(formatter, "{kernel}×{kernel} convolution"),
             LayerKind::Convolution { kernel, stride } => write!(formatter, "{kernel}×{kernel} convolution, stride {stride}"),
-            LayerKind::FullyConnected => formatter.write_str("average pool, fully connected"),
+            LayerKind::Projection { stride } => write!(formatter, "1×1 convolution on the shortcut, stride {stride}"),
+            LayerKind::Gate => formatter.write_str("3×3 convolution with bias, the gate"),
+            LayerKind::FullyConnected => formatter.write_str("fully connected"),
         }
     }
 }
@@ -90,6 +158,8 @@ pub enum ParameterKind {
     Scale,
     /// Batch normalisation's shift (beta), or a bias.
     Shift,
+    /// A gate's bias, negative at the start, so that a highway layer first carries its input on.
+    GateBias,
 }
 
 /// A named parameter in torch's shape (a convolution's is outputs, inputs, height, width).
@@ -111,28 +181,31 @@ impl Parameter {
 }
 
 impl Layer {
-    /// Name of the batch normalisation that follows a convolution: `layer1.0.bn2` for `layer1.0.conv2`.
+    /// Name of the batch normalisation that follows a convolution: `layer1.0.bn2` for `layer1.0.conv2`, `downsample.1` for `downsample.0`.
     pub fn norm_name(&self) -> String {
-        self.name.replace("conv", "bn")
+        match self.name.strip_suffix("downsample.0") {
+            Some(block) => format!("{block}downsample.1"),
+            None => self.name.replace("conv", "bn"),
+        }
     }
 
     /// The layer's parameters, batch normalisation's included, in torchvision's order.
     pub fn parameters(&self) -> Vec<Parameter> {
         let parameter = |name: String, shape: Vec<i64>, kind| Parameter { name, shape, kind };
+        let kernel = self.kind.kernel();
+        let weight =
+            |shape: Vec<i64>| parameter(format!("{}.weight", self.name), shape, ParameterKind::Weight { fan_in: self.inputs * kernel * kernel });
+        let bias = |name: String, kind| parameter(format!("{name}.bias"), vec![self.outputs], kind);
         match self.kind {
-            LayerKind::Convolution { kernel, .. } => vec![
-                parameter(
-                    format!("{}.weight", self.name),
-                    vec![self.outputs, self.inputs, kernel, kernel],
-                    ParameterKind::Weight { fan_in: self.inputs * kernel * kernel },
-                ),
+            LayerKind::Convolution { .. } | LayerKind::Projection { .. } => vec![
+                weight(vec![self.outputs, self.inputs, kernel, kernel]),
                 parameter(format!("{}.weight", self.norm_name()), vec![self.outputs], ParameterKind::Scale),
-                parameter(format!("{}.bias", self.norm_name()), vec![self.outputs], ParameterKind::Shift),
+                bias(self.norm_name(), ParameterKind::Shift),
             ],
-            LayerKind::FullyConnected => vec![
-                parameter(format!("{}.weight", self.name), vec![self.outputs, self.inputs], ParameterKind::Weight { fan_in: self.inputs }),
-                parameter(format!("{}.bias", self.name), vec![self.outputs], ParameterKind::Shift),
-            ],
+            LayerKind::Gate => {
+                vec![weight(vec![self.outputs, self.inputs, kernel, kernel]), bias(self.name.clone(), ParameterKind::GateBias)]
+            }
+            LayerKind::FullyConnected => vec![weight(vec![self.outputs, self.inputs]), bias(self.name.clone(), ParameterKind::Shift)],
         }
     }
 
@@ -143,38 +216,63 @@ impl Layer {
 
     /// Multiplications with addition for one image, convolutions and fully connected layers only, as the paper counts them (Table 1).
     pub fn multiply_adds(&self) -> i64 {
-        let kernel = match self.kind {
-            LayerKind::Convolution { kernel, .. } => kernel,
-            LayerKind::FullyConnected => 1,
-        };
+        let kernel = self.kind.kernel();
         self.inputs * self.outputs * kernel * kernel * self.output_side * self.output_side
     }
 }
 
 impl Architecture {
-    /// The weighted layers in forward order: the stem, two a block, the fully connected one.
+    /// All weighted layers: first those that count towards the depth (and gates) in forward order, then the projections on shortcuts.
+    ///
+    /// Projections come last so that nets of one depth start with the same weights whatever their shortcut.
     pub fn layers(&self) -> Vec<Layer> {
-        let convolution = |name: String, inputs, outputs, stride, output_side| Layer {
-            name,
-            kind: LayerKind::Convolution { kernel: 3, stride },
-            inputs,
-            outputs,
-            output_side,
-        };
+        match &self.body {
+            Body::Pairs { stem_filters, stages } => self.pairs(*stem_filters, stages),
+            Body::Highway { stages, hidden } => self.highway(stages, *hidden),
+        }
+    }
+
+    fn pairs(&self, stem_filters: i64, stages: &[Stage]) -> Vec<Layer> {
         let mut side = self.image_side;
-        let mut channels = self.stem_filters;
+        let mut channels = stem_filters;
         let mut layers = vec![convolution("conv1".into(), 3, channels, 1, side)];
-        for (stage_index, stage) in self.stages.iter().enumerate() {
+        let mut projections = Vec::new();
+        for (stage_index, stage) in stages.iter().enumerate() {
             side /= stage.stride;
             for block in 0..stage.blocks {
                 let stride = if block == 0 { stage.stride } else { 1 };
-                let name = |position: u32| format!("layer{}.{block}.conv{position}", stage_index + 1);
-                layers.push(convolution(name(1), channels, stage.filters, stride, side));
-                layers.push(convolution(name(2), stage.filters, stage.filters, 1, side));
+                let name = |layer: &str| format!("layer{}.{block}.{layer}", stage_index + 1);
+                layers.push(convolution(name("conv1"), channels, stage.filters, stride, side));
+                layers.push(convolution(name("conv2"), stage.filters, stage.filters, 1, side));
+                if self.name.shortcut.projects(channels, stage.filters, stride) {
+                    let kind = LayerKind::Projection { stride };
+                    projections.push(Layer { name: name("downsample.0"), kind, inputs: channels, outputs: stage.filters, output_side: side });
+                }
                 channels = stage.filters;
             }
         }
-        layers.push(Layer { name: "fc".into(), kind: LayerKind::FullyConnected, inputs: channels, outputs: self.classes, output_side: 1 });
+        layers.push(fully_connected("fc", channels, self.classes));
+        layers.extend(projections);
+        layers
+    }
+
+    fn highway(&self, stages: &[HighwayStage], hidden: i64) -> Vec<Layer> {
+        let mut side = self.image_side;
+        let mut channels = 3;
+        let mut layers = Vec::new();
+        for (stage_index, stage) in stages.iter().enumerate() {
+            for position in 0..stage.layers {
+                let name = |layer: &str| format!("layer{}.{position}.{layer}", stage_index + 1);
+                layers.push(convolution(name("conv"), channels, stage.filters, 1, side));
+                if position > 0 {
+                    layers.push(Layer { name: name("gate"), kind: LayerKind::Gate, inputs: channels, outputs: stage.filters, output_side: side });
+                }
+                channels = stage.filters;
+            }
+            side /= 2;
+        }
+        layers.push(fully_connected("fc1", channels, hidden));
+        layers.push(fully_connected("fc", hidden, self.classes));
         layers
     }
 
@@ -187,6 +285,14 @@ impl Architecture {
     pub fn multiply_adds(&self) -> i64 {
         self.layers().iter().map(Layer::multiply_adds).sum()
     }
+}
+
+fn convolution(name: String, inputs: i64, outputs: i64, stride: i64, output_side: i64) -> Layer {
+    Layer { name, kind: LayerKind::Convolution { kernel: 3, stride }, inputs, outputs, output_side }
+}
+
+fn fully_connected(name: &str, inputs: i64, outputs: i64) -> Layer {
+    Layer { name: name.into(), kind: LayerKind::FullyConnected, inputs, outputs, output_side: 1 }
 }
 
 #[cfg(test)]
@@ -207,8 +313,29 @@ mod tests {
 
     #[test]
     fn the_number_of_weighted_layers_is_the_depth() {
-        for depth in [8, 20, 56, 110] {
-            assert_eq!(cifar::architecture(NetworkName::plain(depth), 10).layers().len() as u64, depth);
+        for name in ["plain-8", "resnet-20", "resnet-56b", "resnet-110c", "highway-19", "highway-32"] {
+            let name: NetworkName = name.parse().unwrap();
+            let counted = cifar::architecture(name, 10).layers().iter().filter(|layer| layer.kind.counts()).count();
+            assert_eq!(counted as u64, name.depth, "{name}");
+        }
+    }
+
+    #[test]
+    fn projections_add_the_parameters_counted_by_hand() {
+        let count = |name: &str| cifar::architecture(name.parse().unwrap(), 10).parameter_count();
+        // Option B: two 1×1 convolutions, 16 to 32 and 32 to 64, with a scale and a shift each.
+        let increase = 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64;
+        assert_eq!(count("resnet-20b") - count("resnet-20"), increase);
+        // Option C of n = 3: three blocks in stage 1, two more in stages 2 and 3.
+        let everywhere = increase + 3 * (16 * 16 + 32) + 2 * (32 * 32 + 64) + 2 * (64 * 64 + 128);
+        assert_eq!(count("resnet-20c") - count("resnet-20"), everywhere);
+    }
+
+    #[test]
+    fn highway_nets_have_the_parameter_counts_of_table_6_as_it_rounds_them() {
+        for (name, expected) in [("highway-19", 2.3e6), ("highway-32", 1.25e6)] {
+            let count = cifar::architecture(name.parse().unwrap(), 10).parameter_count() as f64;
+            assert!((count / expected - 1.0).abs() < 0.02, "{name}: {count}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The paper's networks for 32×32 images (section 4.2).
 
-use super::architecture::{Architecture, Stage};
+use super::architecture::{Architecture, Body, Shortcut, Stage};
+use super::highway;
 use super::name::NetworkName;
 use crate::error::{BadInput, bad_input};
 
@@ -17,15 +18,22 @@ pub const PAPER_DEPTHS: [u64; 6] = [20, 32, 44, 56, 110, 1202];
 /// |---|---|---|---|
 /// | layers | 1+2n | 2n | 2n |
 /// | filters | 16 | 32 | 64 |
+///
+/// A highway net has a table of its own, in [`highway`].
 pub fn architecture(name: NetworkName, classes: i64) -> Architecture {
     let blocks = ((name.depth - 2) / 6) as usize;
-    Architecture {
-        name,
-        image_side: IMAGE_SIDE,
-        stem_filters: STEM_FILTERS,
-        stages: vec![Stage { blocks, filters: 16, stride: 1 }, Stage { blocks, filters: 32, stride: 2 }, Stage { blocks, filters: 64, stride: 2 }],
-        classes,
-    }
+    let body = match name.shortcut {
+        Shortcut::Gate => highway::body(name.depth),
+        _ => Body::Pairs {
+            stem_filters: STEM_FILTERS,
+            stages: vec![
+                Stage { blocks, filters: 16, stride: 1 },
+                Stage { blocks, filters: 32, stride: 2 },
+                Stage { blocks, filters: 64, stride: 2 },
+            ],
+        },
+    };
+    Architecture { name, image_side: IMAGE_SIDE, body, classes }
 }
 
 /// Refuses a depth that is not 6n+2, and names the nearest ones that are.

@@ -1,13 +1,14 @@
-//! Plain and residual networks: one builder, which differs between the two in one value, the [`Shortcut`].
+//! Plain and residual networks: one builder, which differs between the two in one value, the [`Shortcut`]. Highway nets beside them.
 
 mod architecture;
 pub mod cifar;
 mod forward;
+pub mod highway;
 mod name;
 mod state;
 pub mod weights;
 
-pub use architecture::{Architecture, Layer, LayerKind, Parameter, ParameterKind, Shortcut, Stage};
+pub use architecture::{Architecture, Body, HighwayStage, Layer, LayerKind, Parameter, ParameterKind, Shortcut, Stage};
 pub use forward::Mode;
 pub use name::NetworkName;
 pub use state::Network;

@@ -1,4 +1,4 @@
-//! Names of networks: `plain-20`, `resnet-56`.
+//! Names of networks: `plain-20`, `resnet-56`, `resnet-56b`, `highway-19`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,15 +29,27 @@ impl NetworkName {
         NetworkName { shortcut: Shortcut::PadChannels, depth }
     }
 
-    /// Whether the net has shortcuts.
+    /// Whether the net is a residual one, whatever its shortcut option.
     pub fn is_residual(self) -> bool {
-        self.shortcut != Shortcut::None
+        matches!(self.shortcut, Shortcut::PadChannels | Shortcut::ProjectIncrease | Shortcut::ProjectAll)
+    }
+
+    /// Whether the net is a plain one.
+    pub fn is_plain(self) -> bool {
+        self.shortcut == Shortcut::None
     }
 }
 
 impl fmt::Display for NetworkName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(&format!("{}-{}", if self.is_residual() { "resnet" } else { "plain" }, self.depth))
+        let (family, option) = match self.shortcut {
+            Shortcut::None => ("plain", ""),
+            Shortcut::PadChannels => ("resnet", ""),
+            Shortcut::ProjectIncrease => ("resnet", "b"),
+            Shortcut::ProjectAll => ("resnet", "c"),
+            Shortcut::Gate => ("highway", ""),
+        };
+        formatter.pad(&format!("{family}-{}{option}", self.depth))
     }
 }
 
@@ -45,16 +57,27 @@ impl FromStr for NetworkName {
     type Err = BadInput;
 
     fn from_str(text: &str) -> Result<NetworkName, BadInput> {
-        let unknown = || bad_input(format!("unknown network \"{text}\": write plain-N or resnet-N, for example resnet-56"));
-        let (family, depth) = text.split_once('-').ok_or_else(unknown)?;
-        let depth: u64 = depth.parse().map_err(|_| unknown())?;
-        let name = match family {
-            "plain" => NetworkName::plain(depth),
-            "resnet" => NetworkName::residual(depth),
+        let unknown = || {
+            bad_input(format!(
+                "unknown network \"{text}\": write plain-N, resnet-N (shortcut option A), resnet-Nb, resnet-Nc, highway-19 or highway-32, for example resnet-56"
+            ))
+        };
+        let (family, rest) = text.split_once('-').ok_or_else(unknown)?;
+        let digits = rest.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+        let depth: u64 = digits.parse().map_err(|_| unknown())?;
+        let shortcut = match (family, &rest[digits.len()..]) {
+            ("plain", "") => Shortcut::None,
+            ("resnet", "" | "a") => Shortcut::PadChannels,
+            ("resnet", "b") => Shortcut::ProjectIncrease,
+            ("resnet", "c") => Shortcut::ProjectAll,
+            ("highway", "") => {
+                super::highway::check_depth(depth)?;
+                return Ok(NetworkName { shortcut: Shortcut::Gate, depth });
+            }
             _ => return Err(unknown()),
         };
         super::cifar::check_depth(depth)?;
-        Ok(name)
+        Ok(NetworkName { shortcut, depth })
     }
 }
 
@@ -78,18 +101,19 @@ mod tests {
 
     #[test]
     fn a_name_reads_back_as_it_was_written() {
-        for text in ["plain-8", "plain-20", "resnet-56", "resnet-1202"] {
+        for text in ["plain-8", "plain-20", "resnet-56", "resnet-1202", "resnet-20b", "resnet-20c", "highway-19"] {
             assert_eq!(text.parse::<NetworkName>().unwrap().to_string(), text);
         }
+        assert_eq!("resnet-20a".parse::<NetworkName>().unwrap(), NetworkName::residual(20), "option A is the paper's on CIFAR-10");
     }
 
     #[test]
     fn an_unknown_network_and_a_depth_that_is_not_6n_plus_2_are_refused() {
-        for text in ["vgg-19", "resnet", "resnet-", "resnet-x", "plain--8", "resnet20"] {
+        for text in ["vgg-19", "resnet", "resnet-", "resnet-x", "plain--8", "resnet20", "plain-20b", "resnet-20d", "resnet-20bb"] {
             assert!(text.parse::<NetworkName>().unwrap_err().0.contains("unknown network"), "{text}");
         }
         let message = "resnet-57".parse::<NetworkName>().unwrap_err().0;
         assert!(message.contains("6n+2") && message.contains("56") && message.contains("62"), "{message}");
-        assert!("plain-2".parse::<NetworkName>().is_err());
+        assert!("plain-2".parse::<NetworkName>().is_err() && "highway-20".parse::<NetworkName>().is_err());
     }
 }

@@ -7,6 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::architecture::{Architecture, Parameter, ParameterKind};
+use super::highway::GATE_BIAS;
 use crate::random::{Purpose, Stream};
 
 /// A network on a device.
@@ -125,6 +126,7 @@ fn initial_values(parameter: &Parameter, stream: &mut Stream) -> Vec<f32> {
         }
         ParameterKind::Scale => vec![1.0; count],
         ParameterKind::Shift => vec![0.0; count],
+        ParameterKind::GateBias => vec![GATE_BIAS; count],
     }
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the golden values that tests/golden.rs compares with: one training step of plain-8 and resnet-8, computed by PyTorch alone.
+"""Makes the golden values that tests/golden.rs compares with: one training step of plain-8, resnet-8 (options A, B, C) and highway-19,
+computed by PyTorch alone.
 
-    python tests/golden/make_golden.py        # any Python with torch and safetensors; writes plain-8.safetensors, resnet-8.safetensors
+    python tests/golden/make_golden.py        # any Python with torch and safetensors; writes <network>.safetensors beside itself
 
 The networks are written here from the paper (section 4.2), in the usual PyTorch way, and computed in float64, so that the values are
 the truth to single precision. Images and initial parameters come from a small integer generator that the test has too.
@@ -15,6 +16,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 BATCH = 16
+# A highway net has so many activations that with more images one lies close enough to zero for its sign to depend on rounding.
+HIGHWAY_BATCH = 2
 # The decay is a hundred times the paper's, so that an error in it is far above the test's tolerance.
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-2
 # Updated again after a second step, which has momentum: one of each kind, to keep the files small.
@@ -36,30 +39,34 @@ class Numbers:
 
 
 class Block(nn.Module):
-    def __init__(self, inputs, filters, stride, residual):
+    def __init__(self, inputs, filters, stride, option):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, filters, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(filters)
         self.conv2 = nn.Conv2d(filters, filters, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(filters)
-        self.stride, self.residual, self.added = stride, residual, filters - inputs
+        self.stride, self.option, self.added = stride, option, filters - inputs
+        if option == "C" or option == "B" and stride == 2:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, filters, 1, stride, bias=False), nn.BatchNorm2d(filters))
+
+    def shortcut(self, x):
+        if hasattr(self, "downsample"):
+            return self.downsample(x)
+        return x if self.stride == 1 else F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.added // 2, self.added // 2))
 
     def forward(self, x):
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        if self.residual:
-            shortcut = x if self.stride == 1 else F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.added // 2, self.added // 2))
-            y = y + shortcut
-        return F.relu(y)
+        return F.relu(y + self.shortcut(x) if self.option else y)
 
 
 class Net(nn.Module):
-    def __init__(self, depth, residual):
+    def __init__(self, depth, option):
         super().__init__()
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         stage = lambda inputs, filters, stride: nn.Sequential(
-            *[Block(inputs if i == 0 else filters, filters, stride if i == 0 else 1, residual) for i in range(blocks)]
+            *[Block(inputs if i == 0 else filters, filters, stride if i == 0 else 1, option) for i in range(blocks)]
         )
         self.layer1, self.layer2, self.layer3 = stage(16, 16, 1), stage(16, 32, 2), stage(32, 64, 2)
         self.fc = nn.Linear(64, 10)
@@ -69,23 +76,60 @@ class Net(nn.Module):
         return self.fc(x.mean(dim=(2, 3)))
 
 
+class HighwayLayer(nn.Module):
+    def __init__(self, inputs, filters):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(inputs, filters, 3, 1, 1, bias=False), nn.BatchNorm2d(filters)
+        self.gate = nn.Conv2d(inputs, filters, 3, 1, 1) if inputs == filters else None
+
+    def forward(self, x):
+        h = F.relu(self.bn(self.conv(x)))
+        if self.gate is None:
+            return h
+        t = torch.sigmoid(self.gate(x))
+        return h * t + x * (1 - t)
+
+
+class Highway19(nn.Module):
+    """FitNet-4's widths with highway layers: see src/network/highway.rs."""
+
+    def __init__(self):
+        super().__init__()
+        widths = [(3, 3, 32), (2, 32, 48), (6, 48, 80), (6, 80, 128)]
+        stage = lambda layers, inputs, filters: nn.Sequential(*[HighwayLayer(inputs if i == 0 else filters, filters) for i in range(layers)])
+        self.layer1, self.layer2, self.layer3, self.layer4 = (stage(*width) for width in widths)
+        self.fc1, self.fc = nn.Linear(128, 500), nn.Linear(500, 10)
+
+    def forward(self, x):
+        x = self.layer2(F.max_pool2d(self.layer1(x), 2))
+        x = self.layer4(F.max_pool2d(self.layer3(F.max_pool2d(x, 2)), 2))
+        return self.fc(F.relu(self.fc1(x.mean(dim=(2, 3)))))
+
+
+def is_scale(net, name):
+    module = net.get_submodule(name.rpartition(".")[0])
+    return isinstance(module, nn.BatchNorm2d) and name.endswith("weight")
+
+
 def initialise(net):
-    """The generator's numbers in the order of the parameters' names; scales are around 1."""
+    """The generator's numbers in the order of the parameters' names; scales are around 1. Wide gates would saturate at 0.3."""
     numbers = Numbers(1)
+    size = 0.05 if isinstance(net, Highway19) else 0.3
     with torch.no_grad():
         for name, parameter in sorted(net.named_parameters()):
             values = numbers.draw(parameter.numel()).reshape(parameter.shape)
-            is_scale = parameter.dim() == 1 and "bn" in name and name.endswith("weight")
-            parameter.copy_((1 + values if is_scale else 0.3 * values).float())
+            parameter.copy_((1 + values if is_scale(net, name) else size * values).float())
 
 
-def golden(residual):
-    net = Net(8, residual).double()
+def golden(net, keep):
+    """Loss, gradients and updates of two steps; of the gradients and updates those whose tensor `keep` names."""
+    batch = HIGHWAY_BATCH if isinstance(net, Highway19) else BATCH
+    net = net.double()
     initialise(net)
     net.train()
     optimizer = torch.optim.SGD(net.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY)
-    images = Numbers(2).draw(BATCH * 3 * 32 * 32).reshape(BATCH, 3, 32, 32)
-    labels = torch.arange(BATCH) % 10
+    images = Numbers(2).draw(batch * 3 * 32 * 32).reshape(batch, 3, 32, 32)
+    labels = torch.arange(batch) % 10
     values = {}
     for step in (1, 2):
         optimizer.zero_grad()
@@ -93,16 +137,25 @@ def golden(residual):
         loss.backward()
         values[f"loss.{step}"] = loss.detach().reshape(1)
         if step == 1:
-            values |= {f"gradient.{name}": parameter.grad.clone() for name, parameter in net.named_parameters()}
+            values |= {f"gradient.{name}": parameter.grad.clone() for name, parameter in net.named_parameters() if keep(name)}
         optimizer.step()
         if step == 1:
-            values |= {f"updated.{name}": value.detach().clone() for name, value in net.state_dict().items() if "num_batches" not in name}
+            values |= {f"updated.{name}": value.detach().clone() for name, value in net.state_dict().items() if "num_batches" not in name and keep(name)}
         else:
-            values |= {f"updated_twice.{name}": net.state_dict()[name].detach().clone() for name in AFTER_TWO_STEPS}
+            values |= {f"updated_twice.{name}": net.state_dict()[name].detach().clone() for name in AFTER_TWO_STEPS if name in net.state_dict()}
     return {name: value.float().contiguous() for name, value in values.items()}
 
 
-for residual in (False, True):
-    path = Path(__file__).parent / f"{'resnet' if residual else 'plain'}-8.safetensors"
-    save_file(golden(residual), path)
+# Of the nets that share most of their code with the first two, what is their own, and the small tensors.
+own = lambda name: "downsample" in name or name.count("weight") == 0 or "bn" in name
+networks = {
+    "plain-8": (Net(8, None), lambda name: True),
+    "resnet-8": (Net(8, "A"), lambda name: True),
+    "resnet-8b": (Net(8, "B"), own),
+    "resnet-8c": (Net(8, "C"), own),
+    "highway-19": (Highway19(), lambda name: own(name) or name in ("layer1.1.gate.weight", "layer2.1.conv.weight", "layer2.1.gate.weight")),
+}
+for name, (net, keep) in networks.items():
+    path = Path(__file__).parent / f"{name}.safetensors"
+    save_file(golden(net, keep), path)
     print(path)
