@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use crate::error::EXIT_AT_ONCE;
 
 const ACKNOWLEDGEMENT: &[u8] = b"\nstopping after this iteration or evaluation, to save; once more stops at once, without saving\n";
 
-/// A flag that SIGINT (Ctrl-C) or SIGTERM sets. A second signal ends the program at once, without saving.
+/// A flag that SIGINT (Ctrl-C), SIGTERM or SIGUSR1 (what cluster schedulers send before the time is up) sets. A second signal ends the program at once, without saving.
 pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM, SIGUSR1] {
         // In this order: the first signal finds the flag unset and sets it, the second finds it set.
         signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT_AT_ONCE), Arc::clone(&stop)).context("signal handler")?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signal handler")?;

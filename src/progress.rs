@@ -5,12 +5,48 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use crate::recipe::Recipe;
-use crate::training::TrainingRow;
+use serde::{Deserialize, Serialize};
 
 /// Where there is no terminal, a line is printed at most this often, and after every evaluation.
 const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// What a run tells of itself while it trains. A run in another process sends the same as lines of JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// The run was finished by an earlier call.
+    AlreadyDone {
+        /// Iterations in its log.
+        iterations: u64,
+    },
+    /// Training starts after `done` of `iterations` iterations.
+    Started {
+        /// Iterations that are done.
+        done: u64,
+        /// Iterations that the run will have.
+        iterations: u64,
+    },
+    /// An iteration was started.
+    Iteration(u64),
+    /// The errors of some more iterations are known.
+    Trained {
+        /// Their mean training error, in percent.
+        error: f64,
+        /// Training images per second since the last such event.
+        images_per_second: f64,
+    },
+    /// An evaluation starts.
+    Evaluating,
+    /// An evaluation ended with this test error, in percent.
+    Tested(f64),
+    /// Something that a person should know.
+    Note(String),
+    /// The run ended, and how.
+    Ended(String),
+}
+
+/// Where a run's events go.
+pub type Listener<'a> = &'a dyn Fn(Event);
 
 /// Prints a line on stderr. A reader that has gone away must not end a training of days.
 pub fn say(line: &str) {
@@ -39,14 +75,7 @@ impl Display {
         bar.set_style(ProgressStyle::with_template(template).expect("the template is constant").progress_chars("━━─"));
         bar.set_prefix(format!("{name:<width$}", width = self.width));
         bar.set_message("waiting");
-        RunDisplay {
-            bar,
-            terminal: self.terminal,
-            name: name.to_string(),
-            shown: RefCell::default(),
-            last_read: Cell::new(Instant::now()),
-            last_line: Cell::new(Instant::now()),
-        }
+        RunDisplay { bar, terminal: self.terminal, name: name.to_string(), shown: RefCell::default(), last_line: Cell::new(Instant::now()) }
     }
 }
 
@@ -64,70 +93,57 @@ pub struct RunDisplay {
     terminal: bool,
     name: String,
     shown: RefCell<Shown>,
-    last_read: Cell<Instant>,
     last_line: Cell<Instant>,
 }
 
 impl RunDisplay {
-    /// Training starts after `done` iterations.
-    pub fn start(&self, done: u64, recipe: &Recipe) {
-        self.bar.set_length(recipe.iterations);
+    /// Shows what a run tells.
+    pub fn show(&self, event: Event) {
+        match event {
+            Event::AlreadyDone { iterations } => {
+                self.bar.set_length(iterations);
+                self.bar.set_position(iterations);
+                self.bar.finish_with_message("done before");
+                self.line("done before");
+            }
+            Event::Started { done, iterations } => self.start(done, iterations),
+            Event::Iteration(iteration) => self.bar.set_position(iteration),
+            Event::Trained { error, images_per_second } => {
+                {
+                    let mut shown = self.shown.borrow_mut();
+                    shown.training_error = Some(error);
+                    shown.images_per_second = images_per_second;
+                }
+                self.message("");
+                if self.last_line.get().elapsed() > LINE_EVERY {
+                    self.progress_line();
+                }
+            }
+            Event::Evaluating => self.message("evaluating"),
+            Event::Tested(error) => {
+                self.shown.borrow_mut().test_error = Some(error);
+                self.message("");
+                self.progress_line();
+            }
+            Event::Note(text) => self.bar.suspend(|| say(&format!("{}: {text}", self.name))),
+            Event::Ended(how) => {
+                let message = format!("{}  {how} in {}", self.errors(), HumanDuration(self.bar.elapsed()));
+                self.bar.abandon_with_message(message.clone());
+                self.line(&message);
+            }
+        }
+    }
+
+    fn start(&self, done: u64, iterations: u64) {
+        self.bar.set_length(iterations);
         self.bar.set_position(done);
         self.bar.reset_eta();
         self.bar.reset_elapsed();
-        self.last_read.set(Instant::now());
         self.message("");
         match done {
-            0 => self.line(&format!("{} iterations", recipe.iterations)),
-            _ => self.line(&format!("goes on after iteration {done} of {}", recipe.iterations)),
+            0 => self.line(&format!("{iterations} iterations")),
+            _ => self.line(&format!("goes on after iteration {done} of {iterations}")),
         }
-    }
-
-    /// The run was finished by an earlier call.
-    pub fn already_done(&self, iterations: u64) {
-        self.bar.set_length(iterations);
-        self.bar.set_position(iterations);
-        self.bar.finish_with_message("done before");
-        self.line("done before");
-    }
-
-    /// An iteration was started.
-    pub fn iteration(&self, iteration: u64) {
-        self.bar.set_position(iteration);
-    }
-
-    /// Errors of some more iterations of `batch_size` images each.
-    pub fn training_error(&self, rows: &[TrainingRow], batch_size: u64) {
-        let elapsed = self.last_read.replace(Instant::now()).elapsed().as_secs_f64();
-        {
-            let mut shown = self.shown.borrow_mut();
-            shown.training_error = Some(rows.iter().map(|row| f64::from(row.error)).sum::<f64>() / rows.len() as f64);
-            shown.images_per_second = rows.len() as f64 * batch_size as f64 / elapsed.max(1e-9);
-        }
-        self.message("");
-        if self.last_line.get().elapsed() > LINE_EVERY {
-            self.progress_line();
-        }
-    }
-
-    /// An evaluation starts.
-    pub fn evaluating(&self) {
-        self.message("evaluating");
-    }
-
-    /// The test error, in percent, of an evaluation that just ended.
-    pub fn test_error(&self, error: f64) {
-        self.shown.borrow_mut().test_error = Some(error);
-        self.last_read.set(Instant::now());
-        self.message("");
-        self.progress_line();
-    }
-
-    /// The run ended.
-    pub fn finish(&self, how: &str) {
-        let message = format!("{}  {how} in {}", self.errors(), HumanDuration(self.bar.elapsed()));
-        self.bar.abandon_with_message(message.clone());
-        self.line(&message);
     }
 
     fn errors(&self) -> String {

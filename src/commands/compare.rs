@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::{DataOptions, RecipeOptions, announce, check_writable, parse_seeds, print, print_json};
+use super::options::{ConductOptions, DataOptions, RecipeOptions, announce, check_writable, parse_seeds, print, print_json};
 use crate::analysis::RunCurves;
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::network::{NetworkName, cifar};
@@ -15,7 +15,7 @@ use crate::records::RunDirectory;
 use crate::report::comparison::{Comparison, Data};
 use crate::report::figure::Figure;
 use crate::report::table::{self, Style};
-use crate::run::Run;
+use crate::run::{Conduct, Run};
 use crate::training::Outcome;
 use crate::{device, interrupt};
 
@@ -42,6 +42,8 @@ pub struct Arguments {
     data: DataOptions,
     #[command(flatten)]
     recipe: RecipeOptions,
+    #[command(flatten)]
+    conduct: ConductOptions,
     /// Seeds; several give mean, standard deviation and bands
     #[arg(long, value_name = "LIST", default_value = "0")]
     seeds: String,
@@ -89,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     check_writable("--out", &out)?;
     announce(device, &depths.iter().copied().zip(&recipes).collect::<Vec<_>>());
-    let Some(diverged) = train_all(&runs)? else {
+    let Some(diverged) = train_all(&runs, &arguments.conduct.conduct())? else {
         say(&format!("stopped; what was logged is kept in {}, the same command goes on from there", out.display()));
         return Ok(EXIT_INTERRUPTED);
     };
@@ -122,14 +124,14 @@ fn depths(depth: u64, shallow: Option<u64>) -> Result<Vec<u64>> {
 }
 
 /// Trains one run after the other. Returns whether one diverged, or nothing if a signal stopped them.
-fn train_all(runs: &[Run]) -> Result<Option<bool>> {
+fn train_all(runs: &[Run], conduct: &Conduct) -> Result<Option<bool>> {
     let stop = interrupt::stop_flag()?;
     let names: Vec<String> = runs.iter().map(|run| format!("{} seed {}", run.identity.network, run.identity.seed)).collect();
     let display = Display::new(names.iter().map(String::len).max().unwrap_or(0));
     let displays: Vec<_> = names.iter().map(|name| display.run(name)).collect();
     let mut diverged = false;
     for (run, display) in runs.iter().zip(&displays) {
-        match run.train(display, &stop)? {
+        match run.train(conduct, &|event| display.show(event), &stop)? {
             Outcome::Finished => {}
             Outcome::Diverged(_) => diverged = true,
             Outcome::Interrupted(_) => return Ok(None),

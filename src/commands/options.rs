@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,6 +13,7 @@ use crate::device::{self, Cuda, DeviceChoice};
 use crate::error::{BadInput, bad_input};
 use crate::progress::say;
 use crate::recipe::{PAPER_ITERATIONS, PAPER_MILESTONES, Recipe};
+use crate::run::Conduct;
 
 /// What the built-in data changes in the paper's recipe, where the user says nothing else: a run of minutes on two cores, and a rate at
 /// which a deep net learns within it (at 0.1 a deep residual net spends its first hundreds of iterations recovering).
@@ -66,6 +68,29 @@ impl RecipeOptions {
         };
         Recipe::resolve(&base, depth, self.iterations, &self.settings)
     }
+}
+
+/// What changes none of a run's numbers.
+#[derive(Debug, Args)]
+pub struct ConductOptions {
+    /// Time between checkpoints, which a killed run goes on from; 0 after every iteration. They never cost more than 1 % of the time
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    pub checkpoint_every: f64,
+    /// Do not keep the final weights: their hash is recorded all the same
+    #[arg(long)]
+    pub no_weights: bool,
+}
+
+impl ConductOptions {
+    /// The same for a run.
+    pub fn conduct(&self) -> Conduct {
+        Conduct { checkpoint_every: Duration::from_secs_f64(self.checkpoint_every), keep_weights: !self.no_weights, tensorboard: None }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, BadInput> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| bad_input("write a number of seconds from 0 to 86400"))
 }
 
 /// Says on stderr where training happens, and what schedule each depth has if it is not the paper's.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::options::{DataOptions, MOST_SEED, RecipeOptions, announce, check_writable, print, print_json};
+use super::options::{ConductOptions, DataOptions, MOST_SEED, RecipeOptions, announce, check_writable, print, print_json};
 use crate::analysis::{RunCurves, RunSummary, final_window};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
 use crate::network::NetworkName;
@@ -32,6 +32,8 @@ pub struct Arguments {
     data: DataOptions,
     #[command(flatten)]
     recipe: RecipeOptions,
+    #[command(flatten)]
+    conduct: ConductOptions,
     /// Seed of the initial weights, the order of the images and their augmentation
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     seed: u64,
@@ -54,7 +56,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     announce(device, &[(arguments.network.depth, &run.identity.recipe)]);
     let stop = interrupt::stop_flag()?;
     let name = arguments.network.to_string();
-    let outcome = run.train(&Display::new(name.len()).run(&name), &stop)?;
+    let display = Display::new(name.len()).run(&name);
+    let outcome = run.train(&arguments.conduct.conduct(), &|event| display.show(event), &stop)?;
     if let Outcome::Interrupted(iteration) = outcome {
         say(&format!("stopped after iteration {iteration}; the same command goes on from there"));
         return Ok(EXIT_INTERRUPTED);

@@ -55,9 +55,15 @@ impl Network {
     }
 }
 
-/// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at all. The same tensors and note make the
-/// same bytes: that is why there is one note, and not a map of them, whose order would be random.
+/// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at all.
 pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], note: (&str, String)) -> Result<()> {
+    let bytes = tensor_bytes(tensors, note).with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
+    crate::files::write_atomically(path, &bytes)
+}
+
+/// Contiguous float32 CPU tensors as the bytes of a safetensors file. The same tensors and note make the same bytes: that is why there is one
+/// note, and not a map of them, whose order would be random.
+pub fn tensor_bytes(tensors: &[(String, Tensor)], note: (&str, String)) -> Result<Vec<u8>> {
     let data: Vec<Vec<u8>> = tensors
         .iter()
         .map(|(_, tensor)| {
@@ -71,7 +77,5 @@ pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], note: (&str, Str
         let view = TensorView::new(Dtype::F32, shape, bytes).expect("the bytes are as many as the shape says");
         (name.clone(), view)
     });
-    let notes = HashMap::from([(note.0.to_string(), note.1)]);
-    let bytes = safetensors::serialize(views, Some(notes)).with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
-    crate::files::write_atomically(path, &bytes)
+    Ok(safetensors::serialize(views, Some(HashMap::from([(note.0.to_string(), note.1)])))?)
 }

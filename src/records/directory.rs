@@ -2,14 +2,18 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::checkpoints::CheckpointFolder;
+use super::log;
 use super::run_record::{Identity, RunRecord, State};
 use crate::error::bad_input;
 use crate::files::PARTIAL_ENDING;
 use crate::network::NetworkName;
-use crate::training::checkpoint::{self, Checkpoint};
+use crate::recipe::Recipe;
+use crate::training::checkpoint::Checkpoint;
 
 /// The directory of one run.
 #[derive(Debug, Clone)]
@@ -17,12 +21,15 @@ pub struct RunDirectory {
     path: PathBuf,
 }
 
+/// How long a process that was just killed may take to let go of its lock.
+const DYING: Duration = Duration::from_secs(1);
+
 /// What is found in a run's directory.
 pub enum Claim {
     /// Nothing yet.
     New,
-    /// The same run, stopped; with its checkpoint if one was written.
-    Resume(Box<RunRecord>, Option<Box<Checkpoint>>),
+    /// The same run, stopped.
+    Resume(Box<RunRecord>),
     /// The same run, finished or diverged.
     Done(Box<RunRecord>),
 }
@@ -63,20 +70,17 @@ impl RunDirectory {
         self.path.join("weights.safetensors")
     }
 
-    /// The checkpoint of an unfinished run.
-    pub fn checkpoint(&self) -> PathBuf {
-        self.path.join("checkpoint").join(checkpoint::FILE)
+    /// The checkpoints of an unfinished run.
+    pub fn checkpoints(&self) -> CheckpointFolder {
+        CheckpointFolder::at(self.path.join("checkpoint"))
     }
 
-    /// Removes the checkpoint of a finished run: its weights have their own file.
-    pub fn remove_checkpoint(&self) -> Result<()> {
-        let folder = self.path.join("checkpoint");
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("{}: cannot be removed", folder.display()))
-            }
-            _ => Ok(()),
-        }
+    /// Where an interrupted run goes on, and what a person should know about it: the newest checkpoint that is whole and that both logs reach.
+    pub fn position(&self, recipe: &Recipe) -> Result<(Option<Checkpoint>, Vec<String>)> {
+        let splits = if recipe.validation > 0 { 2 } else { 1 };
+        // An evaluation is written before anything of a later iteration.
+        let evaluated = (log::last_iteration(&self.evaluation_log(), splits)? / recipe.evaluate_every + 1) * recipe.evaluate_every - 1;
+        self.checkpoints().newest(log::last_iteration(&self.train_log(), 1)?.min(evaluated))
     }
 
     /// Looks at what the directory holds, without changing anything. A run of another identity, or files that are no run's, are refused.
@@ -100,37 +104,28 @@ impl RunDirectory {
         }
         Ok(match record.state {
             State::Finished | State::Diverged => Claim::Done(Box::new(record)),
-            State::Running | State::Interrupted => {
-                let checkpoint = match self.checkpoint().exists() {
-                    true => Some(Box::new(Checkpoint::read(&self.checkpoint())?)),
-                    false => None,
-                };
-                Claim::Resume(Box::new(record), checkpoint)
-            }
+            State::Running | State::Interrupted => Claim::Resume(Box::new(record)),
         })
     }
 
-    /// Makes the directory, and keeps other processes off this run while the returned handle lives. The system drops it with the process.
+    /// Makes the directory, and keeps other processes off this run while the returned handle lives, here or in a process that inherits it. The
+    /// system drops the lock with the last of them.
     pub fn lock(&self) -> Result<File> {
         let path = self.path.display();
         let refused = |error| bad_input(format!("{path}: cannot be created: {error}; choose another folder with --out"));
         std::fs::create_dir_all(&self.path).map_err(refused)?;
         let folder = File::open(&self.path).with_context(|| path.to_string())?;
-        match folder.try_lock() {
-            Ok(()) => Ok(folder),
-            Err(TryLockError::WouldBlock) => {
-                Err(bad_input(format!("{path}: another process is at this run; wait for it, or choose another --out")).into())
+        let deadline = Instant::now() + DYING;
+        loop {
+            match folder.try_lock() {
+                Ok(()) => return Ok(folder),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(bad_input(format!("{path}: another process is at this run; wait for it, or choose another --out")).into());
+                }
+                // Some network file systems cannot lock; one process at a time is then up to the user.
+                Err(TryLockError::Error(_)) => return Ok(folder),
             }
-            // Some network file systems cannot lock; one process at a time is then up to the user.
-            Err(TryLockError::Error(_)) => Ok(folder),
         }
-    }
-
-    /// Keeps `checkpoint` in place of the one before.
-    pub fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let file = self.checkpoint();
-        let folder = file.parent().unwrap_or(&self.path);
-        std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be created", folder.display()))?;
-        checkpoint.write(&file)
     }
 }

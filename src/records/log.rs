@@ -42,17 +42,15 @@ pub struct Log {
     file: File,
     /// Bytes of whole rows.
     length: u64,
-    /// The iteration of the last row that was there when the log was opened; 0 if there was none.
-    last_iteration: u64,
 }
 
 impl Log {
     /// Opens the log at `path` for appending after the rows of the first `iterations` iterations; later rows are cut off.
     /// A new file gets `header`.
     pub fn open(path: &Path, header: &str, iterations: u64) -> Result<Log> {
-        let (kept, last_iteration) = match std::fs::read(path) {
-            Ok(bytes) => whole_rows(&bytes, iterations),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (0, 0),
+        let kept = match std::fs::read(path) {
+            Ok(bytes) => whole_rows(&bytes, iterations).0,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
         let file = OpenOptions::new()
@@ -61,17 +59,12 @@ impl Log {
             .truncate(false)
             .open(path)
             .with_context(|| format!("{}: cannot be opened for writing", path.display()))?;
-        let mut log = Log { path: path.to_path_buf(), file, length: kept, last_iteration };
+        let mut log = Log { path: path.to_path_buf(), file, length: kept };
         log.file.set_len(kept).and_then(|()| log.file.seek(SeekFrom::End(0))).with_context(|| format!("{}: cannot be cut back", path.display()))?;
         if kept == 0 {
             log.append(format!("{header}\n").as_bytes())?;
         }
         Ok(log)
-    }
-
-    /// The iteration of the last row that was kept when the log was opened; 0 if there was none.
-    pub fn last_iteration(&self) -> u64 {
-        self.last_iteration
     }
 
     /// Adds rows of `train.csv`.
@@ -114,6 +107,20 @@ impl Log {
     pub fn sync(&self) -> Result<()> {
         self.file.sync_data().with_context(|| format!("{}: cannot be written to the disk", self.path.display()))
     }
+}
+
+/// The last iteration of which the log at `path` has all `rows_each` rows; 0 if there is none.
+pub fn last_iteration(path: &Path, rows_each: usize) -> Result<u64> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    let (length, last) = whole_rows(&bytes, u64::MAX);
+    let prefix = format!("{last},");
+    let rows = bytes[..length as usize].split_inclusive(|&byte| byte == b'\n').rev().take_while(|line| line.starts_with(prefix.as_bytes())).count();
+    // Every row of an earlier iteration comes before.
+    Ok(if rows < rows_each { last.saturating_sub(1) } else { last })
 }
 
 /// Bytes of the header and of the whole rows whose iteration is at most `iterations`, and the iteration of the last of them.
@@ -163,8 +170,23 @@ mod tests {
     }
 
     #[test]
+    fn an_iteration_counts_as_logged_once_all_its_rows_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("eval.csv");
+        let last = |text: &str, rows_each| {
+            std::fs::write(&path, text).unwrap();
+            last_iteration(&path, rows_each).unwrap()
+        };
+        assert_eq!(last("iteration,split\n7,test\n7,validation\n14,test\n14,validation\n", 2), 14);
+        assert_eq!(last("iteration,split\n7,test\n7,validation\n14,test\n14,valid", 2), 13);
+        assert_eq!(last("iteration,split\n7,test\n14,te", 1), 7);
+        assert_eq!(last("iteration,spl", 1), 0);
+        assert_eq!(last_iteration(&folder.path().join("none.csv"), 1).unwrap(), 0);
+    }
+
+    #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
-        let mut log = Log { path: "/dev/full".into(), file: OpenOptions::new().write(true).open("/dev/full").unwrap(), length: 0, last_iteration: 0 };
+        let mut log = Log { path: "/dev/full".into(), file: OpenOptions::new().write(true).open("/dev/full").unwrap(), length: 0 };
         let message = log.training(&[row(1)]).unwrap_err().to_string();
         assert!(message.contains("/dev/full") && message.contains("No space left"), "{message}");
     }

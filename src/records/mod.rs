@@ -1,11 +1,15 @@
 //! What a run leaves behind: its directory, its logs, and the record of how it was made.
 
+mod checkpoints;
 mod directory;
+mod files;
 mod log;
 mod provenance;
 mod run_record;
 
+pub use checkpoints::CheckpointFolder;
 pub use directory::{Claim, RunDirectory};
+pub use files::{CHECKPOINT_FOLDER, FileProblem, RUN_FILES, hash_file, verify_run};
 pub use log::{EvaluationRow, Log};
 pub use provenance::{Machine, Provenance, timestamp};
-pub use run_record::{Attempt, DatasetRecord, Identity, Progress, RunRecord, State};
+pub use run_record::{Attempt, DatasetRecord, Failure, Identity, Progress, RunRecord, State};

@@ -1,5 +1,6 @@
 //! `run.toml`: what a run is, how it was made, and how far it is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -75,8 +76,11 @@ pub struct Progress {
     /// The last iteration of the warm-up, where there was one and it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup_ended_after: Option<u64>,
-    /// Training images per second, evaluations not counted, of the last attempt.
+    /// Training images per second, evaluations and checkpoints not counted, of the last attempt.
     pub images_per_second: f64,
+    /// Share of the time, in percent, that the last attempt spent on writing checkpoints and flushing logs.
+    #[serde(default)]
+    pub checkpoint_percent: f64,
 }
 
 /// The contents of `run.toml`.
@@ -88,8 +92,14 @@ pub struct RunRecord {
     pub parameters: i64,
     /// In what the recipe differs from the paper's.
     pub differences_from_paper: Vec<String>,
+    /// SHA-256 of the final weights, whether they are kept or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_sha256: Option<String>,
     /// How far it is.
     pub progress: Progress,
+    /// SHA-256 of each file beside the record, once the run is over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// What it is.
     pub run: Identity,
     /// How it was made: the last attempt.
@@ -97,6 +107,18 @@ pub struct RunRecord {
     /// The attempts before, which were stopped; empty for a run that went through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_attempts: Vec<Attempt>,
+    /// What ended an attempt other than a signal that asked for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    /// When (UTC).
+    pub time: String,
+    /// Why, as it was said to the user.
+    pub reason: String,
 }
 
 /// A part of a run that was stopped.

@@ -2,18 +2,13 @@
 //!
 //! Batches are a pure function of (seed, iteration), so there is no generator to save: three tensors, the iteration and the warm-up are all.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::network::weights::write_tensors;
+use crate::network::weights::tensor_bytes;
 use crate::schedule::WarmupState;
-
-/// File name inside a run's `checkpoint` folder.
-pub const FILE: &str = "state.safetensors";
 
 /// Name of the note in the file that holds the position.
 const NOTE: &str = "position";
@@ -40,24 +35,22 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint to `path` as a whole or not at all.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    /// The checkpoint as a safetensors file. The same state makes the same bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let tensors = [("theta", &self.theta), ("velocity", &self.velocity), ("statistics", &self.statistics)]
             .map(|(name, tensor)| (name.to_string(), tensor.detach().to_device(Device::Cpu).contiguous()));
         let position = Position { iteration: self.iteration, warmup: self.warmup.clone() };
-        write_tensors(path, &tensors, (NOTE, serde_json::to_string(&position).context("the position")?))
+        tensor_bytes(&tensors, (NOTE, serde_json::to_string(&position).context("the position")?))
     }
 
-    /// Reads a checkpoint.
-    pub fn read(path: &Path) -> Result<Checkpoint> {
-        let damaged = || format!("{}: the checkpoint cannot be read: remove it to train this run from the start", path.display());
-        let bytes = std::fs::read(path).with_context(damaged)?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).with_context(damaged)?;
-        let note = header.metadata().as_ref().and_then(|notes| notes.get(NOTE)).context("it holds no position").with_context(damaged)?;
-        let position: Position = serde_json::from_str(note).with_context(damaged)?;
-        let file = SafeTensors::deserialize(&bytes).with_context(damaged)?;
+    /// Reads a checkpoint from the bytes of its file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let note = header.metadata().as_ref().and_then(|notes| notes.get(NOTE)).context("it holds no position")?;
+        let position: Position = serde_json::from_str(note).context("its position cannot be read")?;
+        let file = SafeTensors::deserialize(bytes)?;
         let tensor = |name: &str| -> Result<Tensor> {
-            let view = file.tensor(name).with_context(damaged)?;
+            let view = file.tensor(name)?;
             let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
             Ok(Tensor::from_data_size(view.data(), &shape, Kind::Float))
         };

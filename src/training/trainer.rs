@@ -25,9 +25,12 @@ pub trait Observer {
     fn trained(&mut self, rows: &[TrainingRow]) -> Result<()>;
     /// It is time to evaluate the network; all rows up to `iteration` have been reported.
     fn evaluate(&mut self, network: &Network, iteration: u64) -> Result<()>;
-    /// The state after an evaluation or at a stop, to keep.
+    /// The state now and then and at a stop, to keep; all rows up to its iteration have been reported.
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()>;
 }
+
+/// A checkpoint is written only if the time since the one before is so many times what writing that one took: it costs at most 1 %.
+const CHECKPOINT_COST: u32 = 100;
 
 /// How a training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +71,12 @@ impl<'a> Trainer<'a> {
         Trainer { network, batches, optimizer, schedule, recipe, metrics, pending_rates: Vec::new(), iteration }
     }
 
-    /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration is finished first.
-    pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+    /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration is finished first. A checkpoint is handed
+    /// over about every `checkpoint_every`, at zero after each iteration; when that is changes no number.
+    pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool, checkpoint_every: Duration) -> Result<Outcome> {
         let mut last_read = Instant::now();
+        let mut last_checkpoint = Instant::now();
+        let mut wait = checkpoint_every;
         while self.iteration < self.recipe.iterations {
             if stop.load(Ordering::Relaxed) {
                 if let Some(iteration) = self.report(observer)? {
@@ -82,8 +88,11 @@ impl<'a> Trainer<'a> {
             self.iteration += 1;
             observer.started(self.iteration);
             self.step();
-            let evaluate = self.iteration.is_multiple_of(self.recipe.evaluate_every) || self.iteration == self.recipe.iterations;
-            if evaluate || self.metrics.is_full() || self.schedule.decides_after(self.iteration) || last_read.elapsed() > READ_AFTER {
+            let last = self.iteration == self.recipe.iterations;
+            let evaluate = self.iteration.is_multiple_of(self.recipe.evaluate_every) || last;
+            let checkpoint = last_checkpoint.elapsed() >= wait && !last;
+            let read = self.metrics.is_full() || self.schedule.decides_after(self.iteration) || last_read.elapsed() > READ_AFTER;
+            if evaluate || checkpoint || read {
                 if let Some(iteration) = self.report(observer)? {
                     return Ok(Outcome::Diverged(iteration));
                 }
@@ -91,9 +100,12 @@ impl<'a> Trainer<'a> {
             }
             if evaluate {
                 observer.evaluate(self.network, self.iteration)?;
-                if self.iteration < self.recipe.iterations {
-                    observer.checkpoint(&self.state())?;
-                }
+            }
+            if checkpoint {
+                let start = Instant::now();
+                observer.checkpoint(&self.state())?;
+                last_checkpoint = Instant::now();
+                wait = if checkpoint_every.is_zero() { Duration::ZERO } else { checkpoint_every.max(start.elapsed() * CHECKPOINT_COST) };
             }
         }
         // The last update has no loss of its own to show that it overflowed.

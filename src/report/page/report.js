@@ -47,7 +47,8 @@
     const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
     const ticks = [];
     for (let index = Math.ceil(low / step - 1e-9); index * step <= high + step * 1e-9; index += 1) {
-      ticks.push([index * step, (index * step).toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals })]);
+      const value = index * step || 0; // never -0
+      ticks.push([value, value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals })]);
     }
     return ticks;
   }
@@ -172,7 +173,7 @@
       const y = y_log && panel.y[0] <= 0 ? [panel.y[1] / 1000, panel.y[1]] : panel.y;
       const bottomEdge = top + height - PANEL.bottom;
       const topEdge = top + PANEL.top;
-      const yTicks = y_log ? logarithmicTicks(...y) : linearTicks(...y, (bottomEdge - topEdge) / 50);
+      const yTicks = y_log ? logarithmicTicks(...y) : linearTicks(...y, (bottomEdge - topEdge) / 38);
       const leftEdge = left + 12 + 7.5 * Math.max(1, ...yTicks.map(([, text]) => text.length));
       const rightEdge = left + width - PANEL.right;
       const toX = scale(panel.x, [leftEdge, rightEdge]);
@@ -220,8 +221,7 @@
       const index = this.panels?.findIndex((panel) => x >= panel.left && x <= panel.right && y >= panel.top && y <= panel.bottom) ?? -1;
       if (index < 0) return this.leave();
       const panel = this.panels[index];
-      const part = (x - panel.leftEdge) / (panel.rightEdge - panel.leftEdge);
-      this.guideTo(index, panel.x[0] + Math.min(1, Math.max(0, part)) * (panel.x[1] - panel.x[0]));
+      this.guideTo(index, Math.min(1, Math.max(0, (x - panel.leftEdge) / (panel.rightEdge - panel.leftEdge))));
     }
 
     press(event) {
@@ -231,28 +231,41 @@
       event.preventDefault();
       // The guide goes on where it was, and from a panel's edge into the next panel.
       let { panel: index, part } = this.position ?? { panel: 0, part: direction > 0 ? -1 / KEY_STEPS : 1 + 1 / KEY_STEPS };
-      const next = part + (direction * (event.shiftKey ? 10 : 1)) / KEY_STEPS;
-      const entersNext = Number.isFinite(direction) && this.panels[index + direction] && (direction > 0 ? part >= 1 : part <= 0 && this.position);
-      if (entersNext) [index, part] = [index + direction, direction > 0 ? 0 : 1];
-      else part = Math.min(1, Math.max(0, next));
-      const { x, series } = this.panels[index];
-      this.guideTo(index, x[0] + part * (x[1] - x[0]));
-      this.position = { panel: index, part };
+      const isAtEdge = (part) => (direction > 0 ? part >= 1 : part <= 0);
+      if (Number.isFinite(direction) && this.position && isAtEdge(part) && this.panels[index + direction]) {
+        [index, part] = [index + direction, direction > 0 ? 0 : 1];
+      } else {
+        const step = (direction * (event.shiftKey ? 10 : 1)) / KEY_STEPS;
+        const before = this.position && this.closestX(this.panels[index], part);
+        // Where points are far apart one step may not reach the next.
+        do part = Math.min(1, Math.max(0, part + step));
+        while (this.closestX(this.panels[index], part) === before && !isAtEdge(part));
+      }
+      this.guideTo(index, part);
       const values = this.readings.map(({ series, text }) => `${series.label} ${text}`).join("; ");
-      this.tooltip.announce(series.length > 0 ? `${this.panels[index].title}, ${this.where}: ${values || "nothing shown"}` : "");
+      this.tooltip.announce(values ? `${this.panels[index].title}, ${this.where}: ${values}` : "No curves are shown.");
     }
 
-    // Puts the guide at the point nearest to `x` and lists what every curve shown has there, from the highest to the lowest.
-    guideTo(index, x) {
+    curvesShown(panel) {
+      return panel.series.filter((series) => this.isShown(series) && series.points.length > 0);
+    }
+
+    // Where the curves shown have the point nearest to a part of the panel's width; undefined if there is none.
+    closestX(panel, part) {
+      const x = panel.x[0] + part * (panel.x[1] - panel.x[0]);
+      return nearest(this.curvesShown(panel).map((series) => nearest(series.points, x)), x)?.[0];
+    }
+
+    // Puts the guide at the point nearest to a part of the panel's width and lists the curves' values there, the highest first.
+    guideTo(index, part) {
       this.leave();
       const panel = this.panels[index];
-      this.position = { panel: index, part: (x - panel.x[0]) / (panel.x[1] - panel.x[0] || 1) };
-      const shown = panel.series.filter((series) => this.isShown(series) && series.points.length > 0);
+      this.position = { panel: index, part };
       this.readings = [];
-      if (shown.length === 0) return;
-      const at = nearest(shown.map((series) => nearest(series.points, x)), x)[0];
+      const at = this.closestX(panel, part);
+      if (at === undefined) return;
       this.where = `${this.data.x_label.replace(/\s*\(.*\)$/, "")} ${grouped(at)}`;
-      this.readings = shown.map((series) => {
+      this.readings = this.curvesShown(panel).map((series) => {
         const [pointX, mean, deviation] = nearest(series.points, at);
         const distant = Math.abs(pointX - at) > DISTANT * Math.abs(panel.x[1] - panel.x[0]);
         const value = mean === null ? "–" : valueText(mean, this.data.y_log);

@@ -1,0 +1,162 @@
+//! A run's `checkpoint` folder: the last two checkpoints, each with its checksum in its name.
+//!
+//! A file is `<iteration>-<first 16 digits of its SHA-256>.safetensors`. It is written beside, flushed to the disk and renamed, and only then
+//! is the third oldest removed: whenever the machine stops, a whole one is there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::dataset::sha256;
+use crate::files::write_atomically;
+use crate::training::checkpoint::Checkpoint;
+
+/// Generations kept.
+const KEPT: usize = 2;
+/// Digits of the checksum in a name.
+const DIGITS: usize = 16;
+const ENDING: &str = ".safetensors";
+
+/// A checkpoint folder.
+#[derive(Debug, Clone)]
+pub struct CheckpointFolder {
+    path: PathBuf,
+}
+
+/// A file of the folder, as its name tells.
+struct Generation {
+    iteration: u64,
+    checksum: String,
+    path: PathBuf,
+}
+
+impl CheckpointFolder {
+    /// The folder at `path`, which need not exist.
+    pub fn at(path: PathBuf) -> CheckpointFolder {
+        CheckpointFolder { path }
+    }
+
+    /// Writes a checkpoint, and removes the third oldest.
+    pub fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
+        std::fs::create_dir_all(&self.path).with_context(|| format!("{}: cannot be created", self.path.display()))?;
+        let bytes = checkpoint.to_bytes().with_context(|| self.path.display().to_string())?;
+        let name = format!("{:09}-{}{ENDING}", checkpoint.iteration, &sha256(&bytes)[..DIGITS]);
+        write_atomically(&self.path.join(name), &bytes)?;
+        for old in self.generations().into_iter().skip(KEPT) {
+            // One file too many costs space and nothing else.
+            let _ = std::fs::remove_file(old.path);
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint that is whole and whose iteration the logs reach (`logged`), and what is wrong with those that were passed over.
+    /// `None` if there is no checkpoint; an error if there is one and none can be used.
+    pub fn newest(&self, logged: u64) -> Result<(Option<Checkpoint>, Vec<String>)> {
+        let mut problems = Vec::new();
+        for generation in self.generations() {
+            let file = generation.path.display();
+            match generation.read() {
+                Err(error) => problems.push(format!("{file}: damaged ({error:#})")),
+                Ok(checkpoint) if checkpoint.iteration > logged => {
+                    problems.push(format!("{file}: after iteration {}, but the logs end at {logged}: rows were lost", checkpoint.iteration));
+                }
+                Ok(checkpoint) => return Ok((Some(checkpoint), problems)),
+            }
+        }
+        if !problems.is_empty() {
+            bail!(
+                "{}; no checkpoint of this run can be used: remove {} to train it from the start (its logs are kept until then)",
+                problems.join("; "),
+                self.path.display()
+            );
+        }
+        Ok((None, problems))
+    }
+
+    /// Removes the folder of a finished run: its weights have their own file.
+    pub fn remove(&self) -> Result<()> {
+        match std::fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{}: cannot be removed", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The files that have a checkpoint's name, newest first.
+    fn generations(&self) -> Vec<Generation> {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let mut generations: Vec<Generation> = entries.filter_map(|entry| Generation::of(&entry.path())).collect();
+        generations.sort_by_key(|generation| std::cmp::Reverse(generation.iteration));
+        generations
+    }
+}
+
+impl Generation {
+    fn of(path: &Path) -> Option<Generation> {
+        let (iteration, checksum) = path.file_name()?.to_str()?.strip_suffix(ENDING)?.split_once('-')?;
+        Some(Generation { iteration: iteration.parse().ok()?, checksum: checksum.to_string(), path: path.to_path_buf() })
+    }
+
+    fn read(&self) -> Result<Checkpoint> {
+        let bytes = std::fs::read(&self.path)?;
+        if sha256(&bytes)[..DIGITS] != self.checksum {
+            bail!("its bytes do not have the checksum of its name");
+        }
+        Checkpoint::from_bytes(&bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::WarmupState;
+    use tch::{Device, Kind, Tensor};
+
+    fn checkpoint(iteration: u64) -> Checkpoint {
+        let tensor = || Tensor::arange(5, (Kind::Float, Device::Cpu)) * iteration as f64;
+        Checkpoint { iteration, warmup: WarmupState::default(), theta: tensor(), velocity: tensor(), statistics: tensor() }
+    }
+
+    fn folder() -> (tempfile::TempDir, CheckpointFolder, Vec<PathBuf>) {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = CheckpointFolder::at(temporary.path().join("checkpoint"));
+        for iteration in [10, 20, 30] {
+            folder.write(&checkpoint(iteration)).unwrap();
+        }
+        let paths = folder.generations().into_iter().map(|generation| generation.path).collect();
+        (temporary, folder, paths)
+    }
+
+    #[test]
+    fn two_generations_are_kept_and_the_newest_is_read() {
+        let (_temporary, folder, paths) = folder();
+        assert_eq!(paths.len(), 2);
+        let (found, problems) = folder.newest(1000).unwrap();
+        let found = found.unwrap();
+        assert_eq!((found.iteration, &found.theta, problems.len()), (30, &checkpoint(30).theta, 0));
+    }
+
+    #[test]
+    fn a_damaged_or_truncated_checkpoint_is_named_and_the_older_one_is_read() {
+        for damage in [|bytes: &mut Vec<u8>| bytes[100] ^= 1, |bytes: &mut Vec<u8>| bytes.truncate(80), |bytes: &mut Vec<u8>| bytes.clear()] {
+            let (_temporary, folder, paths) = folder();
+            let mut bytes = std::fs::read(&paths[0]).unwrap();
+            damage(&mut bytes);
+            std::fs::write(&paths[0], &bytes).unwrap();
+            let (found, problems) = folder.newest(1000).unwrap();
+            assert_eq!(found.unwrap().iteration, 20);
+            assert!(problems[0].contains("000000030-") && problems[0].contains("damaged"), "{problems:?}");
+            std::fs::write(&paths[1], &bytes).unwrap();
+            let message = folder.newest(1000).map(|_| ()).unwrap_err().to_string();
+            assert!(message.contains("000000020-") && message.contains("remove") && message.contains("logs are kept"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_ahead_of_its_logs_is_passed_over() {
+        let (_temporary, folder, _) = folder();
+        assert_eq!(folder.newest(25).unwrap().0.unwrap().iteration, 20);
+        assert!(folder.newest(15).map(|_| ()).unwrap_err().to_string().contains("logs end at 15"));
+    }
+}

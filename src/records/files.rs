@@ -1,0 +1,94 @@
+//! Hashes of what a run left behind, and whether they still hold.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use super::run_record::{RunRecord, State};
+use crate::dataset::hexadecimal;
+
+/// The files that a finished run may have beside `run.toml`.
+pub const RUN_FILES: [&str; 3] = ["train.csv", "eval.csv", "weights.safetensors"];
+/// The folder that an unfinished run has in addition.
+pub const CHECKPOINT_FOLDER: &str = "checkpoint";
+
+/// What is wrong with a file of a results folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileProblem {
+    /// Its bytes do not have the hash on record.
+    Changed(PathBuf),
+    /// It is on record and not there.
+    Missing(PathBuf),
+    /// It is there and not on record.
+    Extra(PathBuf),
+    /// A record that cannot be read, or that has no hashes.
+    Unreadable(PathBuf, String),
+}
+
+impl fmt::Display for FileProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileProblem::Changed(path) => write!(formatter, "changed: {}", path.display()),
+            FileProblem::Missing(path) => write!(formatter, "missing: {}", path.display()),
+            FileProblem::Extra(path) => write!(formatter, "extra: {}", path.display()),
+            FileProblem::Unreadable(path, why) => write!(formatter, "not verified: {}: {why}", path.display()),
+        }
+    }
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub fn hash_file(path: &Path) -> Result<String> {
+    let hash = || -> std::io::Result<String> {
+        let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hexadecimal(&hasher.finalize())),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    };
+    hash().with_context(|| format!("{}: cannot be read", path.display()))
+}
+
+/// Compares the run in `folder` with its record. An unfinished run's logs still grow: only files that no run has are a problem there.
+/// Returns whether the run is finished.
+pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool> {
+    let record_path = folder.join("run.toml");
+    let record = match RunRecord::read(&record_path) {
+        Ok(record) => record,
+        Err(error) => {
+            problems.push(FileProblem::Unreadable(record_path, format!("{error:#}")));
+            return Ok(true);
+        }
+    };
+    let finished = matches!(record.state, State::Finished | State::Diverged);
+    if finished && record.files.is_empty() {
+        problems.push(FileProblem::Unreadable(record_path, "it holds no hashes".to_string()));
+        return Ok(true);
+    }
+    for (name, hash) in &record.files {
+        let path = folder.join(name);
+        if !path.exists() {
+            problems.push(FileProblem::Missing(path));
+        } else if hash_file(&path)? != *hash {
+            problems.push(FileProblem::Changed(path));
+        }
+    }
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    for name in names {
+        let expected = match finished {
+            true => record.files.contains_key(&name),
+            false => RUN_FILES.contains(&name.as_str()) || name == CHECKPOINT_FOLDER,
+        };
+        if name != "run.toml" && !expected {
+            problems.push(FileProblem::Extra(folder.join(name)));
+        }
+    }
+    Ok(finished)
+}
