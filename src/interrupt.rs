@@ -12,11 +12,23 @@ const ACKNOWLEDGEMENT: &[u8] = b"\nstopping after this iteration or evaluation, 
 
 /// A flag that SIGINT (Ctrl-C), SIGTERM or SIGUSR1 (what cluster schedulers send before the time is up) sets. A second signal ends the program at once, without saving.
 pub fn stop_flag() -> Result<Arc<AtomicBool>> {
+    register(true)
+}
+
+/// The same without a word on stderr, for a process whose supervisor talks to the user.
+pub fn quiet_stop_flag() -> Result<Arc<AtomicBool>> {
+    register(false)
+}
+
+fn register(acknowledged: bool) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGUSR1] {
         // In this order: the first signal finds the flag unset and sets it, the second finds it set.
         signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT_AT_ONCE), Arc::clone(&stop)).context("signal handler")?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signal handler")?;
+        if !acknowledged {
+            continue;
+        }
         // SAFETY: write is among the functions that a signal handler may call.
         let acknowledge = || unsafe {
             libc::write(libc::STDERR_FILENO, ACKNOWLEDGEMENT.as_ptr().cast(), ACKNOWLEDGEMENT.len());

@@ -79,6 +79,52 @@ impl Display {
     }
 }
 
+impl Display {
+    /// A bar for a whole that consists of the runs.
+    pub fn total(&self, name: &str) -> TotalDisplay {
+        let bar = self.bars.add(ProgressBar::new(TotalDisplay::STEPS));
+        bar.set_style(
+            ProgressStyle::with_template("{prefix} {bar:24.green/dim} {wide_msg}").expect("the template is constant").progress_chars("━━─"),
+        );
+        bar.set_prefix(format!("{name:<width$}", width = self.width));
+        TotalDisplay { bar }
+    }
+
+    /// Takes a run's bar away; what it said last stays as a line.
+    pub fn retire(&self, run: RunDisplay) {
+        let last = run.bar.message();
+        self.bars.remove(&run.bar);
+        if self.terminal {
+            let _ = self.bars.println(format!("{:<width$} {last}", run.name, width = self.width));
+        }
+    }
+
+    /// Does something that writes to stderr, with the bars out of the way.
+    pub fn suspended(&self, action: impl FnOnce()) {
+        self.bars.suspend(action);
+    }
+
+    /// Whether stderr is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+}
+
+/// The display of a whole.
+pub struct TotalDisplay {
+    bar: ProgressBar,
+}
+
+impl TotalDisplay {
+    const STEPS: u64 = 1000;
+
+    /// Shows that `part` (0 to 1) is done.
+    pub fn show(&self, part: f64, text: &str) {
+        self.bar.set_position((part.clamp(0.0, 1.0) * TotalDisplay::STEPS as f64) as u64);
+        self.bar.set_message(text.to_string());
+    }
+}
+
 /// What is known of a run's errors and speed.
 #[derive(Default)]
 struct Shown {

@@ -6,7 +6,9 @@ mod describe;
 mod doctor;
 mod evaluate;
 mod options;
+mod sweep;
 mod train;
+mod worker;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -32,21 +34,26 @@ Exit codes: 0 done; 1 failed; 2 bad arguments or input; 3 finished, but a run di
 #[derive(Subcommand)]
 enum Command {
     Compare(compare::Arguments),
+    Sweep(sweep::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
     Describe(describe::Arguments),
     Data(data::Arguments),
     Doctor(doctor::Arguments),
+    #[command(hide = true)]
+    Worker(worker::Arguments),
 }
 
 /// Runs the command and returns the exit code.
 pub fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Worker(arguments) => worker::run(&arguments),
     }
 }

@@ -12,13 +12,8 @@ use crate::dataset::{self, Dataset, DatasetName};
 use crate::device::{self, Cuda, DeviceChoice};
 use crate::error::{BadInput, bad_input};
 use crate::progress::say;
-use crate::recipe::{PAPER_ITERATIONS, PAPER_MILESTONES, Recipe};
+use crate::recipe::{self, PAPER_ITERATIONS, PAPER_MILESTONES, Recipe};
 use crate::run::Conduct;
-
-/// What the built-in data changes in the paper's recipe, where the user says nothing else: a run of minutes on two cores, and a rate at
-/// which a deep net learns within it (at 0.1 a deep residual net spends its first hundreds of iterations recovering).
-const SHAPES_ITERATIONS: u64 = 130;
-const SHAPES_LEARNING_RATE: f64 = 0.02;
 
 /// Which data.
 #[derive(Debug, Args)]
@@ -62,11 +57,11 @@ pub struct RecipeOptions {
 impl RecipeOptions {
     /// The recipe for a network of `depth` layers on `dataset`.
     pub fn resolve(&self, dataset: DatasetName, depth: u64) -> Result<Recipe, BadInput> {
-        let base = match dataset {
-            DatasetName::Shapes => Recipe { iterations: SHAPES_ITERATIONS, learning_rate: SHAPES_LEARNING_RATE, ..Recipe::default() },
-            DatasetName::Cifar10 => Recipe::default(),
-        };
-        Recipe::resolve(&base, depth, self.iterations, &self.settings)
+        let given = recipe::parse_settings(&self.settings)?;
+        if self.iterations.is_some() && given.contains_key("iterations") {
+            return Err(bad_input("--iterations and --set iterations=… say the same thing: give one of them"));
+        }
+        Recipe::resolve(&Recipe::for_dataset(dataset), depth, self.iterations, &given)
     }
 }
 

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{BadInput, bad_input};
 
 /// Which data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatasetName {
     /// Built in: ten classes of drawings, nothing to download.

@@ -1,0 +1,286 @@
+//! `sweep`: all runs of some experiments.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use glob::Pattern;
+use indicatif::{HumanBytes, HumanDuration};
+use serde::Serialize;
+use tch::Device;
+
+use super::options::{ConductOptions, check_writable, print, print_json};
+use crate::analysis::{RunCurves, RunSummary};
+use crate::dataset::{self, DatasetName};
+use crate::device::{self, DeviceChoice};
+use crate::error::{BadInput, EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
+use crate::experiment::{self, Experiment, Overrides};
+use crate::interrupt;
+use crate::network::NetworkName;
+use crate::progress::say;
+use crate::recipe;
+use crate::records::DatasetRecord;
+use crate::report::table::{Style, render, thousands};
+use crate::run::Conduct;
+use crate::sweep::estimate::{Speed, disk_bytes};
+use crate::sweep::plan::{Status, Task, tasks};
+use crate::sweep::supervisor::{Conditions, Supervisor};
+
+/// Train all runs of one or more experiments
+///
+/// Trains what is not trained yet, each run in a process of its own, shallow networks and first seeds first. A run that fails is tried
+/// again; one that fails for good or diverges does not keep the others from being trained. Stopped by Ctrl-C, SIGTERM or SIGUSR1 (what
+/// cluster schedulers send), every run saves; the same command goes on, to the same bytes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  resnet-repro sweep experiments/quick.toml                         the paper's point in minutes, on built-in drawings
+  resnet-repro sweep --dry-run experiments/*.toml                   the plan, its time and its disk space
+  resnet-repro sweep experiments/0*.toml --data data/cifar10        the paper's CIFAR-10 experiments
+  resnet-repro sweep experiments/0*.toml --only 'plain-*' --iterations 400 --out results-400
+Then: resnet-repro figures")]
+pub struct Arguments {
+    /// Experiment files; each run goes to <out>/<file name>/<network>/seed-<k>
+    #[arg(required = true, value_name = "FILE")]
+    experiments: Vec<PathBuf>,
+    /// Folder with the data set's files [default: data/<dataset>]; built-in data needs none
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Folder for the runs
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+    /// Only runs whose name, network or experiment matches, such as 'plain-*', '*/seed-0' or '02-residual-nets'
+    #[arg(long, value_name = "GLOB")]
+    only: Option<Pattern>,
+    /// Runs at the same time on each device
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    jobs: u32,
+    /// Where to train; several devices with commas share the runs, for example cuda:0,cuda:1
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "auto")]
+    device: Vec<DeviceChoice>,
+    /// Iterations of every run instead of the files' [the learning rate's milestones scale along]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    iterations: Option<u64>,
+    /// Change every recipe, for example --set validation=5000; can be repeated. Keys as in "train --help"
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// How often a failed run is tried again
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=100))]
+    retries: u32,
+    #[command(flatten)]
+    conduct: ConductOptions,
+    /// Also write TensorBoard event files to this folder
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
+    /// Print the plan and train nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result (or the plan) as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A run in the result.
+#[derive(Serialize)]
+struct RunResult {
+    run: String,
+    network: NetworkName,
+    seed: u64,
+    state: String,
+    iterations: u64,
+    of_iterations: u64,
+    training_error: Option<f64>,
+    final_test_error: Option<f64>,
+}
+
+/// A run in the plan.
+#[derive(Serialize)]
+struct PlannedResult {
+    run: String,
+    parameters: i64,
+    iterations: u64,
+    done: String,
+    seconds_left: f64,
+    disk_bytes: f64,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let settings = recipe::parse_settings(&arguments.settings)?;
+    if arguments.iterations.is_some() && settings.contains_key("iterations") {
+        return Err(bad_input("--iterations and --set iterations=… say the same thing: give one of them").into());
+    }
+    let overrides = Overrides { iterations: arguments.iterations, settings };
+    let experiments = experiment::read_all(&arguments.experiments, &overrides)?;
+    let devices = arguments.device.iter().map(|&choice| device::select(choice)).collect::<Result<Vec<_>, _>>()?;
+    let mut tasks = tasks(&experiments, &arguments.out, arguments.only.as_ref())?;
+    let data = load_data(arguments, &experiments, &tasks)?;
+    for task in &mut tasks {
+        task.look(data.get(&experiments[task.experiment].dataset))?;
+    }
+    if arguments.dry_run {
+        print_plan(arguments, &experiments, &tasks, devices[0])?;
+        return Ok(EXIT_DONE);
+    }
+    check_writable("--out", &arguments.out)?;
+    let conditions = Conditions {
+        slots: slots(arguments.jobs, &devices),
+        retries: arguments.retries,
+        data: arguments.data.clone(),
+        datasets: experiments.iter().map(|experiment| experiment.dataset).collect(),
+        conduct: Conduct { tensorboard: arguments.tensorboard.clone(), ..arguments.conduct.conduct() },
+    };
+    let stop = interrupt::stop_flag()?;
+    let stopped = Supervisor::new(&mut tasks, &conditions)?.run(&stop)?;
+    finish(arguments, &tasks, stopped)
+}
+
+/// The identity of each data set that is needed. The images are loaded again by each worker. A plan can be made without them.
+fn load_data(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task]) -> Result<HashMap<DatasetName, DatasetRecord>> {
+    let mut records = HashMap::new();
+    for experiment in tasks.iter().map(|task| &experiments[task.experiment]) {
+        if records.contains_key(&experiment.dataset) {
+            continue;
+        }
+        let folder = arguments.data.as_deref().filter(|_| experiment.dataset != DatasetName::Shapes);
+        match dataset::load(experiment.dataset, folder).and_then(|data| check_splits(tasks, experiments, &data).map(|()| data)) {
+            Ok(data) => {
+                records.insert(experiment.dataset, DatasetRecord::from(&data));
+            }
+            Err(error) if arguments.dry_run => {
+                say(&format!("note: {error:#}"));
+                return Ok(HashMap::new());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(records)
+}
+
+fn check_splits(tasks: &[Task], experiments: &[Experiment], data: &dataset::Dataset) -> Result<()> {
+    for task in tasks.iter().filter(|task| experiments[task.experiment].dataset == data.name) {
+        dataset::check_split(data, task.run.recipe.validation, task.run.recipe.batch_size)
+            .map_err(|BadInput(reason)| bad_input(format!("{}: {reason}", task.id)))?;
+    }
+    Ok(())
+}
+
+/// One entry a run that may train at the same time.
+fn slots(jobs: u32, devices: &[Device]) -> Vec<DeviceChoice> {
+    let choice = |device: &Device| match device {
+        Device::Cuda(index) => DeviceChoice::Cuda(*index),
+        _ => DeviceChoice::Cpu,
+    };
+    // One job on each device first.
+    (0..jobs).flat_map(|_| devices.iter().map(choice)).collect()
+}
+
+fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
+    let results: Vec<RunResult> = tasks.iter().map(result).collect();
+    if arguments.json {
+        print_json(&results)?;
+    } else {
+        print(&table(&results))?;
+    }
+    let failed: Vec<&Task> = tasks.iter().filter(|task| matches!(task.status, Status::Failed(_))).collect();
+    let diverged: Vec<&Task> = tasks.iter().filter(|task| task.status == Status::Diverged && !task.may_diverge).collect();
+    for task in &failed {
+        if let Status::Failed(reason) = &task.status {
+            say(&format!("{} failed: {reason}; the same command tries again", task.id));
+        }
+    }
+    for task in &diverged {
+        say(&format!("{} diverged: its loss was not a number", task.id));
+    }
+    if stopped {
+        say(&format!("stopped; what was logged is kept in {}, the same command goes on from there", arguments.out.display()));
+        return Ok(EXIT_INTERRUPTED);
+    }
+    say(&format!("figures and tables: resnet-repro figures {}", arguments.out.display()));
+    Ok(if failed.is_empty() && diverged.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED })
+}
+
+fn result(task: &Task) -> RunResult {
+    let summary = RunCurves::read(&task.directory, task.run.network, task.run.seed).map(|curves| RunSummary::of(&curves)).ok();
+    let state = match &task.status {
+        Status::New => "not started",
+        Status::Partial(_) => "interrupted",
+        Status::Finished => "finished",
+        Status::Diverged => "diverged",
+        Status::Failed(_) => "failed",
+    };
+    RunResult {
+        run: task.id.clone(),
+        network: task.run.network,
+        seed: task.run.seed,
+        state: state.to_string(),
+        iterations: summary.as_ref().map_or(0, |summary| summary.iterations as u64),
+        of_iterations: task.run.recipe.iterations,
+        training_error: summary.as_ref().and_then(|summary| summary.training_error),
+        final_test_error: summary.as_ref().and_then(|summary| summary.final_test_error),
+    }
+}
+
+fn table(results: &[RunResult]) -> String {
+    let percent = |error: Option<f64>| error.map_or("–".to_string(), |error| format!("{error:.2} %"));
+    let rows: Vec<Vec<String>> = results
+        .iter()
+        .map(|result| {
+            let iterations = match result.iterations == result.of_iterations {
+                true => thousands(result.iterations as i64),
+                false => format!("{} of {}", thousands(result.iterations as i64), thousands(result.of_iterations as i64)),
+            };
+            vec![result.run.clone(), result.state.clone(), iterations, percent(result.training_error), percent(result.final_test_error)]
+        })
+        .collect();
+    render(&["run", "state", "iterations", "training error", "test error"], &rows, Style::Terminal)
+}
+
+fn print_plan(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task], device: Device) -> Result<()> {
+    let speed = Speed::of(tasks, device);
+    let plan: Vec<PlannedResult> = tasks
+        .iter()
+        .map(|task| PlannedResult {
+            run: task.id.clone(),
+            parameters: crate::network::cifar::architecture(task.run.network, 10).parameter_count(),
+            iterations: task.run.recipe.iterations,
+            done: match &task.status {
+                Status::New | Status::Failed(_) => "–".to_string(),
+                Status::Partial(iterations) => thousands(*iterations as i64),
+                Status::Finished => "all".to_string(),
+                Status::Diverged => "diverged".to_string(),
+            },
+            seconds_left: speed.seconds(task),
+            disk_bytes: disk_bytes(task),
+        })
+        .collect();
+    if arguments.json {
+        return print_json(&plan);
+    }
+    for experiment in experiments {
+        print(&format!("{}: {} ({})", experiment.name, experiment.title, experiment.paper))?;
+    }
+    let duration = |seconds: f64| match seconds {
+        0.0 => "–".to_string(),
+        seconds => HumanDuration(std::time::Duration::from_secs_f64(seconds)).to_string(),
+    };
+    let rows: Vec<Vec<String>> = plan
+        .iter()
+        .map(|run| {
+            let disk = HumanBytes(run.disk_bytes as u64).to_string();
+            vec![run.run.clone(), thousands(run.parameters), thousands(run.iterations as i64), run.done.clone(), duration(run.seconds_left), disk]
+        })
+        .collect();
+    print(&render(&["run", "parameters", "iterations", "done", "time left", "disk"], &rows, Style::Terminal))?;
+    let [seconds, bytes] = [plan.iter().map(|run| run.seconds_left).sum::<f64>(), plan.iter().map(|run| run.disk_bytes).sum()];
+    let open = tasks.iter().filter(|task| !task.status.is_over()).count();
+    print(&format!(
+        "{} runs, {open} to do: about {} of training on {} one after the other ({}; evaluations come on top), at most {} on disk",
+        tasks.len(),
+        duration(seconds),
+        device::describe(device).name,
+        speed.source,
+        HumanBytes(bytes as u64)
+    ))
+}

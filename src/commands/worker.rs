@@ -1,0 +1,18 @@
+//! `worker`: one run of a sweep, in a process of its own. Started by `sweep`, not by people.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::sweep::worker::Assignment;
+
+/// Train one run for a sweep
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The assignment, as TOML
+    assignment: String,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    Assignment::parse(&arguments.assignment)?.carry_out()
+}

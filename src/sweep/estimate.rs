@@ -1,0 +1,82 @@
+//! How long a sweep will take and how much disk it needs, from speeds that were measured: in the records of runs on this kind of device, or
+//! else on the spot.
+
+use std::time::Instant;
+
+use tch::{Device, Kind, Tensor};
+
+use super::plan::Task;
+use crate::device;
+use crate::network::{Mode, Network, NetworkName, cifar};
+use crate::records::RunRecord;
+use crate::training::Optimizer;
+
+/// Bytes of a row of `train.csv`, about.
+const ROW_BYTES: f64 = 28.0;
+/// Iterations of the measurement on the spot; the first is not timed.
+const PROBE_ITERATIONS: u32 = 4;
+const PROBE_BATCH: i64 = 128;
+
+/// A speed and where it comes from.
+pub struct Speed {
+    /// Multiply-adds of forward passes per second of training.
+    pub multiply_adds_per_second: f64,
+    /// For a person.
+    pub source: String,
+}
+
+impl Speed {
+    /// The speed of training on `device`: the mean over the recorded runs of the sweep, or measured now.
+    pub fn of(tasks: &[Task], device: Device) -> Speed {
+        let name = device::describe(device).name;
+        let recorded: Vec<f64> = tasks
+            .iter()
+            .filter_map(|task| {
+                let record = RunRecord::read(&task.directory.record()).ok()?;
+                let machine = &record.provenance.machine;
+                let same = machine.device == name && (name != "cpu" || machine.processor == device::processor());
+                let per_image = task.iteration_cost() / task.run.recipe.batch_size as f64;
+                (same && record.progress.images_per_second > 0.0).then_some(record.progress.images_per_second * per_image)
+            })
+            .collect();
+        match recorded.len() {
+            0 => Speed { multiply_adds_per_second: measure(device), source: format!("measured now: {PROBE_ITERATIONS} iterations of resnet-20") },
+            count => Speed {
+                multiply_adds_per_second: recorded.iter().sum::<f64>() / count as f64,
+                source: format!("from {count} recorded run{} here", if count == 1 { "" } else { "s" }),
+            },
+        }
+    }
+
+    /// Seconds for the training that is left of a run; evaluations come on top.
+    pub fn seconds(&self, task: &Task) -> f64 {
+        task.cost_left() / self.multiply_adds_per_second
+    }
+}
+
+/// Bytes that a run takes at most: logs, weights and two checkpoints (parameters and velocity each) while it trains.
+pub fn disk_bytes(task: &Task) -> f64 {
+    let parameters = cifar::architecture(task.run.network, 10).parameter_count() as f64;
+    task.run.recipe.iterations as f64 * ROW_BYTES + parameters * 4.0 * (1.0 + 2.0 * 2.0)
+}
+
+fn measure(device: Device) -> f64 {
+    let name = NetworkName::residual(20);
+    let network = Network::new(cifar::architecture(name, 10), 0, device);
+    let images = Tensor::zeros([PROBE_BATCH, cifar::IMAGE_SIDE, cifar::IMAGE_SIDE, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
+    let labels = Tensor::zeros([PROBE_BATCH], (Kind::Int64, device));
+    let mut optimizer = Optimizer::new(network.theta(), 0.9, 1e-4);
+    let mut start = Instant::now();
+    for iteration in 0..=PROBE_ITERATIONS {
+        let loss = network.forward(&images, Mode::Training).cross_entropy_for_logits(&labels);
+        let gradients = Tensor::run_backward(&[&loss], &[network.theta()], false, false);
+        optimizer.step(network.theta(), &gradients[0], 0.01);
+        // Waits for the device.
+        let _ = network.is_finite();
+        if iteration == 0 {
+            start = Instant::now();
+        }
+    }
+    let multiply_adds = network.architecture().multiply_adds() as f64 * PROBE_BATCH as f64 * f64::from(PROBE_ITERATIONS);
+    multiply_adds / start.elapsed().as_secs_f64().max(1e-9)
+}

@@ -1,0 +1,7 @@
+//! A sweep: many runs, each in a process of its own, so that one that is killed, runs out of memory or crashes takes no other with it.
+
+pub mod estimate;
+pub mod plan;
+mod screen;
+pub mod supervisor;
+pub mod worker;

@@ -1,0 +1,162 @@
+//! Which runs a sweep has, in which order, and how each of them stands.
+
+use std::path::Path;
+
+use anyhow::Result;
+use glob::Pattern;
+
+use crate::error::{BadInput, bad_input};
+use crate::experiment::{Experiment, PlannedRun};
+use crate::network::cifar;
+use crate::records::{Claim, DatasetRecord, Identity, RunDirectory, RunRecord, State};
+
+/// A run of a sweep.
+pub struct Task {
+    /// `<experiment>/<network>/seed-<k>`.
+    pub id: String,
+    /// What is trained.
+    pub run: PlannedRun,
+    /// Position of its experiment in the list that the plan was made of.
+    pub experiment: usize,
+    /// Where it goes.
+    pub directory: RunDirectory,
+    /// Whether its divergence is no surprise.
+    pub may_diverge: bool,
+    /// How it stands.
+    pub status: Status,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing is there yet.
+    New,
+    /// So many iterations are logged.
+    Partial(u64),
+    /// Finished by this sweep or before.
+    Finished,
+    /// The loss was not a number.
+    Diverged,
+    /// Every attempt failed; the reason of the last.
+    Failed(String),
+}
+
+impl Status {
+    /// Whether there is nothing left to do.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Status::Finished | Status::Diverged)
+    }
+
+    fn of(record: &RunRecord) -> Status {
+        match record.state {
+            State::Finished => Status::Finished,
+            State::Diverged => Status::Diverged,
+            State::Running | State::Interrupted => Status::Partial(record.progress.iterations),
+        }
+    }
+}
+
+impl Task {
+    /// Multiply-adds of the whole run's forward passes: what its time is proportional to.
+    pub fn cost(&self) -> f64 {
+        self.iteration_cost() * self.run.recipe.iterations as f64
+    }
+
+    /// Multiply-adds of one iteration's forward pass.
+    pub fn iteration_cost(&self) -> f64 {
+        cifar::architecture(self.run.network, 10).multiply_adds() as f64 * self.run.recipe.batch_size as f64
+    }
+
+    /// Multiply-adds that are left.
+    pub fn cost_left(&self) -> f64 {
+        match self.status {
+            Status::Finished | Status::Diverged => 0.0,
+            Status::Partial(iterations) => self.cost() - self.iteration_cost() * iterations as f64,
+            Status::New | Status::Failed(_) => self.cost(),
+        }
+    }
+
+    /// Finds out how the run stands. With the `data` that it would train on, a directory of another run is refused.
+    pub fn look(&mut self, data: Option<&DatasetRecord>) -> Result<()> {
+        self.status = match data {
+            Some(data) => match self.directory.claim(&self.identity(data))? {
+                Claim::New => Status::New,
+                Claim::Resume(record) | Claim::Done(record) => Status::of(&record),
+            },
+            None if self.directory.record().exists() => Status::of(&RunRecord::read(&self.directory.record())?),
+            None => Status::New,
+        };
+        Ok(())
+    }
+
+    fn identity(&self, data: &DatasetRecord) -> Identity {
+        Identity { network: self.run.network, seed: self.run.seed, dataset: data.clone(), recipe: self.run.recipe.clone() }
+    }
+}
+
+/// The runs of `experiments` under `out` that `only` names (all without it), in the order in which they are trained: the first seed of every
+/// network, shallow before deep, then the second seeds, so that a figure can be drawn early.
+///
+/// `only` is compared with each run's `<experiment>/<network>/seed-<k>`, with its network and with its experiment.
+pub fn tasks(experiments: &[Experiment], out: &Path, only: Option<&Pattern>) -> Result<Vec<Task>, BadInput> {
+    let mut ordered: Vec<(usize, Task)> = Vec::new();
+    for (position, experiment) in experiments.iter().enumerate() {
+        for run in &experiment.runs {
+            let id = run.id(&experiment.name);
+            let names = [id.clone(), run.network.to_string(), experiment.name.clone()];
+            if only.is_some_and(|only| !names.iter().any(|name| only.matches(name))) {
+                continue;
+            }
+            let round = ordered.iter().filter(|(_, task)| task.experiment == position && task.run.network == run.network).count();
+            let directory = RunDirectory::of(&out.join(&experiment.name), run.network, run.seed);
+            let may_diverge = experiment.may_diverge.contains(&run.network);
+            ordered.push((round, Task { id, run: run.clone(), experiment: position, directory, may_diverge, status: Status::New }));
+        }
+    }
+    if let (true, Some(only)) = (ordered.is_empty(), only) {
+        let example = experiments.first().and_then(|experiment| Some(experiment.runs.first()?.id(&experiment.name))).unwrap_or_default();
+        return Err(bad_input(format!("--only {only}: no run has such a name; a run is called {example}, for example")));
+    }
+    ordered.sort_by(|(a_round, a), (b_round, b)| a_round.cmp(b_round).then(a.cost().total_cmp(&b.cost())).then_with(|| a.id.cmp(&b.id)));
+    Ok(ordered.into_iter().map(|(_, task)| task).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::Overrides;
+
+    fn order(only: Option<&str>) -> Result<Vec<String>, BadInput> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.toml");
+        let text = r#"
+title = ""
+paper = ""
+dataset = "cifar10"
+[[runs]]
+networks = ["resnet-110"]
+seeds = [3, 4]
+[[runs]]
+networks = ["resnet-56", "plain-20", "resnet-20"]
+seeds = [0]
+"#;
+        std::fs::write(&path, text).unwrap();
+        let experiments = [Experiment::read(&path, &Overrides::default()).unwrap()];
+        let only = only.map(|only| Pattern::new(only).unwrap());
+        Ok(tasks(&experiments, folder.path(), only.as_ref())?.into_iter().map(|task| task.id).collect())
+    }
+
+    #[test]
+    fn a_first_seed_of_every_network_comes_before_a_second_and_shallow_before_deep() {
+        let expected = ["e/plain-20/seed-0", "e/resnet-20/seed-0", "e/resnet-56/seed-0", "e/resnet-110/seed-3", "e/resnet-110/seed-4"];
+        assert_eq!(order(None).unwrap(), expected);
+    }
+
+    #[test]
+    fn only_names_networks_experiments_or_runs_and_must_name_something() {
+        assert_eq!(order(Some("*-20")).unwrap(), ["e/plain-20/seed-0", "e/resnet-20/seed-0"]);
+        assert_eq!(order(Some("e")).unwrap().len(), 5);
+        assert_eq!(order(Some("*/seed-4")).unwrap(), ["e/resnet-110/seed-4"]);
+        assert!(order(Some("vgg*")).unwrap_err().0.contains("e/resnet-110/seed-3"));
+    }
+}

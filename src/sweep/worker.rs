@@ -1,0 +1,114 @@
+//! The process that trains one run of a sweep. It is told what to do in one argument, tells how it goes in lines of JSON on stdout, and inherits
+//! the lock of the run's directory as its stdin, so that the lock lasts as long as any of the two processes lives.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{self, DatasetName};
+use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
+use crate::network::NetworkName;
+use crate::progress::Event;
+use crate::recipe::Recipe;
+use crate::records::RunDirectory;
+use crate::run::{Conduct, Run};
+use crate::training::Outcome;
+use crate::{device, interrupt};
+
+/// The supervisor is told of an iteration at most this often.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// What a worker is told to do. It travels as TOML, which keeps every digit of a number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The run's directory.
+    pub directory: PathBuf,
+    /// The network.
+    pub network: NetworkName,
+    /// The seed.
+    pub seed: u64,
+    /// The data set.
+    pub dataset: DatasetName,
+    /// Its folder, if it is not the usual one.
+    pub data: Option<PathBuf>,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Time between checkpoints.
+    pub checkpoint_every_seconds: f64,
+    /// Whether the weights are kept.
+    pub keep_weights: bool,
+    /// The folder of TensorBoard's event file.
+    pub tensorboard: Option<PathBuf>,
+    /// Process number of the supervisor.
+    pub supervisor: u32,
+    /// The recipe.
+    pub recipe: Recipe,
+}
+
+impl Assignment {
+    /// The assignment as the worker's argument.
+    pub fn to_text(&self) -> Result<String> {
+        toml::to_string(self).context("the assignment")
+    }
+
+    /// Reads the worker's argument.
+    pub fn parse(text: &str) -> Result<Assignment> {
+        toml::from_str(text).map_err(|error| bad_input(format!("the assignment cannot be read: {}", error.message())).into())
+    }
+
+    /// Trains, and returns the exit code.
+    pub fn carry_out(self) -> Result<u8> {
+        die_with(self.supervisor);
+        let stop = interrupt::quiet_stop_flag()?;
+        let device = device::select(self.device.parse()?)?;
+        let data = dataset::load(self.dataset, self.data.as_deref())?;
+        let run = Run::new(RunDirectory::at(&self.directory), self.network, self.seed, self.recipe, &data, device)?;
+        let conduct = Conduct {
+            checkpoint_every: Duration::from_secs_f64(self.checkpoint_every_seconds),
+            keep_weights: self.keep_weights,
+            tensorboard: self.tensorboard,
+        };
+        let relay = Relay { told: Cell::new(None) };
+        Ok(match run.train_locked(&conduct, &|event| relay.tell(event), &stop)? {
+            Outcome::Finished => EXIT_DONE,
+            Outcome::Diverged(_) => EXIT_RUN_FAILED,
+            Outcome::Interrupted(_) => EXIT_INTERRUPTED,
+        })
+    }
+}
+
+/// Has the system kill this process when its supervisor dies, which may have happened already.
+fn die_with(supervisor: u32) {
+    // SAFETY: both calls only concern this process's own standing.
+    let parent = unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::getppid()
+    };
+    if parent as u32 != supervisor {
+        std::process::exit(i32::from(EXIT_INTERRUPTED));
+    }
+}
+
+/// Writes events to stdout.
+struct Relay {
+    told: Cell<Option<Instant>>,
+}
+
+impl Relay {
+    fn tell(&self, event: Event) {
+        if matches!(event, Event::Iteration(_)) {
+            if self.told.get().is_some_and(|told| told.elapsed() < TELL_EVERY) {
+                return;
+            }
+            self.told.set(Some(Instant::now()));
+        }
+        // A supervisor that has gone away takes this process with it; until then the training goes on.
+        if let Ok(line) = serde_json::to_string(&event) {
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
+    }
+}
