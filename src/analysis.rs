@@ -9,6 +9,8 @@ use crate::records::RunDirectory;
 
 /// Iterations of an epoch of CIFAR-10 at batch 128: the longest window that a final training error is averaged over.
 const EPOCH: usize = 391;
+/// A curve is drawn with at most so many points; more cannot be seen.
+const MOST_POINTS: usize = 1200;
 
 /// The curves of one run.
 #[derive(Debug, Clone)]
@@ -106,9 +108,66 @@ pub fn smoothing_window(iterations: usize) -> usize {
     (iterations / 30).clamp(1, EPOCH)
 }
 
-/// Trailing mean over `window` values (fewer at the start).
-pub fn smoothed(values: &[f64], window: usize) -> Vec<f64> {
-    (0..values.len()).map(|end| mean(&values[(end + 1).saturating_sub(window)..=end]).unwrap_or(f64::NAN)).collect()
+/// Trailing mean over `window` values (fewer at the start) at each of the `positions`.
+fn smoothed(values: &[f64], window: usize, positions: impl Iterator<Item = usize>) -> Vec<f64> {
+    let mut sums = Vec::with_capacity(values.len() + 1);
+    sums.push(0.0);
+    for value in values {
+        sums.push(sums[sums.len() - 1] + value);
+    }
+    positions
+        .map(|end| {
+            let start = (end + 1).saturating_sub(window);
+            (sums[end + 1] - sums[start]) / (end + 1 - start) as f64
+        })
+        .collect()
+}
+
+/// A run as it is drawn: few enough points, the same ones for all runs of one length.
+#[derive(Debug, Clone)]
+pub struct DrawnRun {
+    /// The network.
+    pub network: NetworkName,
+    /// The seed.
+    pub seed: u64,
+    /// (iteration, smoothed training error).
+    pub training: Vec<(f64, f64)>,
+    /// (iteration, test error).
+    pub test: Vec<(f64, f64)>,
+    /// (iteration, learning rate), where it changes and at the end.
+    pub learning_rate: Vec<(f64, f64)>,
+    /// Iterations in the log.
+    pub done: u64,
+    /// Iterations that the run was to have.
+    pub planned: u64,
+}
+
+impl DrawnRun {
+    /// A run of `planned` iterations from its curves.
+    pub fn of(curves: &RunCurves, planned: u64) -> DrawnRun {
+        let training = &curves.training;
+        let length = training.errors.len();
+        let step = (planned as usize).div_ceil(MOST_POINTS).max(1);
+        // Every so many points, and the last.
+        let positions: Vec<usize> = (0..length).filter(|&position| position % step == 0 || position + 1 == planned as usize).collect();
+        let errors = smoothed(&training.errors, smoothing_window(planned as usize), positions.iter().copied());
+        let rates = &training.learning_rates;
+        let changes = (0..rates.len()).filter(|&at| at == 0 || at + 1 == rates.len() || rates[at] != rates[at - 1] || rates[at + 1] != rates[at]);
+        DrawnRun {
+            network: curves.network,
+            seed: curves.seed,
+            training: positions.iter().map(|&position| training.iterations[position]).zip(errors).collect(),
+            test: curves.test.iterations.iter().copied().zip(curves.test.errors.iter().copied()).collect(),
+            learning_rate: changes.map(|at| (training.iterations[at], rates[at])).collect(),
+            done: length as u64,
+            planned,
+        }
+    }
+
+    /// Whether all iterations are there.
+    pub fn is_complete(&self) -> bool {
+        self.done >= self.planned
+    }
 }
 
 fn lowest(values: &[f64]) -> Option<usize> {
@@ -130,7 +189,19 @@ pub struct Spread {
     pub count: usize,
 }
 
+/// 97.5 % quantiles of Student's t distribution for 1, 2, … degrees of freedom.
+const T_QUANTILES: [f64; 30] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
+
 impl Spread {
+    /// Half the width of the 95 % confidence interval of the mean (Student's t); `None` for one value.
+    pub fn confidence(&self) -> Option<f64> {
+        let quantile = T_QUANTILES.get(self.count.checked_sub(2)?).copied().unwrap_or(1.96);
+        Some(quantile * self.standard_deviation? / (self.count as f64).sqrt())
+    }
+
     /// The spread of the values that are there; `None` if there is none.
     pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Spread> {
         let values: Vec<f64> = values.into_iter().flatten().collect();
@@ -154,6 +225,7 @@ mod tests {
                 iterations: (1..=training.len()).map(|i| i as f64).collect(),
                 errors: training.to_vec(),
                 losses: vec![1.0; training.len()],
+                learning_rates: vec![0.1; training.len()],
             },
             test: curve(test),
             validation: curve(validation),
@@ -187,7 +259,20 @@ mod tests {
 
     #[test]
     fn a_curve_is_smoothed_over_the_window_before_each_point() {
-        assert_eq!(smoothed(&[1.0, 3.0, 5.0, 7.0], 2), [1.0, 2.0, 4.0, 6.0]);
+        assert_eq!(smoothed(&[1.0, 3.0, 5.0, 7.0], 2, 0..4), [1.0, 2.0, 4.0, 6.0]);
+    }
+
+    #[test]
+    fn a_drawn_run_has_the_same_iterations_however_far_it_is_and_ends_at_its_last() {
+        let errors: Vec<f64> = (0..6000).map(f64::from).collect();
+        let whole = DrawnRun::of(&curves(&errors, &[], &[]), 6000);
+        let half = DrawnRun::of(&curves(&errors[..3000], &[], &[]), 6000);
+        let iterations = |run: &DrawnRun| run.training.iter().map(|point| point.0).collect::<Vec<_>>();
+        assert!(iterations(&whole).starts_with(&iterations(&half)) && iterations(&whole).len() <= 1201);
+        assert_eq!(whole.training.last().unwrap().0, 6000.0);
+        assert!(whole.is_complete() && !half.is_complete());
+        // Of the iterations 2,801 to 3,000 (a thirtieth of 6,000), whose errors are 2,800 to 2,999, up to the position 2,995.
+        assert_eq!(half.training.last().unwrap(), &(2996.0, 2895.5));
     }
 
     #[test]
@@ -196,5 +281,7 @@ mod tests {
         assert_eq!((spread.mean, spread.standard_deviation, spread.count), (2.0, Some(1.0), 3));
         assert_eq!(Spread::of([Some(4.0)]).unwrap().standard_deviation, None);
         assert_eq!(Spread::of([]), None);
+        // By hand: 4.303 · 1 / √3.
+        assert!((spread.confidence().unwrap() - 2.4843).abs() < 1e-3);
     }
 }

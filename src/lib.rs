@@ -2,10 +2,11 @@
 //! residual networks under one protocol.
 //!
 //! Where things are: [`network`] is what is trained, [`dataset`] on what, [`recipe`] and [`schedule`] how; [`training`] is the loop;
-//! [`records`] is what a run leaves behind; [`logs`], [`analysis`] and [`report`] turn that into numbers, tables and figures;
-//! [`commands`] is the command line.
+//! [`run`] is one run, [`experiment`] and [`sweep`] many; [`records`] is what a run leaves behind; [`logs`], [`collection`], [`analysis`] and
+//! [`report`] turn that into numbers, tables and figures; [`commands`] is the command line.
 
 pub mod analysis;
+pub mod collection;
 pub mod commands;
 pub mod dataset;
 pub mod device;

@@ -1,9 +1,10 @@
 //! Reading a run's logs back. Tables and figures are made from these files alone.
 
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use polars::prelude::{CsvReadOptions, DataFrame, DataType, Field, Schema, SerReader};
 
 /// The training log of a run.
@@ -15,6 +16,8 @@ pub struct TrainingCurve {
     pub errors: Vec<f64>,
     /// Loss of each iteration's batch; the last is not a number if the run diverged.
     pub losses: Vec<f64>,
+    /// Learning rate of each iteration's update.
+    pub learning_rates: Vec<f64>,
 }
 
 /// Evaluations on one split.
@@ -31,7 +34,12 @@ pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
     let columns = [("iteration", DataType::Float64), ("learning_rate", DataType::Float64), ("loss", DataType::Float64), ("error", DataType::Float64)];
     let table = read(path, &columns)?;
     let column = |name| numbers(&table, name, path);
-    Ok(TrainingCurve { iterations: column("iteration")?, errors: column("error")?, losses: column("loss")? })
+    Ok(TrainingCurve {
+        iterations: column("iteration")?,
+        errors: column("error")?,
+        losses: column("loss")?,
+        learning_rates: column("learning_rate")?,
+    })
 }
 
 /// Reads the rows of one split from `eval.csv`.
@@ -46,13 +54,22 @@ pub fn evaluation_curve(path: &Path, split: &str) -> Result<EvaluationCurve> {
 }
 
 fn read(path: &Path, columns: &[(&str, DataType)]) -> Result<DataFrame> {
+    let unreadable = || format!("{}: cannot be read as a log", path.display());
+    let mut bytes = std::fs::read(path).with_context(unreadable)?;
+    // A run in progress, or one that was killed, may have written half a row.
+    bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
+    let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let expected = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",");
+    if header.strip_suffix(b"\r").unwrap_or(header) != expected.as_bytes() {
+        bail!("{}: its first line is not \"{expected}\"", path.display());
+    }
     let schema = Schema::from_iter(columns.iter().map(|(name, kind)| Field::new((*name).into(), kind.clone())));
     CsvReadOptions::default()
         .with_has_header(true)
         .with_schema(Some(Arc::new(schema)))
-        .try_into_reader_with_file_path(Some(path.to_path_buf()))
-        .and_then(|reader| reader.finish())
-        .with_context(|| format!("{}: cannot be read as a log", path.display()))
+        .into_reader_with_file_handle(Cursor::new(bytes))
+        .finish()
+        .with_context(unreadable)
 }
 
 fn numbers(table: &DataFrame, column: &str, path: &Path) -> Result<Vec<f64>> {
@@ -65,16 +82,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logs_read_back_and_splits_are_kept_apart() {
+    fn logs_read_back_without_a_half_row_and_splits_are_kept_apart() {
         let folder = tempfile::tempdir().unwrap();
         let (train, evaluation) = (folder.path().join("train.csv"), folder.path().join("eval.csv"));
-        std::fs::write(&train, "iteration,learning_rate,loss,error\n1,0.1,2.5,90\n2,0.1,NaN,61.71875\n").unwrap();
+        std::fs::write(&train, "iteration,learning_rate,loss,error\n1,0.1,2.5,90\n2,0.1,NaN,61.71875\n3,0.1,2.").unwrap();
         std::fs::write(&evaluation, "iteration,split,loss,error,top5_error\n2,test,1.5,50.5,5\n2,validation,1.5,49,4\n4,test,1.25,40,3\n").unwrap();
         let curve = training_curve(&train).unwrap();
         assert_eq!((&curve.iterations[..], &curve.errors[..]), (&[1.0, 2.0][..], &[90.0, 61.71875][..]));
         assert!(curve.losses[0] == 2.5 && curve.losses[1].is_nan());
         assert_eq!(evaluation_curve(&evaluation, "test").unwrap(), EvaluationCurve { iterations: vec![2.0, 4.0], errors: vec![50.5, 40.0] });
         assert_eq!(evaluation_curve(&evaluation, "validation").unwrap().errors, [49.0]);
+    }
+
+    #[test]
+    fn a_file_with_other_columns_is_no_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.csv");
+        std::fs::write(&path, "epoch,error\n1,5\n").unwrap();
+        assert!(format!("{:#}", training_curve(&path).unwrap_err()).contains("first line"));
     }
 
     #[test]

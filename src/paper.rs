@@ -27,17 +27,67 @@ pub struct CifarResult {
     pub source: String,
 }
 
+/// A row of Table 6 that the paper quotes from another paper.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quoted {
+    /// The method.
+    pub name: String,
+    /// Weighted layers.
+    pub layers: Option<u64>,
+    /// Parameters, in millions.
+    pub million_parameters: Option<f64>,
+    /// Test error in percent; the best of several runs where there were several.
+    pub test_error: f64,
+    /// Mean over several runs, in percent.
+    pub mean_test_error: Option<f64>,
+    /// Standard deviation over several runs, in percentage points.
+    pub standard_deviation: Option<f64>,
+}
+
+/// What a public reproduction measured over several runs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reproduced {
+    /// The network.
+    pub network: NetworkName,
+    /// Mean test error in percent.
+    pub mean_test_error: f64,
+    /// Standard deviation in percentage points.
+    pub standard_deviation: f64,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Paper {
     cifar10: Vec<CifarResult>,
+    quoted: Vec<Quoted>,
+    reproduced: Vec<Reproduced>,
+}
+
+fn paper() -> &'static Paper {
+    static PAPER: OnceLock<Paper> = OnceLock::new();
+    PAPER.get_or_init(|| toml::from_str(include_str!("paper.toml")).expect("paper.toml is part of the program and tested"))
 }
 
 /// What the paper says of `network` on CIFAR-10, if it has it.
 pub fn cifar10(network: NetworkName) -> Option<&'static CifarResult> {
-    static PAPER: OnceLock<Paper> = OnceLock::new();
-    let paper = PAPER.get_or_init(|| toml::from_str(include_str!("paper.toml")).expect("paper.toml is part of the program and tested"));
-    paper.cifar10.iter().find(|result| result.network == network)
+    paper().cifar10.iter().find(|result| result.network == network)
+}
+
+/// All networks of the paper on CIFAR-10.
+pub fn cifar10_networks() -> &'static [CifarResult] {
+    &paper().cifar10
+}
+
+/// The rows of Table 6 that the paper quotes.
+pub fn quoted() -> &'static [Quoted] {
+    &paper().quoted
+}
+
+/// What a public reproduction measured for `network`.
+pub fn reproduced(network: NetworkName) -> Option<&'static Reproduced> {
+    paper().reproduced.iter().find(|result| result.network == network)
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::options::{ConductOptions, DataOptions, RecipeOptions, announce, check_writable, parse_seeds, print, print_json};
-use crate::analysis::RunCurves;
+use crate::analysis::{DrawnRun, RunCurves};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::network::{NetworkName, cifar};
 use crate::progress::{Display, say};
 use crate::records::RunDirectory;
 use crate::report::comparison::{Comparison, Data};
-use crate::report::figure::Figure;
+use crate::report::figures;
 use crate::report::table::{self, Style};
 use crate::run::{Conduct, Run};
 use crate::training::Outcome;
@@ -99,7 +99,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let curves = runs.iter().map(|run| RunCurves::read(&run.directory, run.identity.network, run.identity.seed)).collect::<Result<Vec<_>>>()?;
     let comparison = Comparison::new(&Data { name: dataset, status: data.status }, iterations, &curves);
     let figure = out.join("comparison");
-    Figure::new(dataset, iterations, &curves).write(&figure)?;
+    let drawn: Vec<DrawnRun> = curves.iter().map(|curves| DrawnRun::of(curves, iterations)).collect();
+    figures::comparison(dataset, iterations, &drawn).write(&out)?;
     crate::files::write_atomically(&out.join("comparison.md"), markdown(&comparison).as_bytes())?;
     let output = Output { comparison, figure: [figure.with_extension("svg"), figure.with_extension("png")] };
     if arguments.json {

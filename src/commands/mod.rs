@@ -5,9 +5,12 @@ mod data;
 mod describe;
 mod doctor;
 mod evaluate;
+mod figures;
 mod options;
+mod shell;
 mod sweep;
 mod train;
+mod verify;
 mod worker;
 
 use anyhow::Result;
@@ -26,6 +29,8 @@ Start here:
   resnet-repro compare 44 --shallow 20            the paper's point in minutes, on built-in drawings
   resnet-repro data fetch cifar10                 get CIFAR-10, then
   resnet-repro compare 56 --shallow 20 --dataset cifar10
+  resnet-repro sweep experiments/quick.toml       many runs, then
+  resnet-repro figures                            every figure and table from their logs
 
 Progress goes to stderr, results to stdout; --json prints a result for scripts. Errors are in percent.
 Exit codes: 0 done; 1 failed; 2 bad arguments or input; 3 finished, but a run diverged or failed;
@@ -35,11 +40,15 @@ Exit codes: 0 done; 1 failed; 2 bad arguments or input; 3 finished, but a run di
 enum Command {
     Compare(compare::Arguments),
     Sweep(sweep::Arguments),
+    Figures(figures::Arguments),
+    Verify(verify::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
     Describe(describe::Arguments),
     Data(data::Arguments),
     Doctor(doctor::Arguments),
+    Completions(shell::CompletionsArguments),
+    Manual(shell::ManualArguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
 }
@@ -49,11 +58,15 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
+        Command::Figures(arguments) => figures::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Manual(arguments) => shell::manual(&arguments),
         Command::Worker(arguments) => worker::run(&arguments),
     }
 }

@@ -22,8 +22,8 @@ pub trait Drawing {
         B::ErrorType: 'static;
 }
 
-/// Writes the drawing to `path` with the endings `.svg` and `.png`.
-pub fn write(drawing: &impl Drawing, path: &Path) -> Result<()> {
+/// Writes the drawing to `path` with the endings `.svg` and `.png`, and returns the text of the SVG.
+pub fn write(drawing: &impl Drawing, path: &Path) -> Result<String> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         for (style, bytes) in [(FontStyle::Normal, notosans::REGULAR_TTF), (FontStyle::Bold, notosans::BOLD_TTF)] {
@@ -31,18 +31,20 @@ pub fn write(drawing: &impl Drawing, path: &Path) -> Result<()> {
             let _ = plotters::style::register_font("sans-serif", style, bytes);
         }
     });
-    write_svg(drawing, &path.with_extension("svg"))?;
-    write_png(drawing, &path.with_extension("png"))
+    let svg = write_svg(drawing, &path.with_extension("svg"))?;
+    write_png(drawing, &path.with_extension("png"))?;
+    Ok(svg)
 }
 
-fn write_svg(drawing: &impl Drawing, path: &Path) -> Result<()> {
+fn write_svg(drawing: &impl Drawing, path: &Path) -> Result<String> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, drawing.size()).into_drawing_area();
         drawing.draw(&area, 1)?;
         area.present().map_err(|error| anyhow!("{}: {error}", path.display()))?;
     }
-    crate::files::write_atomically(path, text.as_bytes())
+    crate::files::write_atomically(path, text.as_bytes())?;
+    Ok(text)
 }
 
 fn write_png(drawing: &impl Drawing, path: &Path) -> Result<()> {

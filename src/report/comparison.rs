@@ -8,6 +8,7 @@ use crate::dataset::{DatasetName, Status};
 use crate::network::{NetworkName, cifar};
 use crate::paper;
 use crate::recipe::PAPER_ITERATIONS;
+use crate::report::protocol::Protocol;
 use crate::report::table::thousands;
 
 /// The networks of a comparison, over seeds. Errors in percent.
@@ -81,27 +82,53 @@ impl Comparison {
 
     /// What was seen, and what a reader must know before comparing the numbers with the paper's: one sentence an entry.
     pub fn sentences(&self) -> Vec<String> {
-        let diverged = self.runs.iter().filter_map(|run| {
-            let iteration = run.diverged_at?;
-            Some(format!("{} (seed {}) diverged: its loss was not a number at iteration {iteration}.", run.network, run.seed))
-        });
-        let mut sentences: Vec<String> = self.findings.iter().map(|finding| finding.sentence.clone()).chain(diverged).collect();
-        if self.iterations < PAPER_ITERATIONS {
-            let iterations = thousands(self.iterations as i64);
-            sentences
-                .push(format!("These runs have {iterations} iterations, the paper's 64,000: the curves can be compared, the final errors can not."));
-        }
-        match (self.data.name, self.data.status) {
-            (DatasetName::Cifar10, Status::Subset) => sentences.push("The data is a subset of CIFAR-10: its errors are not the paper's.".to_string()),
-            (DatasetName::Cifar10, Status::Other) => {
-                sentences.push(
-                    "The data is not byte for byte the official CIFAR-10 (another order or encoding): errors may differ for that reason.".to_string(),
-                );
-            }
-            _ => {}
-        }
-        sentences
+        let findings = self.findings.iter().map(|finding| finding.sentence.clone());
+        findings.chain(diverged(&self.runs)).chain(cautions(self.iterations, Some(self.data.name), Some(self.data.status))).collect()
     }
+}
+
+/// The same for all runs of a protocol, with what its recipe changes.
+pub fn notes(protocol: &Protocol) -> Vec<String> {
+    let summaries = protocol.summaries();
+    let mut sentences: Vec<String> = findings(&summaries).into_iter().map(|finding| finding.sentence).collect();
+    sentences.extend(diverged(&summaries));
+    sentences.extend(cautions(protocol.iterations, protocol.dataset, protocol.status));
+    if !protocol.differences.is_empty() {
+        sentences.push(format!("The recipe differs from the paper's: {}.", protocol.differences.join("; ")));
+    }
+    if !protocol.duplicates.is_empty() {
+        sentences.push(format!(
+            "Left out, since another run of the same network, seed and recipe is as far or farther: {}.",
+            protocol.duplicates.join(", ")
+        ));
+    }
+    sentences
+}
+
+fn diverged(runs: &[RunSummary]) -> Vec<String> {
+    let sentence = |run: &RunSummary| {
+        let iteration = run.diverged_at?;
+        Some(format!("{} (seed {}) diverged: its loss was not a number at iteration {iteration}.", run.network, run.seed))
+    };
+    runs.iter().filter_map(sentence).collect()
+}
+
+/// What keeps the numbers from being the paper's.
+fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<Status>) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if iterations < PAPER_ITERATIONS {
+        let iterations = thousands(iterations as i64);
+        sentences.push(format!("These runs have {iterations} iterations, the paper's 64,000: the curves can be compared, the final errors can not."));
+    }
+    match (dataset, status) {
+        (Some(DatasetName::Cifar10), Some(Status::Subset)) => {
+            sentences.push("The data is a subset of CIFAR-10: its errors are not the paper's.".to_string())
+        }
+        (Some(DatasetName::Cifar10), Some(Status::Other)) => sentences
+            .push("The data is not byte for byte the official CIFAR-10 (another order or encoding): errors may differ for that reason.".to_string()),
+        _ => {}
+    }
+    sentences
 }
 
 impl NetworkSummary {

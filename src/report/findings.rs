@@ -22,28 +22,42 @@ pub struct Finding {
     pub sentence: String,
 }
 
-/// Deeper against shallower plain net, residual against plain at the greater depth, deeper against shallower residual net.
+/// Deepest against shallowest plain net, residual against plain at the greatest depth that both have, deepest against shallowest residual net.
+/// Where there is one depth only, residual against plain.
 pub fn findings(runs: &[RunSummary]) -> Vec<Finding> {
-    let mut depths: Vec<u64> = runs.iter().map(|run| run.network.depth).collect();
-    depths.sort_unstable();
-    depths.dedup();
+    let depths = |of: fn(u64) -> NetworkName| -> Vec<u64> {
+        let mut depths: Vec<u64> = runs.iter().filter(|run| run.network == of(run.network.depth)).map(|run| run.network.depth).collect();
+        depths.sort_unstable();
+        depths.dedup();
+        depths
+    };
+    let (plain, residual) = (depths(NetworkName::plain), depths(NetworkName::residual));
     let mut pairs = Vec::new();
-    if let [shallow, .., deep] = depths[..] {
+    if let [shallow, .., deep] = plain[..] {
         pairs.push((NetworkName::plain(deep), NetworkName::plain(shallow)));
-        pairs.push((NetworkName::residual(deep), NetworkName::plain(deep)));
+    }
+    if let Some(&depth) = plain.iter().rev().find(|depth| residual.contains(depth)) {
+        pairs.push((NetworkName::residual(depth), NetworkName::plain(depth)));
+    }
+    if let [shallow, .., deep] = residual[..] {
         pairs.push((NetworkName::residual(deep), NetworkName::residual(shallow)));
-    } else {
-        pairs.extend(depths.iter().map(|&depth| (NetworkName::residual(depth), NetworkName::plain(depth))));
     }
     pairs.into_iter().filter_map(|(network, reference)| finding(network, reference, runs)).collect()
+}
+
+/// The difference `of` two networks' values, paired over the seeds that both have.
+pub fn paired(runs: &[RunSummary], network: NetworkName, reference: NetworkName, of: fn(&RunSummary) -> Option<f64>) -> Option<Spread> {
+    let value = |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed).and_then(of);
+    let seeds = runs.iter().filter(|run| run.network == network).map(|run| run.seed);
+    Spread::of(seeds.map(|seed| Some(value(network, seed)? - value(reference, seed)?)))
 }
 
 fn finding(network: NetworkName, reference: NetworkName, runs: &[RunSummary]) -> Option<Finding> {
     let error = |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed)?.training_error;
     let seeds: Vec<u64> = runs.iter().filter(|run| run.network == network).map(|run| run.seed).collect();
-    let paired = |name: NetworkName| Spread::of(seeds.iter().map(|&seed| error(network, seed).and(error(reference, seed)).and(error(name, seed))));
-    let difference = Spread::of(seeds.iter().map(|&seed| Some(error(network, seed)? - error(reference, seed)?)))?;
-    let sentence = sentence(network, paired(network)?.mean, reference, paired(reference)?.mean, difference);
+    let of_pairs = |name: NetworkName| Spread::of(seeds.iter().map(|&seed| error(network, seed).and(error(reference, seed)).and(error(name, seed))));
+    let difference = self::paired(runs, network, reference, |run| run.training_error)?;
+    let sentence = sentence(network, of_pairs(network)?.mean, reference, of_pairs(reference)?.mean, difference);
     Some(Finding { network, reference, difference, sentence })
 }
 

@@ -1,8 +1,15 @@
 //! Numbers, sentences, tables and figures, made from logs.
 
 mod canvas;
+pub mod chart;
 pub mod comparison;
-pub mod figure;
+mod draw;
+pub mod figures;
 mod findings;
+pub mod page;
+pub mod protocol;
+pub mod readme;
 pub mod sheet;
 pub mod table;
+pub mod tables;
+mod throughput;

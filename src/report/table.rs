@@ -1,6 +1,7 @@
 //! Tables for the terminal and for Markdown.
 
-use comfy_table::{CellAlignment, Table, presets};
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, presets};
 
 use super::comparison::{Comparison, NetworkSummary};
 use crate::analysis::Spread;
@@ -14,9 +15,78 @@ pub enum Style {
     Markdown,
 }
 
+/// A table of a report; its first column says what a row is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// File name, such as `table-6`.
+    pub name: String,
+    /// Title, such as `Table 6`.
+    pub title: String,
+    /// What the columns mean.
+    pub caption: String,
+    /// Titles of the columns.
+    pub header: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// A row of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What kind of row it is.
+    pub kind: RowKind,
+    /// Its cells, as many as the header has.
+    pub cells: Vec<String>,
+}
+
+/// What kind of row it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// Of complete runs.
+    Whole,
+    /// Of runs that are not complete.
+    Partial,
+    /// Of runs that are not there.
+    Missing,
+    /// Quoted from the literature.
+    Quoted,
+}
+
+impl Table {
+    /// The table as Markdown, with its caption.
+    pub fn to_markdown(&self) -> String {
+        let header: Vec<&str> = self.header.iter().map(String::as_str).collect();
+        let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.cells.clone()).collect();
+        format!("{}\n\n{}\n", render(&header, &rows, Style::Markdown), self.caption)
+    }
+
+    /// The table as CSV, with the kind of each row in front.
+    pub fn to_csv(&self) -> Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(std::iter::once("row").chain(self.header.iter().map(String::as_str)))?;
+        for row in &self.rows {
+            let kind = match row.kind {
+                RowKind::Whole => "complete",
+                RowKind::Partial => "partial",
+                RowKind::Missing => "missing",
+                RowKind::Quoted => "quoted",
+            };
+            writer.write_record(std::iter::once(kind).chain(row.cells.iter().map(String::as_str)))?;
+        }
+        String::from_utf8(writer.into_inner()?).context("text")
+    }
+
+    /// Writes `<folder>/<name>` as .md and .csv.
+    pub fn write(&self, folder: &std::path::Path) -> Result<()> {
+        let path = folder.join(&self.name);
+        crate::files::write_atomically(&path.with_extension("md"), format!("## {}\n\n{}", self.title, self.to_markdown()).as_bytes())?;
+        crate::files::write_atomically(&path.with_extension("csv"), self.to_csv()?.as_bytes())
+    }
+}
+
 /// A table; the first column is text, the others are numbers.
 pub fn render(header: &[&str], rows: &[Vec<String>], style: Style) -> String {
-    let mut table = Table::new();
+    let mut table = comfy_table::Table::new();
     table.load_preset(if style == Style::Markdown { presets::ASCII_MARKDOWN } else { presets::NOTHING });
     table.set_header(header);
     table.add_rows(rows);
@@ -66,7 +136,7 @@ pub fn comparison(comparison: &Comparison, style: Style) -> String {
 }
 
 /// "61.80 %", with "± 0.42" over several seeds, or a dash.
-fn percent(spread: Option<Spread>) -> String {
+pub fn percent(spread: Option<Spread>) -> String {
     match spread {
         None => "–".to_string(),
         Some(Spread { mean, standard_deviation: None, .. }) => format!("{mean:.2} %"),
@@ -94,7 +164,7 @@ mod tests {
         RunCurves {
             network,
             seed,
-            training: TrainingCurve { iterations: vec![1.0, 2.0], errors: vec![90.0, error], losses: vec![2.0, 1.0] },
+            training: TrainingCurve { iterations: vec![1.0, 2.0], errors: vec![90.0, error], losses: vec![2.0, 1.0], learning_rates: vec![0.1; 2] },
             test: EvaluationCurve { iterations: vec![2.0], errors: vec![error + 1.0] },
             validation: EvaluationCurve::default(),
         }

@@ -1,0 +1,150 @@
+//! `figures`: every figure, every table and the report, from logs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::options::{check_writable, print, print_json};
+use crate::collection::Collection;
+use crate::error::{EXIT_DONE, EXIT_RUN_FAILED, bad_input};
+use crate::progress::say;
+use crate::report::chart::Chart;
+use crate::report::comparison::notes;
+use crate::report::page::{Section, page};
+use crate::report::protocol::Protocol;
+use crate::report::{figures, readme, tables};
+
+/// Make all figures, tables and the report from logged runs
+///
+/// Reads every run under the results folder and trains nothing. Runs of the same data and recipe share figures and tables: Figures 1 and 6, Table 6
+/// with the paper's values, training errors, differences between pairs, learning rates, throughput. Each comes as SVG and PNG or as Markdown, and
+/// with its data as CSV; report.html has all of it on one page. What is missing or not complete is shown as such.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  resnet-repro figures                                   from results/ to results/report/
+  resnet-repro figures results/quick --out /tmp/report
+  resnet-repro figures results --readme README.md        also renews README's results section")]
+pub struct Arguments {
+    /// Folder with runs, at any depth
+    #[arg(value_name = "RESULTS", default_value = "results")]
+    results: PathBuf,
+    /// Folder for figures, tables and report.html [default: <RESULTS>/report]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Also write the results between the markers of this Markdown file
+    #[arg(long, value_name = "FILE")]
+    readme: Option<PathBuf>,
+    /// Print what was made as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Output {
+    report: PathBuf,
+    protocols: Vec<ProtocolOutput>,
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ProtocolOutput {
+    title: String,
+    folder: PathBuf,
+    runs: usize,
+    partial: Vec<String>,
+    figures: Vec<String>,
+    tables: Vec<String>,
+    findings: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let collection = Collection::read(&arguments.results)?;
+    if collection.runs.is_empty() && collection.problems.is_empty() {
+        return Err(bad_input(format!(
+            "{}: no run there: train one with \"resnet-repro sweep experiments/quick.toml\"",
+            arguments.results.display()
+        ))
+        .into());
+    }
+    let out = arguments.out.clone().unwrap_or_else(|| arguments.results.join("report"));
+    check_writable("--out", &out)?;
+    let protocols = Protocol::of(&collection.runs);
+    let sections = protocols.iter().map(|protocol| section(protocol, &out)).collect::<Result<Vec<_>>>()?;
+    let command = format!("resnet-repro figures {}", arguments.results.display());
+    let report = out.join("report.html");
+    crate::files::write_atomically(&report, page(&sections, &command, &collection.problems)?.as_bytes())?;
+    if let Some(path) = &arguments.readme {
+        readme::splice(path, &sections, &out)?;
+    }
+    for problem in &collection.problems {
+        say(&format!("not read: {problem}"));
+    }
+    tell(arguments, &sections, &out, report, &collection.problems)?;
+    Ok(if collection.problems.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED })
+}
+
+/// Makes and writes what a protocol has.
+fn section<'a>(protocol: &'a Protocol<'a>, out: &Path) -> Result<Section<'a>> {
+    let folder = out.join(&protocol.slug);
+    check_writable("--out", &folder)?;
+    let charts = write_all(figures::charts(protocol), &folder)?;
+    let tables = tables::tables(protocol);
+    for table in tables.iter().filter(|table| !table.rows.is_empty()) {
+        table.write(&folder)?;
+    }
+    Ok(Section { protocol, sentences: notes(protocol), charts, tables })
+}
+
+/// Draws the charts, on all cores.
+fn write_all(charts: Vec<Chart>, folder: &Path) -> Result<Vec<(Chart, String)>> {
+    let next = AtomicUsize::new(0);
+    let drawn: Vec<Mutex<Option<Result<String>>>> = charts.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(chart), Some(slot)) = (charts.get(index), drawn.get(index)) else { break };
+                    *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(chart.write(folder));
+                }
+            });
+        }
+    });
+    let results = drawn.into_iter().map(|slot| slot.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()));
+    charts.into_iter().zip(results).map(|(chart, svg)| Ok((chart, svg.unwrap_or_else(|| Err(anyhow::anyhow!("a figure was not drawn")))?))).collect()
+}
+
+fn tell(arguments: &Arguments, sections: &[Section], out: &Path, report: PathBuf, problems: &[String]) -> Result<()> {
+    if arguments.json {
+        let protocols = sections
+            .iter()
+            .map(|section| ProtocolOutput {
+                title: section.protocol.title(),
+                folder: out.join(&section.protocol.slug),
+                runs: section.protocol.runs.len(),
+                partial: section.protocol.partial(),
+                figures: section.charts.iter().map(|(chart, _)| chart.name.clone()).collect(),
+                tables: section.tables.iter().map(|table| table.name.clone()).collect(),
+                findings: section.sentences.clone(),
+            })
+            .collect();
+        return print_json(&Output { report, protocols, problems: problems.to_vec() });
+    }
+    for section in sections {
+        let partial = section.protocol.partial();
+        let state = if partial.is_empty() { "all complete".to_string() } else { format!("not complete: {}", partial.join(", ")) };
+        print(&format!("{}: {} runs, {state}", section.protocol.title(), section.protocol.runs.len()))?;
+        for sentence in &section.sentences {
+            print(&format!("  {sentence}"))?;
+        }
+        print(&format!("  {} figures and {} tables in {}", section.charts.len(), section.tables.len(), out.join(&section.protocol.slug).display()))?;
+    }
+    print(&format!("report: {}", report.display()))
+}

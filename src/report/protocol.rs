@@ -1,0 +1,132 @@
+//! Runs that can be compared: the same data and the same recipe, but for the warm-up, which belongs to a depth. Experiments that share a protocol
+//! share its figures and tables.
+
+use std::collections::BTreeMap;
+
+use crate::analysis::RunSummary;
+use crate::collection::CollectedRun;
+use crate::dataset::{DatasetName, Status};
+use crate::network::NetworkName;
+use crate::recipe::{PAPER_ITERATIONS, Recipe};
+use crate::report::table::thousands;
+
+/// Runs of one protocol.
+pub struct Protocol<'a> {
+    /// Name of its folder and of its section.
+    pub slug: String,
+    /// The data, if it is on record.
+    pub dataset: Option<DatasetName>,
+    /// Whether it is the published data.
+    pub status: Option<Status>,
+    /// Iterations that each run was to have.
+    pub iterations: u64,
+    /// In what the recipe differs from the paper's; the warm-up is not part of it.
+    pub differences: Vec<String>,
+    /// The runs, one a network and seed.
+    pub runs: Vec<&'a CollectedRun>,
+    /// Paths of runs that are there once more.
+    pub duplicates: Vec<String>,
+}
+
+impl<'a> Protocol<'a> {
+    /// Sorts `runs` into protocols: the longest and largest first, the built-in data last.
+    pub fn of(runs: &'a [CollectedRun]) -> Vec<Protocol<'a>> {
+        let mut groups: BTreeMap<String, Vec<&CollectedRun>> = BTreeMap::new();
+        for run in runs {
+            groups.entry(key(run)).or_default().push(run);
+        }
+        let mut protocols: Vec<Protocol> = groups.into_values().map(Protocol::new).collect();
+        protocols.sort_by_key(|protocol| {
+            (protocol.dataset != Some(DatasetName::Cifar10), std::cmp::Reverse((protocol.iterations, protocol.runs.len())), protocol.slug.clone())
+        });
+        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+        for protocol in &mut protocols {
+            let count = taken.entry(protocol.slug.clone()).or_default();
+            *count += 1;
+            if *count > 1 {
+                protocol.slug = format!("{}-{count}", protocol.slug);
+            }
+        }
+        protocols
+    }
+
+    fn new(group: Vec<&'a CollectedRun>) -> Protocol<'a> {
+        let record = group.iter().find_map(|run| run.record.as_ref());
+        let mut runs: Vec<&CollectedRun> = Vec::new();
+        let mut duplicates = Vec::new();
+        // Of two runs of one network and seed the one that is farther counts.
+        let mut by_progress = group.clone();
+        by_progress.sort_by_key(|run| std::cmp::Reverse(run.drawn.done));
+        for run in by_progress {
+            match runs.iter().any(|other| (other.network, other.seed) == (run.network, run.seed)) {
+                true => duplicates.push(run.path.display().to_string()),
+                false => runs.push(run),
+            }
+        }
+        runs.sort_by_key(|run| (run.network, run.seed));
+        let dataset = record.map(|record| record.run.dataset.name);
+        let iterations = group.iter().map(|run| run.drawn.planned).max().unwrap_or(0);
+        Protocol {
+            slug: format!("{}-{iterations}", dataset.map_or("unrecorded".to_string(), |name| name.to_string())),
+            dataset,
+            status: record.map(|record| record.run.dataset.status),
+            iterations,
+            differences: record.map(|record| without_warmup(&record.run.recipe).differences_from_paper(0)).unwrap_or_default(),
+            runs,
+            duplicates,
+        }
+    }
+
+    /// Title of its section.
+    pub fn title(&self) -> String {
+        let data = match self.dataset {
+            Some(DatasetName::Cifar10) => "CIFAR-10",
+            Some(DatasetName::Shapes) => "Built-in drawings",
+            None => "Runs without a record",
+        };
+        format!("{data}, {} iterations", thousands(self.iterations as i64))
+    }
+
+    /// Whether the recipe is the paper's and the data is CIFAR-10.
+    pub fn is_the_papers(&self) -> bool {
+        self.dataset == Some(DatasetName::Cifar10) && self.differences.is_empty() && self.iterations == PAPER_ITERATIONS
+    }
+
+    /// The networks, in order.
+    pub fn networks(&self) -> Vec<NetworkName> {
+        let mut networks: Vec<NetworkName> = self.runs.iter().map(|run| run.network).collect();
+        networks.dedup();
+        networks
+    }
+
+    /// The runs of a network.
+    pub fn of_network(&self, network: NetworkName) -> impl Iterator<Item = &'a CollectedRun> {
+        self.runs.iter().copied().filter(move |run| run.network == network)
+    }
+
+    /// The numbers of the runs that are complete.
+    pub fn summaries(&self) -> Vec<RunSummary> {
+        self.runs.iter().filter(|run| run.drawn.is_complete() || run.summary.diverged_at.is_some()).map(|run| run.summary.clone()).collect()
+    }
+
+    /// Runs that are not complete, as "plain-56 seed 0 at iteration 1,200".
+    pub fn partial(&self) -> Vec<String> {
+        let partial = self.runs.iter().filter(|run| !run.drawn.is_complete() && run.summary.diverged_at.is_none());
+        partial.map(|run| format!("{} seed {} at iteration {}", run.network, run.seed, thousands(run.drawn.done as i64))).collect()
+    }
+}
+
+fn without_warmup(recipe: &Recipe) -> Recipe {
+    Recipe { warmup: false, ..recipe.clone() }
+}
+
+fn key(run: &CollectedRun) -> String {
+    match &run.record {
+        Some(record) => {
+            let recipe = toml::to_string(&without_warmup(&record.run.recipe)).unwrap_or_default();
+            format!("{} {} {recipe}", record.run.dataset.name, record.run.dataset.fingerprint)
+        }
+        // Without a record the folder of the experiment is all that is known.
+        None => format!("~ {}", run.path.ancestors().nth(2).unwrap_or(&run.path).display()),
+    }
+}

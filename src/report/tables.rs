@@ -1,0 +1,256 @@
+//! The tables of a protocol: test errors beside the paper's (Table 6), training errors, pairs of networks, runs.
+
+use super::findings::paired;
+use super::protocol::Protocol;
+use super::table::{Row, RowKind, Table, percent, thousands};
+use crate::analysis::{RunSummary, Spread, final_window};
+use crate::collection::CollectedRun;
+use crate::dataset::DatasetName;
+use crate::network::{NetworkName, Shortcut, cifar};
+use crate::paper::{self, CifarResult};
+
+/// A network is inside the band if its mean final test error is this close to the paper's, in percentage points: two standard deviations of single
+/// runs, which are 0.13 to 0.27 points in the paper (ResNet-110) and in a public reproduction (paper.toml).
+const BAND: f64 = 0.5;
+/// The same where the paper's value was read off a figure.
+const APPROXIMATE_BAND: f64 = 1.0;
+const NONE: &str = "–";
+
+/// Every table of the protocol.
+pub fn tables(protocol: &Protocol) -> Vec<Table> {
+    vec![test_errors(protocol), training_errors(protocol), pairs(protocol), runs(protocol)]
+}
+
+/// Table 6, with Figure 6's plain nets; on other data than CIFAR-10, the test errors alone.
+pub fn test_errors(protocol: &Protocol) -> Table {
+    let on_cifar = protocol.dataset == Some(DatasetName::Cifar10);
+    let mut networks = protocol.networks();
+    let mut rows = Vec::new();
+    if on_cifar {
+        networks.extend(
+            paper::cifar10_networks()
+                .iter()
+                .filter(|result| result.network.depth < 1000 || result.network.is_residual())
+                .map(|result| result.network),
+        );
+        networks.sort();
+        networks.dedup();
+        rows.extend(paper::quoted().iter().map(quoted_row));
+    }
+    rows.extend(networks.into_iter().map(|network| network_row(protocol, network)));
+    let header = ["network", "layers", "parameters", "paper", "seeds", "final test error", "best", "selected on validation", "deviation", "verdict"];
+    let mut table = Table {
+        name: if on_cifar { "table-6" } else { "test-errors" }.to_string(),
+        title: if on_cifar { "Table 6 and Figure 6: test error (%)" } else { "Test error (%)" }.to_string(),
+        caption: if on_cifar { cifar_caption() } else { general_caption() },
+        header: header.iter().map(|title| title.to_string()).collect(),
+        rows,
+    };
+    if !on_cifar {
+        keep_columns(&mut table, |title| !["paper", "deviation", "verdict"].contains(&title));
+    }
+    if table.rows.iter().all(|row| row.cells[table.header.iter().position(|title| title == "selected on validation").unwrap_or(0)] == NONE) {
+        keep_columns(&mut table, |title| title != "selected on validation");
+    }
+    table
+}
+
+fn general_caption() -> String {
+    "Mean ± standard deviation over seeds. Final: after the last iteration. Best: the lowest of all evaluations, chosen on the test set itself, a bound and not an estimate."
+        .to_string()
+}
+
+fn cifar_caption() -> String {
+    format!(
+        "{} The deviation is that of the mean final test error from the paper's mean (or only) value. Verdict: inside if that is at most {BAND} points (two standard \
+         deviations of single runs, as measured by others), or {APPROXIMATE_BAND} where the paper's value is read off Figure 6 (≈); only complete runs of the paper's \
+         recipe are judged. Quoted rows are Table 6's, from other papers, trained in other ways.",
+        general_caption()
+    )
+}
+
+fn keep_columns(table: &mut Table, keep: impl Fn(&str) -> bool) {
+    let kept: Vec<bool> = table.header.iter().map(|title| keep(title)).collect();
+    let filter = |cells: &mut Vec<String>| {
+        let mut kept = kept.iter();
+        cells.retain(|_| *kept.next().unwrap_or(&true));
+    };
+    filter(&mut table.header);
+    table.rows.iter_mut().for_each(|row| filter(&mut row.cells));
+}
+
+fn quoted_row(quoted: &paper::Quoted) -> Row {
+    let dash = || NONE.to_string();
+    let parameters = quoted.million_parameters.map_or(dash(), |millions| format!("{millions}M"));
+    let layers = quoted.layers.map_or(dash(), |layers| layers.to_string());
+    let error = published(quoted.test_error, quoted.mean_test_error.zip(quoted.standard_deviation), false);
+    let mut cells = vec![quoted.name.clone(), layers, parameters, error];
+    cells.resize(9, dash());
+    cells.push("quoted".to_string());
+    Row { kind: RowKind::Quoted, cells }
+}
+
+/// "6.43 (6.61 ± 0.16)", or "≈ 9.50".
+fn published(best: f64, spread: Option<(f64, f64)>, approximate: bool) -> String {
+    let spread = spread.map_or(String::new(), |(mean, deviation)| format!(" ({mean:.2} ± {deviation:.2})"));
+    format!("{}{best:.2}{spread}", if approximate { "≈ " } else { "" })
+}
+
+fn network_row(protocol: &Protocol, network: NetworkName) -> Row {
+    let paper = (protocol.dataset == Some(DatasetName::Cifar10)).then(|| paper::cifar10(network)).flatten();
+    let found: Vec<&CollectedRun> = protocol.of_network(network).collect();
+    let complete: Vec<&RunSummary> = found.iter().filter(|run| run.drawn.is_complete()).map(|run| &run.summary).collect();
+    let spread = |value: fn(&RunSummary) -> Option<f64>| Spread::of(complete.iter().map(|summary| value(summary)));
+    let final_error = spread(|summary| summary.final_test_error);
+    let deviation = final_error.zip(paper.and_then(|paper| paper.mean_test_error.or(paper.test_error))).map(|(ours, paper)| ours.mean - paper);
+    let approximate = if paper.is_some_and(|paper| paper.approximate) { "≈ " } else { "" };
+    let kind = match (found.is_empty(), complete.is_empty()) {
+        (true, _) => RowKind::Missing,
+        (_, true) => RowKind::Partial,
+        _ => RowKind::Whole,
+    };
+    let cells = vec![
+        network.to_string(),
+        network.depth.to_string(),
+        thousands(cifar::architecture(network, 10).parameter_count()),
+        paper.map_or(NONE.to_string(), paper_error),
+        if found.is_empty() { NONE.to_string() } else { complete.len().to_string() },
+        bare(final_error),
+        bare(spread(|summary| summary.best_test_error)),
+        bare(spread(|summary| summary.selected_test_error)),
+        deviation.map_or(NONE.to_string(), |deviation| format!("{approximate}{deviation:+.2}")),
+        verdict(protocol, paper, &found, kind, deviation),
+    ];
+    Row { kind, cells }
+}
+
+fn paper_error(paper: &CifarResult) -> String {
+    match (paper.test_error, paper.network.is_plain()) {
+        (Some(best), _) => published(best, paper.mean_test_error.zip(paper.standard_deviation), paper.approximate),
+        (None, true) if paper.network.depth == 110 => "> 60".to_string(),
+        (None, _) => NONE.to_string(),
+    }
+}
+
+fn verdict(protocol: &Protocol, paper: Option<&CifarResult>, found: &[&CollectedRun], kind: RowKind, deviation: Option<f64>) -> String {
+    if let (RowKind::Whole | RowKind::Partial, Some(iteration)) = (kind, found.iter().find_map(|run| run.summary.diverged_at)) {
+        return format!("diverged at iteration {}", thousands(iteration as i64));
+    }
+    match kind {
+        RowKind::Missing => return "missing".to_string(),
+        RowKind::Partial => {
+            let done = found.iter().map(|run| run.drawn.done).max().unwrap_or(0);
+            return format!("partial: {} of {} iterations", thousands(done as i64), thousands(protocol.iterations as i64));
+        }
+        RowKind::Whole | RowKind::Quoted => {}
+    }
+    let Some(paper) = paper else { return NONE.to_string() };
+    if !protocol.is_the_papers() {
+        return "not comparable: another recipe".to_string();
+    }
+    let band = if paper.approximate { APPROXIMATE_BAND } else { BAND };
+    match deviation {
+        Some(deviation) if deviation.abs() <= band => format!("inside ± {band}"),
+        Some(_) => format!("outside ± {band}"),
+        None => NONE.to_string(),
+    }
+}
+
+/// "8.51 ± 0.22" without a sign of percent.
+fn bare(spread: Option<Spread>) -> String {
+    percent(spread).replace(" %", "")
+}
+
+/// Training errors along the run.
+fn training_errors(protocol: &Protocol) -> Table {
+    let window = final_window(protocol.iterations as usize);
+    let titles = ["a quarter", "half", "three quarters", "the end"].map(|quarter| format!("at {quarter}"));
+    let rows = protocol.networks().into_iter().map(|network| {
+        let found: Vec<&CollectedRun> = protocol.of_network(network).collect();
+        let complete = found.iter().filter(|run| run.drawn.is_complete()).count();
+        let quarter = |index: usize| bare(Spread::of(found.iter().map(|run| run.quarters[index])));
+        let mut cells = vec![network.to_string(), found.len().to_string()];
+        cells.extend((0..4).map(quarter));
+        Row { kind: if complete == 0 { RowKind::Partial } else { RowKind::Whole }, cells }
+    });
+    Table {
+        name: "training-errors".to_string(),
+        title: "Training error (%)".to_string(),
+        caption: format!(
+            "Mean over the {window} iterations before a quarter, half, three quarters and all of the {} iterations; ± standard deviation over seeds.",
+            thousands(protocol.iterations as i64)
+        ),
+        header: ["network".to_string(), "seeds".to_string()].into_iter().chain(titles).collect(),
+        rows: rows.collect(),
+    }
+}
+
+/// Depth pairs and twins: differences paired over seeds.
+fn pairs(protocol: &Protocol) -> Table {
+    let summaries = protocol.summaries();
+    let networks = protocol.networks();
+    let of = |shortcut: Shortcut| networks.iter().copied().filter(move |name| name.shortcut == shortcut).collect::<Vec<_>>();
+    let (plain, residual) = (of(Shortcut::None), of(Shortcut::PadChannels));
+    let mut compared: Vec<(NetworkName, NetworkName)> = Vec::new();
+    compared.extend(plain.iter().map(|name| (NetworkName::residual(name.depth), *name)).filter(|(twin, _)| residual.contains(twin)));
+    for family in [&plain, &residual] {
+        compared.extend(family.iter().skip(1).map(|deeper| (*deeper, family[0])));
+    }
+    let rows = compared.into_iter().filter_map(|(network, reference)| {
+        let training = paired(&summaries, network, reference, |summary| summary.training_error)?;
+        let test = paired(&summaries, network, reference, |summary| summary.final_test_error);
+        let cells = vec![format!("{network} – {reference}"), training.count.to_string(), difference(Some(training)), difference(test)];
+        Some(Row { kind: RowKind::Whole, cells })
+    });
+    Table {
+        name: "pairs".to_string(),
+        title: "Pairs: differences in percentage points".to_string(),
+        caption: "Error of the first network minus that of the second, paired over the seeds that both have (same initial weights where the depths are equal, same \
+                  batches), with the 95 % confidence interval of the mean (Student's t) from two seeds on. Negative: the first is better."
+            .to_string(),
+        header: ["pair", "seeds", "training error", "final test error"].map(str::to_string).to_vec(),
+        rows: rows.collect(),
+    }
+}
+
+/// "-1.42 [-1.90, -0.94]".
+fn difference(spread: Option<Spread>) -> String {
+    let Some(spread) = spread else { return NONE.to_string() };
+    let interval = spread.confidence().map_or(String::new(), |half| format!(" [{:+.2}, {:+.2}]", spread.mean - half, spread.mean + half));
+    format!("{:+.2}{interval}", spread.mean)
+}
+
+/// One row a run: where it is and how it went.
+fn runs(protocol: &Protocol) -> Table {
+    let percent = |error: Option<f64>| error.map_or(NONE.to_string(), |error| format!("{error:.2}"));
+    let rows = protocol.runs.iter().map(|run| {
+        let complete = run.drawn.is_complete();
+        let state = match (run.summary.diverged_at, complete) {
+            (Some(iteration), _) => format!("diverged at {}", thousands(iteration as i64)),
+            (None, true) => "complete".to_string(),
+            (None, false) => format!("partial: {} of {}", thousands(run.drawn.done as i64), thousands(run.drawn.planned as i64)),
+        };
+        let record = run.record.as_ref();
+        let hours = record.map_or(NONE.to_string(), |record| format!("{:.2}", record.progress.seconds / 3600.0));
+        let machine =
+            record.map_or(NONE.to_string(), |record| record.provenance.machine.gpu.clone().unwrap_or(record.provenance.machine.processor.clone()));
+        let attempts = record.map_or(NONE.to_string(), |record| (record.earlier_attempts.len() + 1).to_string());
+        let cells = vec![
+            run.path.display().to_string(),
+            state,
+            percent(run.summary.training_error),
+            percent(run.summary.final_test_error),
+            hours,
+            attempts,
+            machine,
+        ];
+        Row { kind: if complete { RowKind::Whole } else { RowKind::Partial }, cells }
+    });
+    Table {
+        name: "runs".to_string(),
+        title: "Runs".to_string(),
+        caption: "Training error over the last iterations and final test error in percent; hours of training, evaluations included; how many processes it took.".to_string(),
+        header: ["run", "state", "training error", "test error", "hours", "attempts", "machine"].map(str::to_string).to_vec(),
+        rows: rows.collect(),
+    }
+}
