@@ -94,7 +94,7 @@ fn a_run_stopped_by_a_signal_exits_75_and_goes_on_to_the_same_bytes() {
     let folder = workspace();
     let arguments = |out| small(&["train", "--network", "resnet-8", "--iterations", "300", "--set", "evaluate_every=7", "--out", out]);
     succeed(folder.path(), &arguments("whole"));
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGUSR1] {
         let log = folder.path().join("stopped/train.csv");
         assert_eq!(stop_in_the_middle(folder.path(), &arguments("stopped"), &log, signal), Some(75));
         let rows = read(&log).lines().count();
@@ -112,15 +112,17 @@ fn a_run_stopped_by_a_signal_exits_75_and_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn a_killed_run_goes_on_from_its_last_evaluation_to_the_same_bytes() {
+fn a_killed_run_goes_on_from_its_last_checkpoint_to_the_same_bytes() {
     let folder = workspace();
-    let arguments = |out| small(&["train", "--network", "plain-8", "--iterations", "200", "--set", "evaluate_every=7", "--out", out]);
+    let arguments =
+        |out| small(&["train", "--network", "plain-8", "--iterations", "200", "--set", "evaluate_every=7", "--checkpoint-every", "0", "--out", out]);
     succeed(folder.path(), &arguments("whole"));
     let log = folder.path().join("killed/train.csv");
     assert_eq!(stop_in_the_middle(folder.path(), &arguments("killed"), &log, libc::SIGKILL), None, "it did not end by itself");
     assert!(read(&log).lines().count() < 200);
     assert!(read(folder.path().join("killed/run.toml")).contains("state = \"running\""));
-    succeed(folder.path(), &arguments("killed"));
+    let output = run(folder.path(), &arguments("killed"));
+    assert!(stderr(&output).contains("goes on after iteration"), "not from the start: {}", stderr(&output));
     for file in ["train.csv", "eval.csv", "weights.safetensors"] {
         let [whole, killed] = ["whole", "killed"].map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
         assert!(whole == killed, "{file} differs");
@@ -201,14 +203,30 @@ fn a_second_process_is_kept_off_a_run_that_is_being_trained() {
 }
 
 #[test]
-fn a_log_that_lost_rows_is_not_continued() {
+fn a_log_that_lost_more_rows_than_both_checkpoints_is_not_continued() {
     let folder = workspace();
     let arguments = small(&["train", "--network", "plain-8", "--iterations", "300", "--set", "evaluate_every=7", "--out", "out"]);
     let log = folder.path().join("out/train.csv");
     assert_eq!(stop_in_the_middle(folder.path(), &arguments, &log, libc::SIGINT), Some(75));
     let text = read(&log);
-    std::fs::write(&log, text.lines().take(4).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
-    common::refuse(folder.path(), &arguments, 1, &["out/train.csv", "ends at iteration 3", "rows were lost"]);
+    let kept: String = text.lines().take(4).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&log, &kept).unwrap();
+    common::refuse(folder.path(), &arguments, 1, &["out/checkpoint/", "logs end at 3", "rows were lost", "remove out/checkpoint"]);
+    assert_eq!(read(&log), kept, "what is there is kept");
+}
+
+#[test]
+fn weights_that_are_not_kept_are_on_record_all_the_same() {
+    let folder = workspace();
+    let arguments = |out| small(&["train", "--network", "plain-8", "--iterations", "4", "--out", out]);
+    succeed(folder.path(), &arguments("kept"));
+    succeed(folder.path(), &[arguments("not"), vec!["--no-weights"]].concat());
+    let hash = |out: &str| read(folder.path().join(out).join("run.toml")).lines().find(|line| line.starts_with("weights_sha256")).map(str::to_string);
+    assert_eq!(hash("kept"), hash("not"));
+    assert!(hash("not").is_some() && !folder.path().join("not/weights.safetensors").exists());
+    for out in ["kept", "not"] {
+        assert!(succeed(folder.path(), &["verify", out]).contains("1 finished runs: every file is as it was logged"));
+    }
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl<'a> Figures<'a> {
         chart.panels.iter_mut().for_each(|panel| panel.y = range);
         // Each panel has one kind, so neither needs dashes or weight to tell it.
         chart.panels.iter_mut().flat_map(|panel| &mut panel.series).for_each(|series| (series.bold, series.dashed) = (series.kind == TEST, false));
-        chart.note = format!("training error: mean of the last {} iterations{}", self.window(), self.bands());
+        chart.note = format!("training error is the mean of the last {} iterations{}", self.window(), self.bands());
         Some(chart)
     }
 
@@ -225,8 +225,13 @@ impl<'a> Figures<'a> {
     }
 
     fn bands(&self) -> String {
-        let several = self.runs.iter().any(|run| self.runs.iter().any(|other| other.network == run.network && other.seed != run.seed));
-        if several { "; mean over seeds, bands ± 1 standard deviation".to_string() } else { String::new() }
+        let seeds = |network: NetworkName| self.runs.iter().filter(|run| run.network == network).count();
+        let counts: Vec<usize> = self.networks(|_| true).into_iter().map(seeds).collect();
+        match counts.iter().max() {
+            Some(1) | None => String::new(),
+            Some(most) if counts.iter().all(|count| count == most) => format!("; mean over {most} seeds, bands ± 1 standard deviation"),
+            Some(most) => format!("; mean over up to {most} seeds, bands ± 1 standard deviation"),
+        }
     }
 
     fn x_scale(&self) -> f64 {
@@ -296,7 +301,8 @@ fn joined(panels: &[Panel]) -> (f64, f64) {
     let high = final_tests.filter(|error| error.is_finite()).fold(training.get(training.len() * 9 / 10).copied().unwrap_or(0.0), f64::max);
     let high = if high > 0.0 { high } else { 100.0 };
     let lowest = series().flat_map(|series| &series.points).map(|point| point.1 - point.2).filter(|error| error.is_finite()).fold(high, f64::min);
-    let (low, high) = ((lowest / 10.0).floor() * 10.0, (high / 10.0).ceil() * 10.0);
+    // A curve that stays just below a line of tens (chance is 90 %) needs the room above it.
+    let (low, high) = ((lowest / 10.0).floor() * 10.0, ((high + 1.0) / 10.0).ceil() * 10.0);
     (low.max(0.0).min(high - 10.0), high.min(100.0))
 }
 

@@ -114,7 +114,9 @@ fn figure_html(identifier: &str, chart: &Chart, svg: &str, command: &str) -> Res
         })
         .collect();
     let (title, rest) = chart.title.split_once(": ").unwrap_or((&chart.title, ""));
-    let caption = if rest.is_empty() { chart.note.clone() } else { format!("{rest}. {}", chart.note) };
+    let mut letters = chart.note.chars();
+    let note: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    let caption = if rest.is_empty() { format!("{note}.") } else { format!("{rest}. {note}.") };
     Ok(format!(
         "<figure class=\"chart\" id=\"{identifier}\" data-chart=\"{identifier}\">\n<img alt=\"{alt}\" src=\"data:image/svg+xml;base64,{svg}\">\n\
          <figcaption><strong>{title}.</strong> {caption}</figcaption>\n<details><summary>Data and command</summary><p>made by <code>{command}</code> · \
@@ -136,7 +138,9 @@ fn table_html(table: &Table) -> String {
         .header
         .iter()
         .enumerate()
-        .map(|(column, title)| format!("<th scope=\"col\"{}>{}</th>", if column == 0 { "" } else { " class=\"number\"" }, escaped(title)))
+        .map(|(column, title)| {
+            format!("<th scope=\"col\"{}>{}</th>", if column == 0 || Some(column) == verdict { "" } else { " class=\"number\"" }, escaped(title))
+        })
         .collect();
     let rows: String = table
         .rows

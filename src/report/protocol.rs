@@ -54,9 +54,10 @@ impl<'a> Protocol<'a> {
         let record = group.iter().find_map(|run| run.record.as_ref());
         let mut runs: Vec<&CollectedRun> = Vec::new();
         let mut duplicates = Vec::new();
-        // Of two runs of one network and seed the one that is farther counts.
+        // Of two runs of one network and seed the one that is farther counts, of two that are as far the newer.
         let mut by_progress = group.clone();
-        by_progress.sort_by_key(|run| std::cmp::Reverse(run.drawn.done));
+        let updated = |run: &CollectedRun| run.record.as_ref().map(|record| record.provenance.updated.clone());
+        by_progress.sort_by_key(|run| std::cmp::Reverse((run.drawn.done, updated(run))));
         for run in by_progress {
             match runs.iter().any(|other| (other.network, other.seed) == (run.network, run.seed)) {
                 true => duplicates.push(run.path.display().to_string()),

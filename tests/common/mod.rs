@@ -13,6 +13,35 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Experiment file `e.toml` in `folder`: two small networks on the data in `data/`, and `more` lines.
+pub fn write_experiment(folder: &Path, more: &str) {
+    let text =
+        format!("title = \"t\"\npaper = \"p\"\ndataset = \"cifar10\"\n{more}\n[[runs]]\nnetworks = [\"plain-8\", \"resnet-8\"]\nseeds = [0]\n");
+    std::fs::write(folder.join("e.toml"), text).unwrap();
+}
+
+/// Waits until `condition` holds, at most a minute.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !condition() {
+        assert!(std::time::Instant::now() < deadline, "{what}");
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+}
+
+/// Lines of a file; 0 if it is not there.
+pub fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+/// Panics unless both run directories hold the same logs and weights, byte for byte.
+pub fn assert_same_run(a: &Path, b: &Path) {
+    for file in ["train.csv", "eval.csv", "weights.safetensors"] {
+        let [one, other] = [a, b].map(|run| std::fs::read(run.join(file)).unwrap_or_else(|error| panic!("{}/{file}: {error}", run.display())));
+        assert!(one == other, "{file} of {} differs", b.display());
+    }
+}
+
 /// Runs the program to its end.
 pub fn run(folder: &Path, arguments: &[&str]) -> Output {
     command(folder, arguments).output().unwrap()
