@@ -110,8 +110,6 @@ fn a_worker_that_is_killed_is_started_again_and_the_reason_is_on_record() {
 fn a_run_that_always_fails_is_given_up_and_the_others_are_trained() {
     let folder = workspace();
     write_experiment(folder.path(), "");
-    // Something stands where the log of one run must go.
-    std::fs::create_dir_all(folder.path().join("blocked")).unwrap();
     succeed(folder.path(), &sweep("out", &["--iterations", "4", "--only", "plain-8"]));
     let record = folder.path().join("out/e/plain-8/seed-0/run.toml");
     let text = std::fs::read_to_string(&record)
@@ -119,6 +117,7 @@ fn a_run_that_always_fails_is_given_up_and_the_others_are_trained() {
         .replace("state = \"finished\"", "state = \"running\"")
         .replace("iterations = 4\nseconds", "iterations = 0\nseconds");
     std::fs::write(&record, text).unwrap();
+    // A folder stands where the log of one run must go.
     let log = folder.path().join("out/e/plain-8/seed-0/eval.csv");
     std::fs::remove_file(&log).unwrap();
     std::fs::create_dir(&log).unwrap();

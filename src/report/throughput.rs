@@ -62,7 +62,7 @@ fn points(runs: &[&CollectedRun]) -> Vec<(f64, f64, f64)> {
     depths
         .into_iter()
         .filter_map(|depth| {
-            let spread = Spread::of(runs.iter().filter(|run| run.network.depth == depth).map(|run| speed(run)))?;
+            let spread = Spread::of(runs.iter().filter(|run| run.network.depth == depth).map(speed))?;
             Some((depth as f64, spread.mean, spread.standard_deviation.unwrap_or(0.0)))
         })
         .collect()

@@ -49,14 +49,13 @@ impl Screen {
     }
 
     /// A run's process ended.
-    pub fn end(&mut self, index: usize, task: &Task, over: bool) {
+    pub fn end(&mut self, index: usize, over: bool) {
         if let Some(run) = self.runs.remove(&index) {
             self.display.retire(run);
         }
         if over {
             self.done[index] = self.to_do[index];
         }
-        let _ = task;
     }
 
     /// Says something about a run.

@@ -214,7 +214,7 @@ impl<'a> Supervisor<'a> {
         if over {
             self.locks[index] = None;
         }
-        self.screen.end(index, &self.tasks[index], over);
+        self.screen.end(index, over);
         self.screen.total(self.tasks, true);
     }
 
