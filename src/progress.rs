@@ -68,10 +68,10 @@ impl Display {
         Display { bars: MultiProgress::with_draw_target(target), terminal, width }
     }
 
-    /// The display of one run, shown from now on.
-    pub fn run(&self, name: &str) -> RunDisplay {
-        let bar = self.bars.add(ProgressBar::new(0));
-        let template = "{prefix} {bar:24.cyan/dim} {pos:>6}/{len} {wide_msg}";
+    /// The display of one run of so many iterations, shown from now on.
+    pub fn run(&self, name: &str, iterations: u64) -> RunDisplay {
+        let bar = self.bars.add(ProgressBar::new(iterations));
+        let template = "{prefix} {bar:16.cyan/dim} {pos:>6}/{len} {wide_msg}";
         bar.set_style(ProgressStyle::with_template(template).expect("the template is constant").progress_chars("━━─"));
         bar.set_prefix(format!("{name:<width$}", width = self.width));
         bar.set_message("waiting");
@@ -84,7 +84,7 @@ impl Display {
     pub fn total(&self, name: &str) -> TotalDisplay {
         let bar = self.bars.add(ProgressBar::new(TotalDisplay::STEPS));
         bar.set_style(
-            ProgressStyle::with_template("{prefix} {bar:24.green/dim} {wide_msg}").expect("the template is constant").progress_chars("━━─"),
+            ProgressStyle::with_template("{prefix} {bar:16.green/dim} {wide_msg}").expect("the template is constant").progress_chars("━━─"),
         );
         bar.set_prefix(format!("{name:<width$}", width = self.width));
         TotalDisplay { bar }
@@ -173,7 +173,7 @@ impl RunDisplay {
             }
             Event::Note(text) => self.bar.suspend(|| say(&format!("{}: {text}", self.name))),
             Event::Ended(how) => {
-                let message = format!("{}  {how} in {}", self.errors(), HumanDuration(self.bar.elapsed()));
+                let message = format!("{}  {how} in {}", self.errors(), HumanDuration(self.bar.elapsed())).trim_start().to_string();
                 self.bar.abandon_with_message(message.clone());
                 self.line(&message);
             }
@@ -195,11 +195,7 @@ impl RunDisplay {
     fn errors(&self) -> String {
         let shown = self.shown.borrow();
         let percent = |label: &str, error: Option<f64>| error.map(|error| format!("{label} {error:4.1} %"));
-        [percent("training error", shown.training_error), percent("test error", shown.test_error)]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join("  ")
+        [percent("training", shown.training_error), percent("test error", shown.test_error)].into_iter().flatten().collect::<Vec<_>>().join("  ")
     }
 
     fn status(&self) -> String {

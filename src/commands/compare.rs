@@ -129,7 +129,7 @@ fn train_all(runs: &[Run], conduct: &Conduct) -> Result<Option<bool>> {
     let stop = interrupt::stop_flag()?;
     let names: Vec<String> = runs.iter().map(|run| format!("{} seed {}", run.identity.network, run.identity.seed)).collect();
     let display = Display::new(names.iter().map(String::len).max().unwrap_or(0));
-    let displays: Vec<_> = names.iter().map(|name| display.run(name)).collect();
+    let displays: Vec<_> = names.iter().zip(runs).map(|(name, run)| display.run(name, run.identity.recipe.iterations)).collect();
     let mut diverged = false;
     for (run, display) in runs.iter().zip(&displays) {
         match run.train(conduct, &|event| display.show(event), &stop)? {

@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     announce(device, &[(arguments.network.depth, &run.identity.recipe)]);
     let stop = interrupt::stop_flag()?;
     let name = arguments.network.to_string();
-    let display = Display::new(name.len()).run(&name);
+    let display = Display::new(name.len()).run(&name, run.identity.recipe.iterations);
     let outcome = run.train(&arguments.conduct.conduct(), &|event| display.show(event), &stop)?;
     if let Outcome::Interrupted(iteration) = outcome {
         say(&format!("stopped after iteration {iteration}; the same command goes on from there"));

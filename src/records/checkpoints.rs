@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::dataset::sha256;
-use crate::files::write_atomically;
+use crate::files::{PARTIAL_ENDING, write_atomically};
 use crate::training::checkpoint::Checkpoint;
 
 /// Generations kept.
@@ -39,6 +39,7 @@ impl CheckpointFolder {
     /// Writes a checkpoint, and removes the third oldest.
     pub fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
         std::fs::create_dir_all(&self.path).with_context(|| format!("{}: cannot be created", self.path.display()))?;
+        self.remove_halves();
         let bytes = checkpoint.to_bytes().with_context(|| self.path.display().to_string())?;
         let name = format!("{:09}-{}{ENDING}", checkpoint.iteration, &sha256(&bytes)[..DIGITS]);
         write_atomically(&self.path.join(name), &bytes)?;
@@ -80,6 +81,15 @@ impl CheckpointFolder {
                 Err(error).with_context(|| format!("{}: cannot be removed", self.path.display()))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Removes what processes that were killed had half written.
+    fn remove_halves(&self) {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path());
+        for half in entries.filter(|path| path.to_string_lossy().ends_with(PARTIAL_ENDING)) {
+            // One file too many costs space and nothing else.
+            let _ = std::fs::remove_file(half);
         }
     }
 
@@ -132,6 +142,9 @@ mod tests {
     fn two_generations_are_kept_and_the_newest_is_read() {
         let (_temporary, folder, paths) = folder();
         assert_eq!(paths.len(), 2);
+        std::fs::write(folder.path.join("000000040-0123456789abcdef.safetensors.partial"), "half").unwrap();
+        folder.write(&checkpoint(30)).unwrap();
+        assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), 2, "half-written ones are removed");
         let (found, problems) = folder.newest(1000).unwrap();
         let found = found.unwrap();
         assert_eq!((found.iteration, &found.theta, problems.len()), (30, &checkpoint(30).theta, 0));

@@ -41,7 +41,7 @@ pub fn comparison(dataset: DatasetName, iterations: u64, runs: &[DrawnRun]) -> C
     };
     let figures = Figures { runs: runs.iter().collect(), iterations, paper_axis: false, sections: String::new() };
     let panels = [("plain nets", figures.networks(|name| name.is_plain())), ("residual nets", figures.networks(|name| name.is_residual()))];
-    figures.errors("comparison", format!("Training and test error on {data}"), &panels, &[TRAINING, TEST], "")
+    figures.errors("comparison", format!("Training and test error on {data}"), &panels, &[TRAINING, TEST])
 }
 
 struct Figures<'a> {
@@ -77,8 +77,8 @@ impl<'a> Figures<'a> {
             true => paper.to_vec(),
             false => vec![*plain.first()?, *plain.last().filter(|last| plain.first() != Some(last))?],
         };
-        let mut chart = self.errors("figure-1", format!("Figure 1: {}", self.sections), &[("training error", pair.clone())], &[TRAINING], "");
-        let test = self.errors("", String::new(), &[("test error", pair)], &[TEST], "");
+        let mut chart = self.errors("figure-1", format!("Figure 1: {}", self.sections), &[("training error", pair.clone())], &[TRAINING]);
+        let test = self.errors("", String::new(), &[("test error", pair)], &[TEST]);
         chart.panels.extend(test.panels);
         let range = joined(&chart.panels);
         chart.panels.iter_mut().for_each(|panel| panel.y = range);
@@ -100,8 +100,7 @@ impl<'a> Figures<'a> {
         if !deep.is_empty() || self.paper_axis {
             panels.push(("110 and 1202 layers", deep));
         }
-        let remark = if self.paper_axis && plain.contains(&NetworkName::plain(110)) { "plain-110 is above the axis, as in the paper" } else { "" };
-        Some(self.errors("figure-6", format!("Figure 6: {}", self.sections), &panels, &[TRAINING, TEST], remark))
+        Some(self.errors("figure-6", format!("Figure 6: {}", self.sections), &panels, &[TRAINING, TEST]))
     }
 
     /// Options B and C beside A, one panel a depth.
@@ -118,7 +117,7 @@ impl<'a> Figures<'a> {
             .map(|(&depth, title)| (title.as_str(), self.networks(|name| name.is_residual() && name.depth == depth)))
             .collect();
         let mut chart = (!panels.is_empty())
-            .then(|| self.errors("shortcut-options", format!("Shortcut options: {}", self.sections), &panels, &[TRAINING, TEST], ""))?;
+            .then(|| self.errors("shortcut-options", format!("Shortcut options: {}", self.sections), &panels, &[TRAINING, TEST]))?;
         // Within a panel the option decides the colour, not the depth.
         for panel in &mut chart.panels {
             for series in &mut panel.series {
@@ -144,7 +143,6 @@ impl<'a> Figures<'a> {
             format!("Highway and residual nets: {}", self.sections),
             &[("highway and residual nets", networks.clone())],
             &[TRAINING, TEST],
-            "",
         );
         for series in chart.panels.iter_mut().flat_map(|panel| &mut panel.series) {
             series.colour = networks.iter().position(|name| name.to_string() == series.network).unwrap_or(0);
@@ -196,7 +194,7 @@ impl<'a> Figures<'a> {
     }
 
     /// A chart of errors: a panel for each (title, networks), all on one vertical axis.
-    fn errors(&self, name: &str, title: String, panels: &[(&str, Vec<NetworkName>)], kinds: &[&str], remark: &str) -> Chart {
+    fn errors(&self, name: &str, title: String, panels: &[(&str, Vec<NetworkName>)], kinds: &[&str]) -> Chart {
         let mut panels: Vec<Panel> = panels
             .iter()
             .map(|(title, networks)| {
@@ -206,7 +204,7 @@ impl<'a> Figures<'a> {
             .collect();
         let range = if self.paper_axis { PAPER_AXIS } else { joined(&panels) };
         panels.iter_mut().for_each(|panel| panel.y = range);
-        let remark = if remark.is_empty() { String::new() } else { format!("; {remark}") };
+        let remark = above(&panels);
         Chart {
             name: name.to_string(),
             title,
@@ -306,6 +304,20 @@ fn joined(panels: &[Panel]) -> (f64, f64) {
     (low.max(0.0).min(high - 10.0), high.min(100.0))
 }
 
+/// Which networks cannot be seen because all of their curves are above the axis, as the end of a sentence.
+fn above(panels: &[Panel]) -> String {
+    let mut hidden: Vec<&str> = Vec::new();
+    for panel in panels {
+        for network in panel.series.iter().map(|series| series.network.as_str()) {
+            let mut points = panel.series.iter().filter(|series| series.network == network).flat_map(|series| &series.points);
+            if points.all(|point| point.1 > panel.y.1) && !hidden.contains(&network) {
+                hidden.push(network);
+            }
+        }
+    }
+    if hidden.is_empty() { String::new() } else { format!("; above the axis: {}", hidden.join(", ")) }
+}
+
 /// The last value of every curve, for a reader who cannot see the picture.
 fn describe(panels: &[Panel]) -> String {
     let panels = panels.iter().map(|panel| {
@@ -361,6 +373,13 @@ mod tests {
         assert_eq!(series[0].note.as_deref(), Some("seed 1 at iteration 20 of 60"));
         let only = series.iter().find(|series| series.network == "plain-32").unwrap();
         assert_eq!((only.points.len(), only.note.as_deref()), (20, Some("seed 0 at iteration 20 of 60")));
+    }
+
+    #[test]
+    fn a_network_that_is_above_the_axis_throughout_is_named() {
+        let runs = [run(NetworkName::plain(110), 0, 80.0, 60), run(NetworkName::plain(20), 0, 10.0, 60)];
+        let figures = Figures { runs: runs.iter().collect(), iterations: 60, paper_axis: true, sections: String::new() };
+        assert!(figures.figure_6().unwrap().note.ends_with("; above the axis: plain-110"));
     }
 
     #[test]

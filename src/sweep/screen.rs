@@ -34,7 +34,7 @@ impl Screen {
 
     /// A run's process was started.
     pub fn start(&mut self, index: usize, task: &Task) {
-        self.runs.insert(index, self.display.run(&task.id));
+        self.runs.insert(index, self.display.run(&task.id, task.run.recipe.iterations));
     }
 
     /// A run tells something.

@@ -208,7 +208,12 @@ impl<'a> Supervisor<'a> {
             Some(EXIT_DONE) => self.tasks[index].status = Status::Finished,
             Some(EXIT_RUN_FAILED) => self.tasks[index].status = Status::Diverged,
             Some(EXIT_INTERRUPTED) if stopping => self.tasks[index].status = self.partial(index),
-            _ => self.failed(index, reason(status, worker.error), code == Some(EXIT_BAD_INPUT), stopping),
+            // Asked to stop before it had begun to listen for that.
+            None if stopping && status.signal() == Some(libc::SIGTERM) => self.tasks[index].status = self.partial(index),
+            _ => {
+                let told = worker.error.is_some();
+                self.failed(index, reason(status, worker.error), told, code == Some(EXIT_BAD_INPUT), stopping);
+            }
         }
         let over = self.tasks[index].status.is_over();
         if over {
@@ -219,8 +224,8 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Notes a failed attempt, and decides whether there is another.
-    fn failed(&mut self, index: usize, reason: String, hopeless: bool, stopping: bool) {
-        self.record_failure(index, &reason);
+    fn failed(&mut self, index: usize, reason: String, told: bool, hopeless: bool, stopping: bool) {
+        self.record_failure(index, &reason, told);
         let attempts = &mut self.attempts[index];
         attempts.failed += 1;
         if stopping || !hopeless && attempts.failed <= self.conditions.retries {
@@ -236,12 +241,12 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Puts the reason on record. A worker does that itself for what it noticed; one that was killed could not.
-    fn record_failure(&self, index: usize, reason: &str) {
+    /// Puts the reason on record. A worker that `told` it may have done so itself; one that was killed could not.
+    fn record_failure(&self, index: usize, reason: &str, told: bool) {
         let path = self.tasks[index].directory.record();
         // The lock is held here and the worker is gone. If this fails too (a full disk), the reason is still told at the end.
         if let Ok(mut record) = RunRecord::read(&path)
-            && record.failures.last().is_none_or(|last| last.reason != reason)
+            && !(told && record.failures.last().is_some_and(|last| last.reason == reason))
         {
             record.failures.push(Failure { time: timestamp(), reason: reason.to_string() });
             let _ = record.write(&path);
