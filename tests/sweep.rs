@@ -106,6 +106,44 @@ fn a_worker_that_is_killed_is_started_again_and_the_reason_is_on_record() {
     assert!(record.contains("[[failures]]") && record.contains("memory runs out"), "{record}");
 }
 
+/// Joins a group of processes whose memory the kernel limits, and starts the program in it; exit code 90 where the system allows no such group.
+const LIMITED: &str = r#"
+for base in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+  group=$base/resnet-repro-test-$$
+  mkdir "$group" 2> /dev/null || continue
+  echo "$group" > group.txt
+  for limit in memory.limit_in_bytes memory.max; do
+    if [ -w "$group/$limit" ] && echo 1000M > "$group/$limit" && echo $$ > "$group/cgroup.procs"; then exec "$@"; fi
+  done
+  rmdir "$group"
+done
+exit 90"#;
+
+#[test]
+fn a_run_that_the_kernel_kills_for_memory_is_given_up_and_the_others_are_trained() {
+    let folder = workspace();
+    common::write_cifar(&folder.path().join("data"), 4200, 20);
+    // Some gigabytes of activations.
+    write_experiment(folder.path(), "[[runs]]\nnetworks = [\"plain-14\"]\nseeds = [0]\nrecipe = { batch_size = 4096 }\n");
+    let sweep = ["sweep", "e.toml", "--data", "data", "--device", "cpu", "--iterations", "3", "--retries", "1", "--out", "out"];
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", LIMITED, "sh", env!("CARGO_BIN_EXE_resnet-repro")]).args(sweep).current_dir(folder.path()).env("OMP_NUM_THREADS", "1");
+    let output = command.output().unwrap();
+    if let Ok(group) = std::fs::read_to_string(folder.path().join("group.txt")) {
+        let _ = std::fs::remove_dir(group.trim());
+    }
+    if output.status.code() == Some(90) {
+        eprintln!("skipped: this system lets no test limit the memory of a process");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("e/plain-14/seed-0 failed: killed by signal 9") && said.contains("given up after 2 attempts"), "{said}");
+    assert_eq!(stdout(&output).matches("finished").count(), 2, "{}", stdout(&output));
+    let record = std::fs::read_to_string(folder.path().join("out/e/plain-14/seed-0/run.toml")).unwrap();
+    assert_eq!(record.matches("[[failures]]").count(), 2, "every attempt is on record: {record}");
+}
+
 #[test]
 fn a_run_that_always_fails_is_given_up_and_the_others_are_trained() {
     let folder = workspace();
