@@ -1,36 +1,22 @@
 //! The paper's figures, from the runs of one protocol.
 
 use super::chart::{Chart, Panel, Series};
+use super::curves::{Curves, TEST, TRAINING, joined};
 use super::protocol::Protocol;
-use crate::analysis::{DrawnRun, Spread, smoothing_window};
+use crate::analysis::DrawnRun;
 use crate::dataset::DatasetName;
 use crate::network::{NetworkName, Shortcut};
-use crate::report::table::thousands;
 
-/// The axis of the paper's Figures 1 and 6, in percent.
-const PAPER_AXIS: (f64, f64) = (0.0, 20.0);
 /// Runs of this length and more are drawn on the paper's axes.
 const PAPER_AXIS_FROM: u64 = 32_000;
-/// The axis of iterations is labelled in units of this from 20,000 on, as in the paper.
-const TEN_THOUSAND: f64 = 1e4;
-
-const TRAINING: &str = "training error";
-const TEST: &str = "test error";
 
 /// Every figure that the protocol's runs have something for.
 pub fn charts(protocol: &Protocol) -> Vec<Chart> {
-    let figures = Figures::of(protocol);
-    [
-        figures.figure_1(),
-        figures.figure_6(),
-        figures.shortcut_options(),
-        figures.highway(),
-        figures.learning_rate(),
-        super::throughput::chart(protocol),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let curves = Curves::of(protocol);
+    [curves.figure_1(), curves.figure_6(), curves.shortcut_options(), curves.highway(), curves.learning_rate(), super::throughput::chart(protocol)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The figure of `compare`: plain nets on the left, residual nets on the right, on the same axes.
@@ -39,34 +25,19 @@ pub fn comparison(dataset: DatasetName, iterations: u64, runs: &[DrawnRun]) -> C
         DatasetName::Shapes => "shapes",
         DatasetName::Cifar10 => "CIFAR-10",
     };
-    let figures = Figures { runs: runs.iter().collect(), iterations, paper_axis: false, sections: String::new() };
-    let panels = [("plain nets", figures.networks(|name| name.is_plain())), ("residual nets", figures.networks(|name| name.is_residual()))];
-    figures.errors("comparison", format!("Training and test error on {data}"), &panels, &[TRAINING, TEST])
+    let curves = Curves { runs: runs.iter().collect(), iterations, paper_axis: false, subject: String::new() };
+    let panels = [("plain nets", curves.networks(|name| name.is_plain())), ("residual nets", curves.networks(|name| name.is_residual()))];
+    curves.errors("comparison", format!("Training and test error on {data}"), &panels, &[TRAINING, TEST])
 }
 
-struct Figures<'a> {
-    runs: Vec<&'a DrawnRun>,
-    iterations: u64,
-    paper_axis: bool,
-    /// The protocol, for titles.
-    sections: String,
-}
-
-impl<'a> Figures<'a> {
-    fn of(protocol: &Protocol<'a>) -> Figures<'a> {
-        Figures {
+impl<'a> Curves<'a> {
+    fn of(protocol: &Protocol<'a>) -> Curves<'a> {
+        Curves {
             runs: protocol.runs.iter().map(|run| &run.drawn).collect(),
             iterations: protocol.iterations,
             paper_axis: protocol.dataset == Some(DatasetName::Cifar10) && protocol.iterations >= PAPER_AXIS_FROM,
-            sections: protocol.title(),
+            subject: protocol.title(),
         }
-    }
-
-    fn networks(&self, filter: impl Fn(NetworkName) -> bool) -> Vec<NetworkName> {
-        let mut networks: Vec<NetworkName> = self.runs.iter().map(|run| run.network).filter(|&name| filter(name)).collect();
-        networks.sort();
-        networks.dedup();
-        networks
     }
 
     /// Training error left, test error right, of plain-20 and plain-56 or else of the shallowest and the deepest plain net.
@@ -77,7 +48,7 @@ impl<'a> Figures<'a> {
             true => paper.to_vec(),
             false => vec![*plain.first()?, *plain.last().filter(|last| plain.first() != Some(last))?],
         };
-        let mut chart = self.errors("figure-1", format!("Figure 1: {}", self.sections), &[("training error", pair.clone())], &[TRAINING]);
+        let mut chart = self.errors("figure-1", format!("Figure 1: {}", self.subject), &[("training error", pair.clone())], &[TRAINING]);
         let test = self.errors("", String::new(), &[("test error", pair)], &[TEST]);
         chart.panels.extend(test.panels);
         let range = joined(&chart.panels);
@@ -100,7 +71,7 @@ impl<'a> Figures<'a> {
         if !deep.is_empty() || self.paper_axis {
             panels.push(("110 and 1202 layers", deep));
         }
-        Some(self.errors("figure-6", format!("Figure 6: {}", self.sections), &panels, &[TRAINING, TEST]))
+        Some(self.errors("figure-6", format!("Figure 6: {}", self.subject), &panels, &[TRAINING, TEST]))
     }
 
     /// Options B and C beside A, one panel a depth.
@@ -117,7 +88,7 @@ impl<'a> Figures<'a> {
             .map(|(&depth, title)| (title.as_str(), self.networks(|name| name.is_residual() && name.depth == depth)))
             .collect();
         let mut chart = (!panels.is_empty())
-            .then(|| self.errors("shortcut-options", format!("Shortcut options: {}", self.sections), &panels, &[TRAINING, TEST]))?;
+            .then(|| self.errors("shortcut-options", format!("Shortcut options: {}", self.subject), &panels, &[TRAINING, TEST]))?;
         // Within a panel the option decides the colour, not the depth.
         for panel in &mut chart.panels {
             for series in &mut panel.series {
@@ -140,7 +111,7 @@ impl<'a> Figures<'a> {
         }
         let mut chart = self.errors(
             "highway",
-            format!("Highway and residual nets: {}", self.sections),
+            format!("Highway and residual nets: {}", self.subject),
             &[("highway and residual nets", networks.clone())],
             &[TRAINING, TEST],
         );
@@ -182,7 +153,7 @@ impl<'a> Figures<'a> {
         }
         Some(Chart {
             name: "learning-rate".to_string(),
-            title: format!("Learning rate: {}", self.sections),
+            title: format!("Learning rate: {}", self.subject),
             note: "the rate of every iteration's update, as logged".to_string(),
             description: format!("Learning rate over iterations, from {high} down to {low}, one curve for each schedule."),
             x_label: self.x_label(),
@@ -192,146 +163,6 @@ impl<'a> Figures<'a> {
             panels: vec![Panel { title: String::new(), x: (0.0, self.iterations.max(1) as f64), y: (low / 2.0, high * 2.0), series }],
         })
     }
-
-    /// A chart of errors: a panel for each (title, networks), all on one vertical axis.
-    fn errors(&self, name: &str, title: String, panels: &[(&str, Vec<NetworkName>)], kinds: &[&str]) -> Chart {
-        let mut panels: Vec<Panel> = panels
-            .iter()
-            .map(|(title, networks)| {
-                let series = networks.iter().flat_map(|&network| kinds.iter().map(move |kind| self.series(network, kind))).flatten().collect();
-                Panel { title: title.to_string(), x: (0.0, self.iterations.max(1) as f64), y: (0.0, 100.0), series }
-            })
-            .collect();
-        let range = if self.paper_axis { PAPER_AXIS } else { joined(&panels) };
-        panels.iter_mut().for_each(|panel| panel.y = range);
-        let remark = above(&panels);
-        Chart {
-            name: name.to_string(),
-            title,
-            note: format!("dashed: training error (mean of the last {} iterations); bold: test error{}{remark}", self.window(), self.bands()),
-            description: describe(&panels),
-            x_label: self.x_label(),
-            y_label: "error (%)".to_string(),
-            x_scale: self.x_scale(),
-            y_log: false,
-            panels,
-        }
-    }
-
-    fn window(&self) -> usize {
-        smoothing_window(self.iterations as usize)
-    }
-
-    fn bands(&self) -> String {
-        let seeds = |network: NetworkName| self.runs.iter().filter(|run| run.network == network).count();
-        let counts: Vec<usize> = self.networks(|_| true).into_iter().map(seeds).collect();
-        match counts.iter().max() {
-            Some(1) | None => String::new(),
-            Some(most) if counts.iter().all(|count| count == most) => format!("; mean over {most} seeds, bands ± 1 standard deviation"),
-            Some(most) => format!("; mean over up to {most} seeds, bands ± 1 standard deviation"),
-        }
-    }
-
-    fn x_scale(&self) -> f64 {
-        if self.iterations >= 20_000 { TEN_THOUSAND } else { 1.0 }
-    }
-
-    fn x_label(&self) -> String {
-        if self.iterations >= 20_000 { "iteration (1e4)".to_string() } else { "iteration".to_string() }
-    }
-
-    /// One network's curve: the mean over its complete runs, or over all if none is complete.
-    fn series(&self, network: NetworkName, kind: &str) -> Option<Series> {
-        let all: Vec<&&DrawnRun> = self.runs.iter().filter(|run| run.network == network).collect();
-        let complete: Vec<&&DrawnRun> = all.iter().copied().filter(|run| run.is_complete()).collect();
-        let partial = all
-            .iter()
-            .filter(|run| !run.is_complete())
-            .map(|run| format!("seed {} at iteration {} of {}", run.seed, thousands(run.done as i64), thousands(run.planned as i64)));
-        let notes: Vec<String> = partial.collect();
-        let drawn = if complete.is_empty() { &all } else { &complete };
-        let curves: Vec<&[(f64, f64)]> = drawn.iter().map(|run| if kind == TRAINING { &run.training[..] } else { &run.test[..] }).collect();
-        let points = over_seeds(&curves);
-        (!points.is_empty()).then(|| Series {
-            network: network.to_string(),
-            kind: kind.to_string(),
-            label: format!("{network} {kind}"),
-            colour: self.colour(network),
-            bold: kind == TEST,
-            dashed: kind == TRAINING,
-            points,
-            note: (!notes.is_empty()).then(|| notes.join(", ")),
-        })
-    }
-
-    /// One colour a depth: a plain net and its residual twin share it.
-    fn colour(&self, network: NetworkName) -> usize {
-        let mut depths: Vec<u64> = self.runs.iter().map(|run| run.network.depth).collect();
-        depths.sort_unstable();
-        depths.dedup();
-        depths.iter().position(|&depth| depth == network.depth).unwrap_or(0)
-    }
-}
-
-/// Mean and standard deviation at each position that all seeds have.
-fn over_seeds(curves: &[&[(f64, f64)]]) -> Vec<(f64, f64, f64)> {
-    let length = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
-    (0..length)
-        .map(|position| {
-            let spread = Spread::of(curves.iter().map(|curve| Some(curve[position].1)));
-            let (mean, deviation) = spread.map_or((f64::NAN, 0.0), |spread| (spread.mean, spread.standard_deviation.unwrap_or(0.0)));
-            (curves[0][position].0, mean, deviation)
-        })
-        .collect()
-}
-
-/// From below the lowest error to above nine tenths of all training errors and every final test error, in tens: what the first iterations add
-/// says nothing.
-fn joined(panels: &[Panel]) -> (f64, f64) {
-    let series = || panels.iter().flat_map(|panel| &panel.series);
-    let mut training: Vec<f64> = series()
-        .filter(|series| series.kind == TRAINING)
-        .flat_map(|series| series.points.iter().map(|point| point.1))
-        .filter(|error| error.is_finite())
-        .collect();
-    training.sort_by(f64::total_cmp);
-    let final_tests = series().filter(|series| series.kind == TEST).filter_map(|series| series.points.last()).map(|point| point.1);
-    let high = final_tests.filter(|error| error.is_finite()).fold(training.get(training.len() * 9 / 10).copied().unwrap_or(0.0), f64::max);
-    let high = if high > 0.0 { high } else { 100.0 };
-    let lowest = series().flat_map(|series| &series.points).map(|point| point.1 - point.2).filter(|error| error.is_finite()).fold(high, f64::min);
-    // A curve that stays just below a line of tens (chance is 90 %) needs the room above it.
-    let (low, high) = ((lowest / 10.0).floor() * 10.0, ((high + 1.0) / 10.0).ceil() * 10.0);
-    (low.max(0.0).min(high - 10.0), high.min(100.0))
-}
-
-/// Which networks cannot be seen because all of their curves are above the axis, as the end of a sentence.
-fn above(panels: &[Panel]) -> String {
-    let mut hidden: Vec<&str> = Vec::new();
-    for panel in panels {
-        for network in panel.series.iter().map(|series| series.network.as_str()) {
-            let mut points = panel.series.iter().filter(|series| series.network == network).flat_map(|series| &series.points);
-            if points.all(|point| point.1 > panel.y.1) && !hidden.contains(&network) {
-                hidden.push(network);
-            }
-        }
-    }
-    if hidden.is_empty() { String::new() } else { format!("; above the axis: {}", hidden.join(", ")) }
-}
-
-/// The last value of every curve, for a reader who cannot see the picture.
-fn describe(panels: &[Panel]) -> String {
-    let panels = panels.iter().map(|panel| {
-        let curves: Vec<String> = panel
-            .series
-            .iter()
-            .filter_map(|series| {
-                let last = series.points.last()?;
-                Some(format!("{} {:.1} % at iteration {}", series.label, last.1, thousands(last.0 as i64)))
-            })
-            .collect();
-        format!("{}: {}", panel.title, if curves.is_empty() { "no runs yet".to_string() } else { curves.join(", ") })
-    });
-    format!("Error curves over iterations. {}.", panels.collect::<Vec<_>>().join(". "))
 }
 
 #[cfg(test)]
@@ -378,8 +209,8 @@ mod tests {
     #[test]
     fn a_network_that_is_above_the_axis_throughout_is_named() {
         let runs = [run(NetworkName::plain(110), 0, 80.0, 60), run(NetworkName::plain(20), 0, 10.0, 60)];
-        let figures = Figures { runs: runs.iter().collect(), iterations: 60, paper_axis: true, sections: String::new() };
-        assert!(figures.figure_6().unwrap().note.ends_with("; above the axis: plain-110"));
+        let curves = Curves { runs: runs.iter().collect(), iterations: 60, paper_axis: true, subject: String::new() };
+        assert!(curves.figure_6().unwrap().note.ends_with("; above the axis: plain-110"));
     }
 
     #[test]
