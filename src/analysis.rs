@@ -84,6 +84,12 @@ impl RunSummary {
         }
     }
 
+    /// The same run, known to have diverged although its last logged loss is a number.
+    pub fn diverged(self) -> RunSummary {
+        let diverged_at = Some(self.iterations as u64);
+        RunSummary { diverged_at, training_error: None, final_test_error: None, best_test_error: None, selected_test_error: None, ..self }
+    }
+
     fn empty(curves: &RunCurves) -> RunSummary {
         RunSummary {
             network: curves.network,
@@ -166,7 +172,7 @@ impl DrawnRun {
 
     /// Whether all iterations are there.
     pub fn is_complete(&self) -> bool {
-        self.done >= self.planned
+        self.done > 0 && self.done >= self.planned
     }
 }
 

@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 
 use crate::analysis::{DrawnRun, RunCurves, RunSummary, final_window};
-use crate::error::bad_input;
 use crate::network::NetworkName;
-use crate::records::{RunDirectory, RunRecord};
+use crate::records::{RunDirectory, RunRecord, State, find_runs};
 
 /// A run that was found.
 #[derive(Debug, Clone)]
@@ -43,9 +42,7 @@ pub struct Collection {
 impl Collection {
     /// Reads all runs under `root`, on all cores.
     pub fn read(root: &Path) -> Result<Collection> {
-        let mut paths = Vec::new();
-        find(root, &mut paths).map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
-        paths.sort();
+        let (paths, problems) = find_runs(root)?;
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::new());
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len().max(1));
@@ -59,7 +56,7 @@ impl Collection {
                 });
             }
         });
-        let mut collection = Collection::default();
+        let mut collection = Collection { problems, ..Collection::default() };
         for result in results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
             match result {
                 Ok(run) => collection.runs.push(run),
@@ -70,19 +67,6 @@ impl Collection {
         collection.problems.sort();
         Ok(collection)
     }
-}
-
-/// Directories under `folder` that hold a training log.
-pub fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            find(&entry.path(), found)?;
-        } else if entry.file_name() == "train.csv" {
-            found.push(folder.to_path_buf());
-        }
-    }
-    Ok(())
 }
 
 fn read_run(root: &Path, path: &Path) -> Result<CollectedRun> {
@@ -98,11 +82,16 @@ fn read_run(root: &Path, path: &Path) -> Result<CollectedRun> {
     let curves = RunCurves::read(&directory, network, seed)?;
     let done = curves.training.errors.len() as u64;
     let planned = record.as_ref().map_or(done, |record| record.run.recipe.iterations);
+    let mut summary = RunSummary::of(&curves);
+    if record.as_ref().is_some_and(|record| record.state == State::Diverged) && summary.diverged_at.is_none() {
+        // Its very last update overflowed, which no row shows.
+        summary = summary.diverged();
+    }
     Ok(CollectedRun {
         path: path.strip_prefix(root).unwrap_or(path).to_path_buf(),
         network,
         seed,
-        summary: RunSummary::of(&curves),
+        summary,
         quarters: quarters(&curves.training.errors, planned as usize),
         drawn: DrawnRun::of(&curves, planned),
         record,
@@ -138,6 +127,8 @@ mod tests {
         std::fs::write(run.join("eval.csv"), "iteration,split,loss,error,top5_error\n40,test,1,50,5\n").unwrap();
         std::fs::create_dir_all(folder.path().join("notes")).unwrap();
         std::fs::write(folder.path().join("notes/train.csv"), "x\n").unwrap();
+        // A link that leads in a circle.
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("notes/again")).unwrap();
         let collection = Collection::read(folder.path()).unwrap();
         let [found] = &collection.runs[..] else { panic!("{collection:?}") };
         assert_eq!((found.network, found.seed, found.drawn.done), (NetworkName::plain(20), 3, 40));

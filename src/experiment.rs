@@ -116,11 +116,16 @@ impl Experiment {
         let experiment = Experiment {
             name: name.to_string(),
             runs: runs(&file, &source, overrides)?,
-            may_diverge: file.may_diverge.iter().map(|name| network(name, "may_diverge", &source)).collect::<Result<_, _>>()?,
-            title: file.title,
-            paper: file.paper,
+            may_diverge: names(&file.may_diverge, "may_diverge", &source)?.into_iter().collect(),
+            title: file.title.clone(),
+            paper: file.paper.clone(),
             dataset: file.dataset,
         };
+        for (name, network) in file.may_diverge.iter().zip(names(&file.may_diverge, "may_diverge", &source)?) {
+            if !experiment.runs.iter().any(|run| run.network == network) {
+                return Err(source.refuse(name.span(), format!("may_diverge: this experiment does not train {network}")));
+            }
+        }
         for (name, check) in &file.check {
             let network = network(name, "check", &source)?;
             if !experiment.runs.iter().any(|run| run.network == network) {
@@ -158,6 +163,10 @@ fn network(name: &Spanned<String>, key: &str, source: &Source) -> Result<Network
     name.get_ref().parse().map_err(|error| source.refuse(name.span(), format!("{key}: {error}")))
 }
 
+fn names(names: &[Spanned<String>], key: &str, source: &Source) -> Result<Vec<NetworkName>, BadInput> {
+    names.iter().map(|name| network(name, key, source)).collect()
+}
+
 fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<PlannedRun>, BadInput> {
     let mut runs: Vec<PlannedRun> = Vec::new();
     for group in &file.runs {
@@ -192,11 +201,26 @@ fn recipe(network: NetworkName, file: &File, group: &Group, source: &Source, ove
     }
     Recipe::resolve(&base, network.depth, None, &given).map_err(|error| {
         // The message opens with the key whose value is impossible.
-        let span = spans.iter().find(|(key, _)| error.0.starts_with(key.as_str())).map_or(0..0, |(_, span)| span.clone());
+        let span = spans.iter().find(|(key, _)| error.0.starts_with(&format!("{key} = "))).map_or(0..0, |(_, span)| span.clone());
         source.refuse(span, format!("recipe.{error}"))
     })?;
+    if let Some(iterations) = overrides.iterations {
+        scale_milestones(&mut given, iterations, base.iterations);
+    }
     given.extend(overrides.settings.clone());
-    Recipe::resolve(&base, network.depth, overrides.iterations, &given)
+    Recipe::resolve(&base, network.depth, overrides.iterations, &given).map_err(|error| bad_input(format!("--set or --iterations: {error}")))
+}
+
+/// Milestones that the file states keep their place in a run of another length.
+fn scale_milestones(given: &mut toml::Table, iterations: u64, base_iterations: u64) {
+    let stated = given.get("iterations").and_then(toml::Value::as_integer).unwrap_or(base_iterations as i64).max(1);
+    if let Some(toml::Value::Array(milestones)) = given.get_mut("milestones") {
+        for milestone in milestones {
+            if let toml::Value::Integer(value) = milestone {
+                *value = (i128::from(*value) * i128::from(iterations) / i128::from(stated)) as i64;
+            }
+        }
+    }
 }
 
 impl Check {
@@ -275,6 +299,8 @@ recipe.batch_size = 64
             ("layers = 20", "layers = 19", 19, "check.\"plain-20\".layers"),
             ("\"plain-20\" =", "\"plain-26\" =", 19, "does not train plain-26"),
             ("cifar10", "cifar100", 3, "cifar100"),
+            ("may_diverge = [\"plain-110\"]", "may_diverge = [\"plain-56\"]", 4, "does not train plain-56"),
+            ("validation = 5000", "learning_rate = 0.1\nlearning_rate_factor = 2", 8, "recipe.learning_rate_factor = 2 is out of range"),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let message = read(&GOOD.replacen(from, to, 1)).unwrap_err();
@@ -301,5 +327,10 @@ recipe.batch_size = 64
         let overrides = Overrides { iterations: Some(400), settings: toml::Table::from_iter([("validation".into(), toml::Value::Integer(10))]) };
         let recipe = &Experiment::read(&path, &overrides).unwrap().runs[0].recipe;
         assert_eq!((recipe.iterations, recipe.milestones.as_slice(), recipe.validation), (400, &[200, 300][..], 10));
+        std::fs::write(&path, GOOD.replace("validation = 5000", "iterations = 1000\nmilestones = [500, 750]")).unwrap();
+        let recipe = &Experiment::read(&path, &overrides).unwrap().runs[0].recipe;
+        assert_eq!(recipe.milestones, [200, 300], "milestones of the file scale too");
+        let wrong = Overrides { settings: toml::Table::from_iter([("momentum".into(), toml::Value::Float(2.0))]), ..Overrides::default() };
+        assert!(Experiment::read(&path, &wrong).unwrap_err().0.starts_with("--set or --iterations: momentum = 2"));
     }
 }

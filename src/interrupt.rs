@@ -15,7 +15,8 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     register(true)
 }
 
-/// The same without a word on stderr, for a process whose supervisor talks to the user.
+/// The same without a word on stderr and without an end at a second signal, for a process that has a supervisor: the first signal may have come
+/// from elsewhere (a scheduler that signals every process), and the supervisor's own must not keep it from saving.
 pub fn quiet_stop_flag() -> Result<Arc<AtomicBool>> {
     register(false)
 }
@@ -24,7 +25,9 @@ fn register(acknowledged: bool) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGUSR1] {
         // In this order: the first signal finds the flag unset and sets it, the second finds it set.
-        signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT_AT_ONCE), Arc::clone(&stop)).context("signal handler")?;
+        if acknowledged {
+            signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT_AT_ONCE), Arc::clone(&stop)).context("signal handler")?;
+        }
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signal handler")?;
         if !acknowledged {
             continue;

@@ -32,7 +32,7 @@ pub struct EvaluationCurve {
 /// Reads `train.csv`.
 pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
     let columns = [("iteration", DataType::Float64), ("learning_rate", DataType::Float64), ("loss", DataType::Float64), ("error", DataType::Float64)];
-    let table = read(path, &columns)?;
+    let Some(table) = read(path, &columns)? else { return Ok(TrainingCurve::default()) };
     let column = |name| numbers(&table, name, path);
     Ok(TrainingCurve {
         iterations: column("iteration")?,
@@ -42,22 +42,29 @@ pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
     })
 }
 
-/// Reads the rows of one split from `eval.csv`.
+/// Reads the rows of one split from `eval.csv`; none if a run has not come to make the file.
 pub fn evaluation_curve(path: &Path, split: &str) -> Result<EvaluationCurve> {
+    if !path.exists() {
+        return Ok(EvaluationCurve::default());
+    }
     let number = DataType::Float64;
     let columns =
         [("iteration", number.clone()), ("split", DataType::String), ("loss", number.clone()), ("error", number.clone()), ("top5_error", number)];
-    let table = read(path, &columns)?;
+    let Some(table) = read(path, &columns)? else { return Ok(EvaluationCurve::default()) };
     let of_split = (|| table.filter(&table.column("split")?.str()?.iter().map(|value| value == Some(split)).collect()))()
         .with_context(|| path.display().to_string())?;
     Ok(EvaluationCurve { iterations: numbers(&of_split, "iteration", path)?, errors: numbers(&of_split, "error", path)? })
 }
 
-fn read(path: &Path, columns: &[(&str, DataType)]) -> Result<DataFrame> {
+/// The whole rows of a log; nothing if not even its header is whole.
+fn read(path: &Path, columns: &[(&str, DataType)]) -> Result<Option<DataFrame>> {
     let unreadable = || format!("{}: cannot be read as a log", path.display());
     let mut bytes = std::fs::read(path).with_context(unreadable)?;
     // A run in progress, or one that was killed, may have written half a row.
     bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
+    if bytes.is_empty() {
+        return Ok(None);
+    }
     let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let expected = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",");
     if header.strip_suffix(b"\r").unwrap_or(header) != expected.as_bytes() {
@@ -69,6 +76,7 @@ fn read(path: &Path, columns: &[(&str, DataType)]) -> Result<DataFrame> {
         .with_schema(Some(Arc::new(schema)))
         .into_reader_with_file_handle(Cursor::new(bytes))
         .finish()
+        .map(Some)
         .with_context(unreadable)
 }
 

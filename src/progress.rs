@@ -75,7 +75,14 @@ impl Display {
         bar.set_style(ProgressStyle::with_template(template).expect("the template is constant").progress_chars("━━─"));
         bar.set_prefix(format!("{name:<width$}", width = self.width));
         bar.set_message("waiting");
-        RunDisplay { bar, terminal: self.terminal, name: name.to_string(), shown: RefCell::default(), last_line: Cell::new(Instant::now()) }
+        RunDisplay {
+            bar,
+            terminal: self.terminal,
+            name: name.to_string(),
+            shown: RefCell::default(),
+            start: Cell::new((Instant::now(), 0)),
+            last_line: Cell::new(Instant::now()),
+        }
     }
 }
 
@@ -139,6 +146,8 @@ pub struct RunDisplay {
     terminal: bool,
     name: String,
     shown: RefCell<Shown>,
+    /// When training began, and after how many iterations.
+    start: Cell<(Instant, u64)>,
     last_line: Cell<Instant>,
 }
 
@@ -183,7 +192,7 @@ impl RunDisplay {
     fn start(&self, done: u64, iterations: u64) {
         self.bar.set_length(iterations);
         self.bar.set_position(done);
-        self.bar.reset_eta();
+        self.start.set((Instant::now(), done));
         self.bar.reset_elapsed();
         self.message("");
         match done {
@@ -199,9 +208,13 @@ impl RunDisplay {
     }
 
     fn status(&self) -> String {
-        let left = match self.bar.eta() {
-            Duration::ZERO => String::new(),
-            left => format!("  {} left", HumanDuration(left)),
+        let (start, first) = self.start.get();
+        let done = self.bar.position().saturating_sub(first);
+        let to_do = self.bar.length().unwrap_or(0).saturating_sub(self.bar.position());
+        // The mean since the start: evaluations come in between, and a shorter memory would take each of them for a slow machine.
+        let left = match done > 0 && to_do > 0 {
+            true => format!("  {} left", HumanDuration(start.elapsed().mul_f64(to_do as f64 / done as f64))),
+            false => String::new(),
         };
         format!("{}  {:.0} images/s{left}", self.errors(), self.shown.borrow().images_per_second)
     }

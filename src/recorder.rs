@@ -59,7 +59,7 @@ impl<'a> Recorder<'a> {
         let train_log = Log::open(&run.directory.train_log(), TRAIN_HEADER, done)?;
         let evaluation_log = Log::open(&run.directory.evaluation_log(), EVALUATION_HEADER, done)?;
         // Event files cannot be cut back: the file is made again from the logs, which were.
-        let events = conduct.tensorboard.as_deref().map(|folder| EventFile::from_logs(folder, &run.directory)).transpose()?;
+        let events = conduct.tensorboard.as_deref().and_then(|folder| watched(EventFile::from_logs(folder, &run.directory), listener));
         let recorder = Recorder {
             run,
             conduct,
@@ -148,6 +148,11 @@ impl<'a> Recorder<'a> {
     }
 }
 
+/// Event files are for watching alone: that one cannot be written is no reason to end a training.
+fn watched<T>(result: Result<T>, listener: Listener) -> Option<T> {
+    result.map_err(|error| listener(Event::Note(format!("{error:#}; there are no further TensorBoard events of this run")))).ok()
+}
+
 impl Observer for Recorder<'_> {
     fn started(&mut self, iteration: u64) {
         (self.listener)(Event::Iteration(iteration));
@@ -155,8 +160,10 @@ impl Observer for Recorder<'_> {
 
     fn trained(&mut self, rows: &[TrainingRow]) -> Result<()> {
         self.train_log.training(rows)?;
-        if let Some(events) = &mut self.events {
-            events.training(rows)?;
+        if let Some(events) = &mut self.events
+            && watched(events.training(rows), self.listener).is_none()
+        {
+            self.events = None;
         }
         if let Some(last) = rows.last() {
             self.record.progress.iterations = last.iteration;
@@ -187,8 +194,10 @@ impl Observer for Recorder<'_> {
             });
         }
         self.evaluation_log.evaluations(&rows)?;
-        if let Some(events) = &mut self.events {
-            events.evaluations(&rows)?;
+        if let Some(events) = &mut self.events
+            && watched(events.evaluations(&rows), self.listener).is_none()
+        {
+            self.events = None;
         }
         self.evaluating_seconds += start.elapsed().as_secs_f64();
         self.last_read = Instant::now();

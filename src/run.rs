@@ -79,6 +79,14 @@ impl<'a> Run<'a> {
                 for problem in &problems {
                     listener(Event::Note(format!("{problem}; the older checkpoint is used")));
                 }
+                if checkpoint.is_none() && record.progress.iterations > 0 {
+                    listener(Event::Note(format!("no checkpoint yet: its {} logged iterations are trained again", record.progress.iterations)));
+                }
+                if let Some(change) = record.provenance.machine.change(&Provenance::now(self.device).machine) {
+                    listener(Event::Note(format!(
+                        "{change}: sums are taken in another order from here on, the bytes are not those of an uninterrupted run"
+                    )));
+                }
                 (self.resumed(*record, checkpoint.as_ref(), &problems), checkpoint)
             }
             Claim::New => (self.new_record(), None),

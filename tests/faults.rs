@@ -229,5 +229,6 @@ fn verify_finds_a_file_that_was_changed_removed_or_added() {
     std::fs::write(file("run.toml"), "state = 3").unwrap();
     verify(&["not verified: results/plain-8/seed-0/run.toml"]);
     std::fs::remove_file(file("run.toml")).unwrap();
+    std::fs::remove_file(file("train.csv")).unwrap();
     verify(&["missing: results/plain-8/seed-0/run.toml"]);
 }

@@ -90,6 +90,54 @@ fn table_6_has_ours_beside_the_papers_with_verdict_and_what_is_missing_partial_o
 }
 
 #[test]
+fn runs_of_another_warm_up_or_on_a_subset_are_not_judged_with_the_papers() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results");
+    write_run(&results, "resnet-110", 0, 64_000, 6.5);
+    write_run(&results, "resnet-110", 1, 64_000, 20.0);
+    write_run(&results, "resnet-20", 0, 64_000, 8.7);
+    let change = |run: &str, from: &str, to: &str| {
+        let path = results.join("some-experiment").join(run).join("run.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from));
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+    };
+    change("resnet-110/seed-1", "warmup = true", "warmup = false");
+    change("resnet-20/seed-0", "fingerprint = \"0", "fingerprint = \"1");
+    change("resnet-20/seed-0", "status = \"official\"", "status = \"subset\"");
+    let text = succeed(folder.path(), &["figures"]);
+    for title in ["CIFAR-10, 64,000 iterations: 1 runs", "CIFAR-10, 64,000 iterations, warmup false: 1 runs"] {
+        assert!(text.contains(title), "{title}: {text}");
+    }
+    let table = |slug: &str| std::fs::read_to_string(results.join("report").join(slug).join("table-6.csv")).unwrap();
+    let tables = [table("cifar10-64000"), table("cifar10-64000-2"), table("cifar10-64000-warmup-false")].concat();
+    assert_eq!(tables.matches("inside ± 0.5").count(), 1, "{tables}");
+    assert!(tables.contains("not comparable: subset of the data") && tables.contains("not comparable: another recipe"), "{tables}");
+}
+
+#[test]
+fn odd_logs_make_no_figure_hang_or_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |run: &str, text: &str| {
+        let directory = folder.path().join("results").join(run);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("train.csv"), text).unwrap();
+    };
+    let header = "iteration,learning_rate,loss,error\n";
+    write("empty/plain-20/seed-0", "");
+    write("header/plain-20/seed-0", header);
+    write("half/plain-20/seed-0", &header[..10]);
+    write("one/plain-20/seed-0", &format!("{header}1,0.1,2.3,90\n"));
+    write("no-rate/plain-20/seed-0", &format!("{header}1,,2.3,90\n2,,2.2,80\n"));
+    write("zero-rate/plain-20/seed-0", &format!("{header}1,0.1,2.3,90\n2,0,2.2,80\n"));
+    write("not-a-number/plain-20/seed-0", &format!("{header}1,0.1,NaN,NaN\n2,0.1,NaN,NaN\n"));
+    write("all-wrong/plain-20/seed-0", &format!("{header}1,0.1,2.3,100\n2,0.1,2.2,100\n"));
+    let text = succeed(folder.path(), &["figures"]);
+    assert_eq!(text.matches("1 runs").count(), 8, "{text}");
+    assert!(text.contains("plain-20 seed 0 at iteration 0"), "{text}");
+}
+
+#[test]
 fn differences_are_paired_and_training_errors_are_taken_along_the_run() {
     let folder = tempfile::tempdir().unwrap();
     paper_size(folder.path());

@@ -145,6 +145,41 @@ fn a_run_that_the_kernel_kills_for_memory_is_given_up_and_the_others_are_trained
 }
 
 #[test]
+fn a_signal_that_reaches_a_worker_and_the_sweep_saves_all_the_same() {
+    let folder = workspace();
+    write_experiment(folder.path(), "");
+    let child = start(folder.path(), &sweep("out", &["--iterations", "3000"]));
+    let log = folder.path().join("out/e/plain-8/seed-0/train.csv");
+    wait_until("the sweep does not log", || lines(&log) > 5);
+    // A scheduler that signals every process of a job.
+    children(child.id()).into_iter().chain([child.id()]).for_each(|process| signal(process, libc::SIGTERM));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));
+    let record = std::fs::read_to_string(log.with_file_name("run.toml")).unwrap();
+    assert!(record.contains("state = \"interrupted\"") && !record.contains("[[failures]]"), "{record}");
+    assert!(log.with_file_name("checkpoint").exists(), "its state is saved");
+}
+
+#[test]
+fn a_program_file_that_is_replaced_during_a_sweep_does_not_end_it() {
+    let folder = workspace();
+    write_experiment(folder.path(), "");
+    // Copies, to be removed while they run.
+    for name in ["resnet-repro", "resnet-repro-engine"] {
+        let original = Path::new(env!("CARGO_BIN_EXE_resnet-repro")).with_file_name(name);
+        std::fs::copy(original, folder.path().join(name)).unwrap();
+    }
+    let mut command = std::process::Command::new(folder.path().join("resnet-repro"));
+    command.args(sweep("out", &["--iterations", "60"])).current_dir(folder.path()).env("OMP_NUM_THREADS", "1");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the sweep does not log", || lines(&folder.path().join("out/e/plain-8/seed-0/train.csv")) > 5);
+    std::fs::remove_file(folder.path().join("resnet-repro-engine")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output).matches("finished").count(), 2, "{}", stdout(&output));
+}
+
+#[test]
 fn a_run_that_always_fails_is_given_up_and_the_others_are_trained() {
     let folder = workspace();
     write_experiment(folder.path(), "");

@@ -68,7 +68,8 @@ impl RecipeOptions {
 /// What changes none of a run's numbers.
 #[derive(Debug, Args)]
 pub struct ConductOptions {
-    /// Time between checkpoints, which a killed run goes on from; 0 after every iteration. They never cost more than 1 % of the time
+    /// Time between checkpoints, which a killed run goes on from. They are rarer where they would cost more than 1 % of the time; 0 means after
+    /// every iteration, whatever it costs
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub checkpoint_every: f64,
     /// Do not keep the final weights: their hash is recorded all the same

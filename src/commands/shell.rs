@@ -45,7 +45,7 @@ pub fn manual(arguments: &ManualArguments) -> Result<u8> {
     let command = match &arguments.command {
         None => program,
         Some(name) => {
-            let found = program.find_subcommand(name).cloned();
+            let found = program.find_subcommand(name).filter(|command| !command.is_hide_set()).cloned();
             found.ok_or_else(|| crate::error::bad_input(format!("{name}: no such command; see \"resnet-repro --help\"")))?
         }
     };

@@ -26,6 +26,7 @@ use crate::run::Conduct;
 use crate::sweep::estimate::{Speed, disk_bytes};
 use crate::sweep::plan::{Status, Task, tasks};
 use crate::sweep::supervisor::{Conditions, Supervisor};
+use crate::tensorboard::EventFile;
 
 /// Train all runs of one or more experiments
 ///
@@ -53,13 +54,14 @@ pub struct Arguments {
     /// Only runs whose name, network or experiment matches, such as 'plain-*', '*/seed-0' or '02-residual-nets'
     #[arg(long, value_name = "GLOB")]
     only: Option<Pattern>,
-    /// Runs at the same time on each device
+    /// Runs at the same time on each device. On a processor they share the cores; with another number of threads a run adds in another order,
+    /// so change this between runs, not in the middle of one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: u32,
     /// Where to train; several devices with commas share the runs, for example cuda:0,cuda:1
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "auto")]
     device: Vec<DeviceChoice>,
-    /// Iterations of every run instead of the files' [the learning rate's milestones scale along]
+    /// Iterations of every run instead of the files'; the learning rate's milestones scale along
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     iterations: Option<u64>,
     /// Change every recipe, for example --set validation=5000; can be repeated. Keys as in "train --help"
@@ -117,13 +119,20 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut tasks = tasks(&experiments, &arguments.out, arguments.only.as_ref())?;
     let data = load_data(arguments, &experiments, &tasks)?;
     for task in &mut tasks {
-        task.look(data.get(&experiments[task.experiment].dataset))?;
+        let dataset = experiments[task.experiment].dataset;
+        task.look(dataset, data.get(&dataset))?;
     }
     if arguments.dry_run {
         print_plan(arguments, &experiments, &tasks, devices[0])?;
         return Ok(EXIT_DONE);
     }
     check_writable("--out", &arguments.out)?;
+    if let Some(folder) = &arguments.tensorboard {
+        check_writable("--tensorboard", folder)?;
+        for task in tasks.iter().filter(|task| task.status.is_over()) {
+            EventFile::from_logs(&folder.join(&task.id), &task.directory)?;
+        }
+    }
     let conditions = Conditions {
         slots: slots(arguments.jobs, &devices),
         retries: arguments.retries,

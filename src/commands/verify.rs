@@ -1,6 +1,6 @@
 //! `verify`: whether logged results are still what was logged.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::options::{print, print_json};
 use crate::error::{EXIT_DONE, EXIT_FAILED, bad_input};
-use crate::records::{FileProblem, verify_run};
+use crate::records::{FileProblem, find_runs, verify_run};
 
 /// Find every logged file that was changed, removed or added since its run
 ///
-/// Compares the logs and weights of every run under the folder with the SHA-256 in its run.toml. Exit code 1 if anything differs.
+/// Compares the logs and weights of every run under the folder with the SHA-256 in its run.toml: changed, missing and extra files are named, and
+/// the exit code is 1. A run whose whole folder was removed leaves nothing to compare.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -37,24 +38,20 @@ struct Output {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let root = &arguments.results;
-    let mut folders = Vec::new();
-    find(root, &mut folders).map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
-    if folders.is_empty() {
+    let (folders, unreadable) = find_runs(root)?;
+    if folders.is_empty() && unreadable.is_empty() {
         return Err(bad_input(format!("{}: no run there", root.display())).into());
     }
-    folders.sort();
     let (mut finished, mut unfinished, mut problems) = (0, 0, Vec::new());
     for folder in &folders {
-        if !folder.join("run.toml").exists() {
-            problems.push(FileProblem::Missing(folder.join("run.toml")));
-            continue;
-        }
         match verify_run(folder, &mut problems)? {
             true => finished += 1,
             false => unfinished += 1,
         }
     }
-    let output = Output { finished_runs: finished, unfinished_runs: unfinished, problems: problems.iter().map(FileProblem::to_string).collect() };
+    let problems: Vec<String> =
+        problems.iter().map(FileProblem::to_string).chain(unreadable.iter().map(|text| format!("not verified: {text}"))).collect();
+    let output = Output { finished_runs: finished, unfinished_runs: unfinished, problems };
     if arguments.json {
         print_json(&output)?;
     } else {
@@ -62,25 +59,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             print(problem)?;
         }
         let open = if unfinished > 0 { format!(", {unfinished} unfinished, whose logs still grow") } else { String::new() };
-        let verdict = if problems.is_empty() { "every file is as it was logged".to_string() } else { format!("{} problems", problems.len()) };
+        let verdict =
+            if output.problems.is_empty() { "every file is as it was logged".to_string() } else { format!("{} problems", output.problems.len()) };
         print(&format!("{}: {finished} finished runs{open}: {verdict}", root.display()))?;
     }
-    Ok(if problems.is_empty() { EXIT_DONE } else { EXIT_FAILED })
-}
-
-/// Folders that hold a record or a training log.
-fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    let mut is_run = false;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            find(&entry.path(), found)?;
-        } else if entry.file_name() == "run.toml" || entry.file_name() == "train.csv" {
-            is_run = true;
-        }
-    }
-    if is_run {
-        found.push(folder.to_path_buf());
-    }
-    Ok(())
+    Ok(if output.problems.is_empty() { EXIT_DONE } else { EXIT_FAILED })
 }

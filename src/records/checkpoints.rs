@@ -43,7 +43,10 @@ impl CheckpointFolder {
         let bytes = checkpoint.to_bytes().with_context(|| self.path.display().to_string())?;
         let name = format!("{:09}-{}{ENDING}", checkpoint.iteration, &sha256(&bytes)[..DIGITS]);
         write_atomically(&self.path.join(name), &bytes)?;
-        for old in self.generations().into_iter().skip(KEPT) {
+        // What claims to be of a later iteration was damaged, or its logs were: the run has gone on from before it.
+        let (later, mut kept): (Vec<Generation>, Vec<Generation>) =
+            self.generations()?.into_iter().partition(|generation| generation.iteration > checkpoint.iteration);
+        for old in later.into_iter().chain(kept.split_off(KEPT.min(kept.len()))) {
             // One file too many costs space and nothing else.
             let _ = std::fs::remove_file(old.path);
         }
@@ -54,7 +57,7 @@ impl CheckpointFolder {
     /// `None` if there is no checkpoint; an error if there is one and none can be used.
     pub fn newest(&self, logged: u64) -> Result<(Option<Checkpoint>, Vec<String>)> {
         let mut problems = Vec::new();
-        for generation in self.generations() {
+        for generation in self.generations()? {
             let file = generation.path.display();
             match generation.read() {
                 Err(error) => problems.push(format!("{file}: damaged ({error:#})")),
@@ -93,12 +96,20 @@ impl CheckpointFolder {
         }
     }
 
-    /// The files that have a checkpoint's name, newest first.
-    fn generations(&self) -> Vec<Generation> {
-        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
-        let mut generations: Vec<Generation> = entries.filter_map(|entry| Generation::of(&entry.path())).collect();
+    /// The files that have a checkpoint's name, newest first. A folder that is there and cannot be read is an error: taken for an empty one, it
+    /// would send the run back to its start.
+    fn generations(&self) -> Result<Vec<Generation>> {
+        let read = || -> std::io::Result<Vec<Generation>> {
+            match std::fs::symlink_metadata(&self.path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                found => found?,
+            };
+            let entries = std::fs::read_dir(&self.path)?.collect::<std::io::Result<Vec<_>>>()?;
+            Ok(entries.iter().filter_map(|entry| Generation::of(&entry.path())).collect())
+        };
+        let mut generations = read().with_context(|| format!("{}: the checkpoints cannot be read", self.path.display()))?;
         generations.sort_by_key(|generation| std::cmp::Reverse(generation.iteration));
-        generations
+        Ok(generations)
     }
 }
 
@@ -134,7 +145,7 @@ mod tests {
         for iteration in [10, 20, 30] {
             folder.write(&checkpoint(iteration)).unwrap();
         }
-        let paths = folder.generations().into_iter().map(|generation| generation.path).collect();
+        let paths = folder.generations().unwrap().into_iter().map(|generation| generation.path).collect();
         (temporary, folder, paths)
     }
 
@@ -164,6 +175,24 @@ mod tests {
             let message = folder.newest(1000).map(|_| ()).unwrap_err().to_string();
             assert!(message.contains("000000020-") && message.contains("remove") && message.contains("logs are kept"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_gone_once_a_newer_one_is_written() {
+        let (_temporary, folder, paths) = folder();
+        std::fs::write(&paths[0], "damaged").unwrap();
+        folder.write(&checkpoint(25)).unwrap();
+        let iterations: Vec<u64> = folder.generations().unwrap().iter().map(|generation| generation.iteration).collect();
+        assert_eq!(iterations, [25, 20]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_no_empty_one() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("checkpoint");
+        std::os::unix::fs::symlink("/nonexistent/mount", &path).unwrap();
+        let message = format!("{:#}", CheckpointFolder::at(path).newest(0).map(|_| ()).unwrap_err());
+        assert!(message.contains("checkpoint: the checkpoints cannot be read"), "{message}");
     }
 
     #[test]

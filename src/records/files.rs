@@ -1,5 +1,6 @@
 //! Hashes of what a run left behind, and whether they still hold.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -10,11 +11,43 @@ use sha2::{Digest, Sha256};
 
 use super::run_record::{RunRecord, State};
 use crate::dataset::hexadecimal;
+use crate::error::{BadInput, bad_input};
+use crate::files::PARTIAL_ENDING;
 
 /// The files that a finished run may have beside `run.toml`.
 pub const RUN_FILES: [&str; 3] = ["train.csv", "eval.csv", "weights.safetensors"];
+/// The record.
+const RECORD: &str = "run.toml";
 /// The folder that an unfinished run has in addition.
 pub const CHECKPOINT_FOLDER: &str = "checkpoint";
+
+/// Folders under `root`, at any depth, that hold a record or one of a run's files, and what could not be looked into. Links are followed, each
+/// folder is visited once. A folder that vanishes meanwhile (the checkpoints of a run that ends) is none.
+pub fn find_runs(root: &Path) -> Result<(Vec<PathBuf>, Vec<String>), BadInput> {
+    std::fs::read_dir(root).map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
+    let (mut found, mut problems, mut visited) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut waiting = vec![root.to_path_buf()];
+    while let Some(folder) = waiting.pop() {
+        if !folder.canonicalize().is_ok_and(|folder| visited.insert(folder)) {
+            continue;
+        }
+        let entries = std::fs::read_dir(&folder).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
+        let names: Vec<String> = match entries {
+            Ok(entries) => entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                problems.push(format!("{}: {error}", folder.display()));
+                continue;
+            }
+        };
+        if names.iter().any(|name| name == RECORD || RUN_FILES.contains(&name.as_str())) {
+            found.push(folder.clone());
+        }
+        waiting.extend(names.iter().filter(|name| *name != CHECKPOINT_FOLDER).map(|name| folder.join(name)).filter(|path| path.is_dir()));
+    }
+    found.sort();
+    Ok((found, problems))
+}
 
 /// What is wrong with a file of a results folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +90,11 @@ pub fn hash_file(path: &Path) -> Result<String> {
 /// Compares the run in `folder` with its record. An unfinished run's logs still grow: only files that no run has are a problem there.
 /// Returns whether the run is finished.
 pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool> {
-    let record_path = folder.join("run.toml");
+    let record_path = folder.join(RECORD);
+    if !record_path.exists() {
+        problems.push(FileProblem::Missing(record_path));
+        return Ok(true);
+    }
     let record = match RunRecord::read(&record_path) {
         Ok(record) => record,
         Err(error) => {
@@ -74,8 +111,12 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
         let path = folder.join(name);
         if !path.exists() {
             problems.push(FileProblem::Missing(path));
-        } else if hash_file(&path)? != *hash {
-            problems.push(FileProblem::Changed(path));
+            continue;
+        }
+        match hash_file(&path) {
+            Ok(found) if found == *hash => {}
+            Ok(_) => problems.push(FileProblem::Changed(path)),
+            Err(error) => problems.push(FileProblem::Unreadable(path, error.root_cause().to_string())),
         }
     }
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
@@ -84,9 +125,10 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
     for name in names {
         let expected = match finished {
             true => record.files.contains_key(&name),
-            false => RUN_FILES.contains(&name.as_str()) || name == CHECKPOINT_FOLDER,
+            // A kill can leave a file half written.
+            false => RUN_FILES.contains(&name.as_str()) || name == CHECKPOINT_FOLDER || name.ends_with(PARTIAL_ENDING),
         };
-        if name != "run.toml" && !expected {
+        if name != RECORD && !expected {
             problems.push(FileProblem::Extra(folder.join(name)));
         }
     }

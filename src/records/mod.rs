@@ -9,7 +9,7 @@ mod run_record;
 
 pub use checkpoints::CheckpointFolder;
 pub use directory::{Claim, RunDirectory};
-pub use files::{CHECKPOINT_FOLDER, FileProblem, RUN_FILES, hash_file, verify_run};
+pub use files::{FileProblem, RUN_FILES, find_runs, hash_file, verify_run};
 pub use log::{EvaluationRow, Log};
 pub use provenance::{Machine, Provenance, timestamp};
 pub use run_record::{Attempt, DatasetRecord, Failure, Identity, Progress, RunRecord, State};

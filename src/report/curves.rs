@@ -146,8 +146,8 @@ pub fn joined(panels: &[Panel]) -> (f64, f64) {
     let high = if high > 0.0 { high } else { 100.0 };
     let lowest = series().flat_map(|series| &series.points).map(|point| point.1 - point.2).filter(|error| error.is_finite()).fold(high, f64::min);
     // A curve that stays just below a line of tens (chance is 90 %) needs the room above it.
-    let (low, high) = ((lowest / 10.0).floor() * 10.0, ((high + 1.0) / 10.0).ceil() * 10.0);
-    (low.max(0.0).min(high - 10.0), high.min(100.0))
+    let (low, high) = ((lowest / 10.0).floor() * 10.0, (((high + 1.0) / 10.0).ceil() * 10.0).min(100.0));
+    (low.max(0.0).min(high - 10.0), high)
 }
 
 /// Which networks cannot be seen because all of their curves are above the axis, as the end of a sentence.

@@ -1,6 +1,6 @@
 //! Draws a chart with plotters.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -100,6 +100,9 @@ impl Chart {
         let failed = |error: DrawingAreaErrorKind<B::ErrorType>| anyhow!("drawing failed: {error}");
         let font = |size: u32| ("sans-serif", size * scale).into_font().color(&INK);
         let range = (self.height(panel.y.0), self.height(panel.y.1));
+        if !(range.0 < range.1 && range.0.is_finite() && range.1.is_finite() && panel.x.0 < panel.x.1) {
+            bail!("{}: the axis from {} to {} cannot be drawn", self.name, panel.y.0, panel.y.1);
+        }
         let mut chart = ChartBuilder::on(area)
             .margin(8 * scale)
             .margin_right(16 * scale)

@@ -142,13 +142,19 @@ impl<'a> Curves<'a> {
                 colour: index,
                 bold: true,
                 dashed: false,
-                points: run.learning_rate.iter().map(|&(iteration, rate)| (iteration, rate, 0.0)).collect(),
+                // A logarithmic axis has no place for a rate of 0.
+                points: run
+                    .learning_rate
+                    .iter()
+                    .filter(|(_, rate)| rate.is_finite() && *rate > 0.0)
+                    .map(|&(iteration, rate)| (iteration, rate, 0.0))
+                    .collect(),
                 note: None,
             })
             .collect();
         let rates = series.iter().flat_map(|series| series.points.iter().map(|point| point.1));
         let (low, high) = rates.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), rate| (low.min(rate), high.max(rate)));
-        if series.is_empty() {
+        if high <= 0.0 {
             return None;
         }
         Some(Chart {

@@ -2,12 +2,17 @@
 
 use serde::Serialize;
 
-use crate::analysis::{RunSummary, Spread};
+use crate::analysis::{RunSummary, Spread, final_window};
 use crate::network::NetworkName;
 
-/// Training errors of one seed that differ by less, in percentage points, are called equal: the standard error of a mean over 40 batches
-/// of 128 images is about half of it.
-const EQUAL_WITHIN: f64 = 1.0;
+/// Images of a batch in the paper's recipe; a smaller batch makes the means below less certain than they are taken for.
+const BATCH: f64 = 128.0;
+
+/// Training errors of one seed that differ by less, in percentage points, are called equal: two standard errors of the difference of two means
+/// over the final window of a run of so many iterations, for an error of 50 %, where it is largest.
+fn equal_within(iterations: usize) -> f64 {
+    2.0 * 2f64.sqrt() * 50.0 / (BATCH * final_window(iterations).max(1) as f64).sqrt()
+}
 
 /// A difference between two networks' training errors, paired over seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -56,14 +61,15 @@ fn finding(network: NetworkName, reference: NetworkName, runs: &[RunSummary]) ->
     let error = |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed)?.training_error;
     let seeds: Vec<u64> = runs.iter().filter(|run| run.network == network).map(|run| run.seed).collect();
     let of_pairs = |name: NetworkName| Spread::of(seeds.iter().map(|&seed| error(network, seed).and(error(reference, seed)).and(error(name, seed))));
+    let iterations = runs.iter().filter(|run| run.network == network).map(|run| run.iterations).max().unwrap_or(0);
     let difference = self::paired(runs, network, reference, |run| run.training_error)?;
-    let sentence = sentence(network, of_pairs(network)?.mean, reference, of_pairs(reference)?.mean, difference);
+    let sentence = sentence(network, of_pairs(network)?.mean, reference, of_pairs(reference)?.mean, difference, equal_within(iterations));
     Some(Finding { network, reference, difference, sentence })
 }
 
-fn sentence(network: NetworkName, error: f64, reference: NetworkName, reference_error: f64, difference: Spread) -> String {
+fn sentence(network: NetworkName, error: f64, reference: NetworkName, reference_error: f64, difference: Spread, equal_within: f64) -> String {
     // Over several seeds their spread decides, as far as it is the larger.
-    let equal_within = EQUAL_WITHIN.max(difference.standard_deviation.unwrap_or(0.0));
+    let equal_within = equal_within.max(difference.standard_deviation.unwrap_or(0.0));
     let opening = match (network.is_residual(), network.is_residual() == reference.is_residual()) {
         (false, _) if difference.mean > equal_within => "Without shortcuts the deeper net trains worse",
         (false, _) if difference.mean < -equal_within => "Without shortcuts the deeper net trains better here",

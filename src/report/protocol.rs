@@ -7,7 +7,7 @@ use crate::analysis::RunSummary;
 use crate::collection::CollectedRun;
 use crate::dataset::{DatasetName, Status};
 use crate::network::NetworkName;
-use crate::recipe::{PAPER_ITERATIONS, Recipe};
+use crate::recipe::{PAPER_ITERATIONS, Recipe, WARMUP_FROM_DEPTH};
 use crate::report::table::thousands;
 
 /// Runs of one protocol.
@@ -20,7 +20,7 @@ pub struct Protocol<'a> {
     pub status: Option<Status>,
     /// Iterations that each run was to have.
     pub iterations: u64,
-    /// In what the recipe differs from the paper's; the warm-up is not part of it.
+    /// In what the recipe differs from the paper's. A warm-up that the depth has in the paper too is none.
     pub differences: Vec<String>,
     /// The runs, one a network and seed.
     pub runs: Vec<&'a CollectedRun>,
@@ -67,15 +67,13 @@ impl<'a> Protocol<'a> {
         runs.sort_by_key(|run| (run.network, run.seed));
         let dataset = record.map(|record| record.run.dataset.name);
         let iterations = group.iter().map(|run| run.drawn.planned).max().unwrap_or(0);
-        Protocol {
-            slug: format!("{}-{iterations}", dataset.map_or("unrecorded".to_string(), |name| name.to_string())),
-            dataset,
-            status: record.map(|record| record.run.dataset.status),
-            iterations,
-            differences: record.map(|record| without_warmup(&record.run.recipe).differences_from_paper(0)).unwrap_or_default(),
-            runs,
-            duplicates,
+        let differences = record.map(|record| record.run.recipe.differences_from_paper(record.run.network.depth)).unwrap_or_default();
+        let mut slug = format!("{}-{iterations}", dataset.map_or("unrecorded".to_string(), |name| name.to_string()));
+        for change in changes(&differences) {
+            slug.push('-');
+            slug.extend(change.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }));
         }
+        Protocol { slug, dataset, status: record.map(|record| record.run.dataset.status), iterations, differences, runs, duplicates }
     }
 
     /// Title of its section.
@@ -85,12 +83,18 @@ impl<'a> Protocol<'a> {
             Some(DatasetName::Shapes) => "Built-in drawings",
             None => "Runs without a record",
         };
-        format!("{data}, {} iterations", thousands(self.iterations as i64))
+        let changes: String = changes(&self.differences).map(|change| format!(", {change}")).collect();
+        format!("{data}, {} iterations{changes}", thousands(self.iterations as i64))
     }
 
-    /// Whether the recipe is the paper's and the data is CIFAR-10.
-    pub fn is_the_papers(&self) -> bool {
-        self.dataset == Some(DatasetName::Cifar10) && self.differences.is_empty() && self.iterations == PAPER_ITERATIONS
+    /// Why its numbers cannot be compared with the paper's, if they cannot.
+    pub fn not_comparable(&self) -> Option<&'static str> {
+        match (self.dataset, self.status) {
+            (Some(DatasetName::Cifar10), Some(Status::Official)) => {}
+            (Some(DatasetName::Cifar10), Some(Status::Subset)) => return Some("subset of the data"),
+            _ => return Some("other data"),
+        }
+        (!self.differences.is_empty() || self.iterations != PAPER_ITERATIONS).then_some("another recipe")
     }
 
     /// The networks, in order.
@@ -121,13 +125,23 @@ fn without_warmup(recipe: &Recipe) -> Recipe {
     Recipe { warmup: false, ..recipe.clone() }
 }
 
+/// What runs must share to be compared.
 fn key(run: &CollectedRun) -> String {
     match &run.record {
         Some(record) => {
-            let recipe = toml::to_string(&without_warmup(&record.run.recipe)).unwrap_or_default();
-            format!("{} {} {recipe}", record.run.dataset.name, record.run.dataset.fingerprint)
+            let recipe = &record.run.recipe;
+            // A warm-up belongs to a depth; one that the depth does not have in the paper, or the lack of one, is another recipe.
+            let usual = recipe.warmup == (record.run.network.depth >= WARMUP_FROM_DEPTH);
+            let shared = if usual { without_warmup(recipe) } else { recipe.clone() };
+            format!("{} {} {usual} {}", record.run.dataset.name, record.run.dataset.fingerprint, toml::to_string(&shared).unwrap_or_default())
         }
-        // Without a record the folder of the experiment is all that is known.
-        None => format!("~ {}", run.path.ancestors().nth(2).unwrap_or(&run.path).display()),
+        // Without a record the folder of the experiment and the length are all that is known.
+        None => format!("~ {} {}", run.path.ancestors().nth(2).unwrap_or(&run.path).display(), run.drawn.done),
     }
+}
+
+/// The differences from the paper but for the length and what follows from it, such as "learning rate 0.02".
+fn changes(differences: &[String]) -> impl Iterator<Item = &str> {
+    let others = differences.iter().filter(|difference| !difference.starts_with("iterations ") && !difference.starts_with("milestones "));
+    others.map(|difference| difference.split(" instead of").next().unwrap_or(difference))
 }

@@ -64,7 +64,7 @@ fn cifar_caption() -> String {
     format!(
         "{} The deviation is that of the mean final test error from the paper's mean (or only) value. Verdict: inside if that is at most {BAND} points (two standard \
          deviations of single runs, as measured by others), or {APPROXIMATE_BAND} where the paper's value is read off Figure 6 (≈); only complete runs of the paper's \
-         recipe are judged. Quoted rows are Table 6's, from other papers, trained in other ways.",
+         recipe on the official data are judged. Quoted rows are Table 6's, from other papers, trained in other ways.",
         general_caption()
     )
 }
@@ -99,7 +99,8 @@ fn published(best: f64, spread: Option<(f64, f64)>, approximate: bool) -> String
 fn network_row(protocol: &Protocol, network: NetworkName) -> Row {
     let paper = (protocol.dataset == Some(DatasetName::Cifar10)).then(|| paper::cifar10(network)).flatten();
     let found: Vec<&CollectedRun> = protocol.of_network(network).collect();
-    let complete: Vec<&RunSummary> = found.iter().filter(|run| run.drawn.is_complete()).map(|run| &run.summary).collect();
+    let complete: Vec<&RunSummary> =
+        found.iter().filter(|run| run.drawn.is_complete() && run.summary.diverged_at.is_none()).map(|run| &run.summary).collect();
     let spread = |value: fn(&RunSummary) -> Option<f64>| Spread::of(complete.iter().map(|summary| value(summary)));
     let final_error = spread(|summary| summary.final_test_error);
     let deviation = final_error.zip(paper.and_then(|paper| paper.mean_test_error.or(paper.test_error))).map(|(ours, paper)| ours.mean - paper);
@@ -133,7 +134,7 @@ fn paper_error(paper: &CifarResult) -> String {
 }
 
 fn verdict(protocol: &Protocol, paper: Option<&CifarResult>, found: &[&CollectedRun], kind: RowKind, deviation: Option<f64>) -> String {
-    if let (RowKind::Whole | RowKind::Partial, Some(iteration)) = (kind, found.iter().find_map(|run| run.summary.diverged_at)) {
+    if let (RowKind::Partial, Some(iteration)) = (kind, found.iter().find_map(|run| run.summary.diverged_at)) {
         return format!("diverged at iteration {}", thousands(iteration as i64));
     }
     match kind {
@@ -145,8 +146,8 @@ fn verdict(protocol: &Protocol, paper: Option<&CifarResult>, found: &[&Collected
         RowKind::Whole | RowKind::Quoted => {}
     }
     let Some(paper) = paper else { return NONE.to_string() };
-    if !protocol.is_the_papers() {
-        return "not comparable: another recipe".to_string();
+    if let Some(reason) = protocol.not_comparable() {
+        return format!("not comparable: {reason}");
     }
     let band = if paper.approximate { APPROXIMATE_BAND } else { BAND };
     match deviation {

@@ -10,7 +10,11 @@ use crate::network::Shortcut;
 pub fn chart(protocol: &Protocol) -> Option<Chart> {
     let mut groups: Vec<(String, Vec<&CollectedRun>)> = Vec::new();
     for run in &protocol.runs {
-        let Some(record) = run.record.as_ref().filter(|record| record.progress.images_per_second > 0.0) else { continue };
+        let Some(record) =
+            run.record.as_ref().filter(|record| record.progress.images_per_second > 0.0 && record.progress.images_per_second.is_finite())
+        else {
+            continue;
+        };
         let machine = &record.provenance.machine;
         let family = match run.network.shortcut {
             Shortcut::None => "plain nets",

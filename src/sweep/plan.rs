@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use glob::Pattern;
 
+use crate::dataset::DatasetName;
 use crate::error::{BadInput, bad_input};
 use crate::experiment::{Experiment, PlannedRun};
 use crate::network::cifar;
@@ -71,20 +72,25 @@ impl Task {
     pub fn cost_left(&self) -> f64 {
         match self.status {
             Status::Finished | Status::Diverged => 0.0,
-            Status::Partial(iterations) => self.cost() - self.iteration_cost() * iterations as f64,
+            Status::Partial(iterations) => (self.cost() - self.iteration_cost() * iterations as f64).max(0.0),
             Status::New | Status::Failed(_) => self.cost(),
         }
     }
 
-    /// Finds out how the run stands. With the `data` that it would train on, a directory of another run is refused.
-    pub fn look(&mut self, data: Option<&DatasetRecord>) -> Result<()> {
-        self.status = match data {
-            Some(data) => match self.directory.claim(&self.identity(data))? {
-                Claim::New => Status::New,
-                Claim::Resume(record) | Claim::Done(record) => Status::of(&record),
-            },
-            None if self.directory.record().exists() => Status::of(&RunRecord::read(&self.directory.record())?),
-            None => Status::New,
+    /// Finds out how the run stands; a directory of another run is refused. Without the `data` that it would train on, a run on any version of it
+    /// counts: good enough for a plan.
+    pub fn look(&mut self, dataset: DatasetName, data: Option<&DatasetRecord>) -> Result<()> {
+        let assumed = match data {
+            Some(data) => Some(data.clone()),
+            None if self.directory.record().exists() => {
+                let recorded = RunRecord::read(&self.directory.record())?.run.dataset;
+                Some(DatasetRecord { name: dataset, ..recorded })
+            }
+            None => None,
+        };
+        self.status = match assumed.map(|data| self.directory.claim(&self.identity(&data))).transpose()? {
+            None | Some(Claim::New) => Status::New,
+            Some(Claim::Resume(record) | Claim::Done(record)) => Status::of(&record),
         };
         Ok(())
     }

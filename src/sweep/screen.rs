@@ -40,7 +40,7 @@ impl Screen {
     /// A run tells something.
     pub fn event(&mut self, index: usize, task: &Task, event: Event) {
         if let Event::Iteration(iteration) = event {
-            let left = task.cost() - task.iteration_cost() * iteration as f64;
+            let left = (task.cost() - task.iteration_cost() * iteration as f64).max(0.0);
             self.done[index] = (self.to_do[index] - left).max(0.0);
         }
         if let Some(run) = self.runs.get(&index) {

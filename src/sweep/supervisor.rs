@@ -1,5 +1,6 @@
 //! Starts workers, listens to them, tries failed runs again, and stops them all when asked to.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -23,6 +24,7 @@ use crate::run::Conduct;
 
 /// The first pause before a failed run is tried again; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How often the supervisor looks whether it was asked to stop.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -59,7 +61,10 @@ struct Worker {
 
 /// Attempts at a run, and when the next may begin.
 struct Attempts {
+    /// Since the run last got farther.
     failed: u32,
+    /// The iteration on record at the last failure.
+    at: u64,
     not_before: Instant,
 }
 
@@ -74,6 +79,8 @@ pub struct Supervisor<'a> {
     screen: Screen,
     sender: Sender<(usize, Message)>,
     receiver: Receiver<(usize, Message)>,
+    /// This program's name, for process lists.
+    name: OsString,
 }
 
 impl<'a> Supervisor<'a> {
@@ -81,9 +88,10 @@ impl<'a> Supervisor<'a> {
     pub fn new(tasks: &'a mut [Task], conditions: &'a Conditions) -> Result<Supervisor<'a>> {
         let lock = |task: &Task| if task.status.is_over() { Ok(None) } else { task.directory.lock().map(Some) };
         let locks = tasks.iter().map(lock).collect::<Result<Vec<_>>>()?;
-        let attempts = tasks.iter().map(|_| Attempts { failed: 0, not_before: Instant::now() }).collect();
+        let attempts = tasks.iter().map(|_| Attempts { failed: 0, at: 0, not_before: Instant::now() }).collect();
         let (sender, receiver) = channel();
-        Ok(Supervisor { screen: Screen::new(tasks), locks, attempts, conditions, workers: Vec::new(), sender, receiver, tasks })
+        let name = std::env::args_os().next().unwrap_or_default();
+        Ok(Supervisor { name, screen: Screen::new(tasks), locks, attempts, conditions, workers: Vec::new(), sender, receiver, tasks })
     }
 
     /// Trains until every run is over or has failed too often, or until `stop` is set: then every worker saves and ends first. Returns whether
@@ -98,7 +106,7 @@ impl<'a> Supervisor<'a> {
                 self.stop_workers();
             }
             if !stopping {
-                self.start_workers()?;
+                self.start_workers();
             }
             if self.workers.is_empty() && (stopping || self.next_task().is_none() && !self.someone_pauses()) {
                 return Ok(stopping);
@@ -118,12 +126,13 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn start_workers(&mut self) -> Result<()> {
+    fn start_workers(&mut self) {
         while let Some(slot) = (0..self.conditions.slots.len()).find(|slot| self.workers.iter().all(|worker| worker.slot != *slot)) {
             let Some(task) = self.next_task() else { break };
-            self.start(task, slot)?;
+            if let Err(error) = self.start(task, slot) {
+                self.failed(task, format!("{error:#}"), false, false, false);
+            }
         }
-        Ok(())
     }
 
     fn is_waiting(&self, task: usize) -> bool {
@@ -145,9 +154,9 @@ impl<'a> Supervisor<'a> {
         let task = &self.tasks[index];
         let assignment = self.assignment(task, slot);
         let lock = self.locks[index].as_ref().context("the run is not locked")?.try_clone().context("the lock of a run")?;
-        let program = std::env::current_exe().context("this program's own path")?;
-        let mut command = Command::new(program);
-        command.arg("worker").arg(assignment.to_text()?).stdin(lock).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // The program that runs, even if its file was replaced by a newer build since.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(&self.name).arg("worker").arg(assignment.to_text()?).stdin(lock).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C in a terminal reaches the supervisor alone, which then stops the workers.
         command.process_group(0);
         if let Some(threads) = self.threads() {
@@ -226,10 +235,16 @@ impl<'a> Supervisor<'a> {
     /// Notes a failed attempt, and decides whether there is another.
     fn failed(&mut self, index: usize, reason: String, told: bool, hopeless: bool, stopping: bool) {
         self.record_failure(index, &reason, told);
+        let now_at = match self.partial(index) {
+            Status::Partial(iterations) => iterations,
+            _ => 0,
+        };
         let attempts = &mut self.attempts[index];
-        attempts.failed += 1;
+        // A run that gets farther each time is not a hopeless one.
+        attempts.failed = if now_at > attempts.at { 1 } else { attempts.failed + 1 };
+        attempts.at = now_at;
         if stopping || !hopeless && attempts.failed <= self.conditions.retries {
-            let pause = PAUSE * 2u32.saturating_pow(attempts.failed - 1);
+            let pause = (PAUSE * 2u32.saturating_pow(attempts.failed - 1).min(1000)).min(LONGEST_PAUSE);
             attempts.not_before = Instant::now() + pause;
             self.tasks[index].status = self.partial(index);
             let again = format!("attempt {} of {} in {} s", self.attempts[index].failed + 1, self.conditions.retries + 1, pause.as_secs());
