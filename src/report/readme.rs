@@ -5,10 +5,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::page::Section;
+use super::table::RowKind;
 use crate::error::bad_input;
 
 /// Opens the section.
 pub const BEGIN: &str = "<!-- results: made by \"resnet-repro figures --readme\" -->";
+/// Tables that are shown; the others are in the report.
+const SHOWN_TABLES: [&str; 3] = ["table-6", "test-errors", "training-errors"];
 /// Closes it.
 pub const END: &str = "<!-- end of results -->";
 
@@ -42,7 +45,12 @@ fn part(section: &Section, folder: &str) -> String {
     if let Some((chart, _)) = section.charts.iter().find(|(chart, _)| chart.name == "figure-6") {
         text.push_str(&format!("![{}]({folder}/{slug}/{}.svg)\n\n", chart.title, chart.name));
     }
-    for table in section.tables.iter().filter(|table| ["table-6", "test-errors", "training-errors"].contains(&table.name.as_str())) {
+    for table in section.tables.iter().filter(|table| SHOWN_TABLES.contains(&table.name.as_str())) {
+        let mut table = table.clone();
+        // The paper's whole table belongs beside numbers that can be compared with it.
+        if section.protocol.not_comparable().is_some() {
+            table.rows.retain(|row| matches!(row.kind, RowKind::Whole | RowKind::Partial));
+        }
         text.push_str(&format!("**{}**\n\n{}\n", table.title, table.to_markdown()));
     }
     text.push_str(&format!("All figures, tables and their data: [{folder}/{slug}]({folder}/{slug}), [report.html]({folder}/report.html).\n"));
