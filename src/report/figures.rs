@@ -13,10 +13,18 @@ const PAPER_AXIS_FROM: u64 = 32_000;
 /// Every figure that the protocol's runs have something for.
 pub fn charts(protocol: &Protocol) -> Vec<Chart> {
     let curves = Curves::of(protocol);
-    [curves.figure_1(), curves.figure_6(), curves.shortcut_options(), curves.highway(), curves.learning_rate(), super::throughput::chart(protocol)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        curves.figure_1(),
+        curves.figure_6(),
+        super::pairs::chart(protocol),
+        curves.shortcut_options(),
+        curves.highway(),
+        curves.learning_rate(),
+        super::throughput::chart(protocol),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The figure of `compare`: plain nets on the left, residual nets on the right, on the same axes.

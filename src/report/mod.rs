@@ -8,6 +8,7 @@ mod draw;
 pub mod figures;
 mod findings;
 pub mod page;
+mod pairs;
 pub mod protocol;
 pub mod readme;
 pub mod sheet;

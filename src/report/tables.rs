@@ -1,12 +1,12 @@
 //! The tables of a protocol: test errors beside the paper's (Table 6), training errors, pairs of networks, runs.
 
-use super::findings::paired;
+use super::pairs;
 use super::protocol::Protocol;
 use super::table::{Row, RowKind, Table, percent, thousands};
 use crate::analysis::{RunSummary, Spread, final_window};
 use crate::collection::CollectedRun;
 use crate::dataset::DatasetName;
-use crate::network::{NetworkName, Shortcut, cifar};
+use crate::network::{NetworkName, cifar};
 use crate::paper::{self, CifarResult};
 
 /// A network is inside the band if its mean final test error is this close to the paper's, in percentage points: two standard deviations of single
@@ -18,7 +18,7 @@ const NONE: &str = "–";
 
 /// Every table of the protocol.
 pub fn tables(protocol: &Protocol) -> Vec<Table> {
-    vec![test_errors(protocol), training_errors(protocol), pairs(protocol), runs(protocol)]
+    vec![test_errors(protocol), training_errors(protocol), pairs::table(protocol), runs(protocol)]
 }
 
 /// Table 6, with Figure 6's plain nets; on other data than CIFAR-10, the test errors alone.
@@ -184,41 +184,6 @@ fn training_errors(protocol: &Protocol) -> Table {
         header: ["network".to_string(), "seeds".to_string()].into_iter().chain(titles).collect(),
         rows: rows.collect(),
     }
-}
-
-/// Depth pairs and twins: differences paired over seeds.
-fn pairs(protocol: &Protocol) -> Table {
-    let summaries = protocol.summaries();
-    let networks = protocol.networks();
-    let of = |shortcut: Shortcut| networks.iter().copied().filter(move |name| name.shortcut == shortcut).collect::<Vec<_>>();
-    let (plain, residual) = (of(Shortcut::None), of(Shortcut::PadChannels));
-    let mut compared: Vec<(NetworkName, NetworkName)> = Vec::new();
-    compared.extend(plain.iter().map(|name| (NetworkName::residual(name.depth), *name)).filter(|(twin, _)| residual.contains(twin)));
-    for family in [&plain, &residual] {
-        compared.extend(family.iter().skip(1).map(|deeper| (*deeper, family[0])));
-    }
-    let rows = compared.into_iter().filter_map(|(network, reference)| {
-        let training = paired(&summaries, network, reference, |summary| summary.training_error)?;
-        let test = paired(&summaries, network, reference, |summary| summary.final_test_error);
-        let cells = vec![format!("{network} – {reference}"), training.count.to_string(), difference(Some(training)), difference(test)];
-        Some(Row { kind: RowKind::Whole, cells })
-    });
-    Table {
-        name: "pairs".to_string(),
-        title: "Pairs: differences in percentage points".to_string(),
-        caption: "Error of the first network minus that of the second, paired over the seeds that both have (same initial weights where the depths are equal, same \
-                  batches), with the 95 % confidence interval of the mean (Student's t) from two seeds on. Negative: the first is better."
-            .to_string(),
-        header: ["pair", "seeds", "training error", "final test error"].map(str::to_string).to_vec(),
-        rows: rows.collect(),
-    }
-}
-
-/// "-1.42 [-1.90, -0.94]".
-fn difference(spread: Option<Spread>) -> String {
-    let Some(spread) = spread else { return NONE.to_string() };
-    let interval = spread.confidence().map_or(String::new(), |half| format!(" [{:+.2}, {:+.2}]", spread.mean - half, spread.mean + half));
-    format!("{:+.2}{interval}", spread.mean)
 }
 
 /// One row a run: where it is and how it went.
