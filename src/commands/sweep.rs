@@ -36,9 +36,9 @@ use crate::tensorboard::EventFile;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  resnet-repro sweep experiments/quick.toml                         the paper's point in minutes, on built-in drawings
-  resnet-repro sweep --dry-run experiments/*.toml                   the plan, its time and its disk space
-  resnet-repro sweep experiments/0*.toml --data data/cifar10        the paper's CIFAR-10 experiments
+  resnet-repro sweep experiments/quick.toml                   minutes, on built-in drawings
+  resnet-repro sweep --dry-run experiments/*.toml             the plan, its time and disk space
+  resnet-repro sweep experiments/0*.toml --data data/cifar10  the paper's CIFAR-10 experiments
   resnet-repro sweep experiments/0*.toml --only 'plain-*' --iterations 400 --out results-400
 Then: resnet-repro figures")]
 pub struct Arguments {

@@ -1,5 +1,6 @@
 //! The results section of a README, between two markers: made, never typed.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -22,7 +23,15 @@ pub fn splice(readme: &Path, sections: &[Section], out: &Path) -> Result<()> {
     let (before, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
     let folder = relative(readme, out)?;
-    let parts: Vec<String> = sections.iter().map(|section| part(section, &folder)).collect();
+    // The first protocol of each data set is the longest; the report has the others.
+    let mut datasets = HashSet::new();
+    let (shown, others): (Vec<&Section>, Vec<&Section>) = sections.iter().partition(|section| datasets.insert(section.protocol.dataset));
+    let mut parts: Vec<String> = shown.into_iter().map(|section| part(section, &folder)).collect();
+    if !others.is_empty() {
+        let titles: Vec<String> =
+            others.iter().map(|section| format!("{} ({} runs)", section.protocol.title(), section.protocol.runs.len())).collect();
+        parts.push(format!("Also in the report: {}.\n", titles.join("; ")));
+    }
     crate::files::write_atomically(readme, format!("{before}{BEGIN}\n\n{}\n{END}{after}", parts.join("\n")).as_bytes())
 }
 
