@@ -88,13 +88,15 @@ impl<'a> Protocol<'a> {
     }
 
     /// Why its numbers cannot be compared with the paper's, if they cannot.
-    pub fn not_comparable(&self) -> Option<&'static str> {
-        match (self.dataset, self.status) {
-            (Some(DatasetName::Cifar10), Some(Status::Official)) => {}
-            (Some(DatasetName::Cifar10), Some(Status::Subset)) => return Some("subset of the data"),
-            _ => return Some("other data"),
-        }
-        (!self.differences.is_empty() || self.iterations != PAPER_ITERATIONS).then_some("another recipe")
+    pub fn not_comparable(&self) -> Option<String> {
+        let recipe = (!self.differences.is_empty() || self.iterations != PAPER_ITERATIONS).then_some("another recipe");
+        let data = match (self.dataset, self.status) {
+            (Some(DatasetName::Cifar10), Some(Status::Official)) => None,
+            (Some(DatasetName::Cifar10), Some(Status::Subset)) => Some("a subset of the data"),
+            _ => Some("other data"),
+        };
+        let reasons: Vec<&str> = recipe.into_iter().chain(data).collect();
+        (!reasons.is_empty()).then(|| reasons.join(", "))
     }
 
     /// The networks, in order.
