@@ -113,27 +113,33 @@ impl Experiment {
         let name = name.ok_or_else(|| bad_input(format!("{}: an experiment is a file that ends in .toml", path.display())))?;
         let source = Source { path, text: &text };
         let file: File = toml::from_str(&text).map_err(|error| source.refuse(error.span().unwrap_or(0..0), one_line(error.message())))?;
-        let experiment = Experiment {
+        let mut experiment = Experiment {
             name: name.to_string(),
             runs: runs(&file, &source, overrides)?,
-            may_diverge: names(&file.may_diverge, "may_diverge", &source)?.into_iter().collect(),
-            title: file.title.clone(),
-            paper: file.paper.clone(),
+            may_diverge: BTreeSet::new(),
+            title: file.title,
+            paper: file.paper,
             dataset: file.dataset,
         };
-        for (name, network) in file.may_diverge.iter().zip(names(&file.may_diverge, "may_diverge", &source)?) {
-            if !experiment.runs.iter().any(|run| run.network == network) {
-                return Err(source.refuse(name.span(), format!("may_diverge: this experiment does not train {network}")));
-            }
+        for name in &file.may_diverge {
+            let network = network(name, "may_diverge", &source)?;
+            experiment.must_train(network, name, "may_diverge", &source)?;
+            experiment.may_diverge.insert(network);
         }
         for (name, check) in &file.check {
             let network = network(name, "check", &source)?;
-            if !experiment.runs.iter().any(|run| run.network == network) {
-                return Err(source.refuse(name.span(), format!("check.\"{network}\": this experiment does not train {network}")));
-            }
+            experiment.must_train(network, name, &format!("check.\"{network}\""), &source)?;
             check.apply(network, &source)?;
         }
         Ok(experiment)
+    }
+
+    /// Refuses a `name` under `key` whose network the experiment does not train.
+    fn must_train(&self, network: NetworkName, name: &Spanned<String>, key: &str, source: &Source) -> Result<(), BadInput> {
+        match self.runs.iter().any(|run| run.network == network) {
+            true => Ok(()),
+            false => Err(source.refuse(name.span(), format!("{key}: this experiment does not train {network}"))),
+        }
     }
 }
 
@@ -161,10 +167,6 @@ fn one_line(message: &str) -> String {
 
 fn network(name: &Spanned<String>, key: &str, source: &Source) -> Result<NetworkName, BadInput> {
     name.get_ref().parse().map_err(|error| source.refuse(name.span(), format!("{key}: {error}")))
-}
-
-fn names(names: &[Spanned<String>], key: &str, source: &Source) -> Result<Vec<NetworkName>, BadInput> {
-    names.iter().map(|name| network(name, key, source)).collect()
 }
 
 fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<PlannedRun>, BadInput> {

@@ -84,9 +84,7 @@ impl Display {
             last_line: Cell::new(Instant::now()),
         }
     }
-}
 
-impl Display {
     /// A bar for a whole that consists of the runs.
     pub fn total(&self, name: &str) -> TotalDisplay {
         let bar = self.bars.add(ProgressBar::new(TotalDisplay::STEPS));

@@ -136,6 +136,11 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
+    /// Adds to the event file, if there is one.
+    fn watch(&mut self, write: impl FnOnce(&mut EventFile) -> Result<()>) {
+        self.events = self.events.take().and_then(|mut events| watched(write(&mut events), self.listener).map(|()| events));
+    }
+
     /// Puts the hashes of all files on record.
     fn hash_files(&mut self) -> Result<()> {
         for name in RUN_FILES {
@@ -160,11 +165,7 @@ impl Observer for Recorder<'_> {
 
     fn trained(&mut self, rows: &[TrainingRow]) -> Result<()> {
         self.train_log.training(rows)?;
-        if let Some(events) = &mut self.events
-            && watched(events.training(rows), self.listener).is_none()
-        {
-            self.events = None;
-        }
+        self.watch(|events| events.training(rows));
         if let Some(last) = rows.last() {
             self.record.progress.iterations = last.iteration;
             let images = rows.len() as f64 * self.run.identity.recipe.batch_size as f64;
@@ -194,11 +195,7 @@ impl Observer for Recorder<'_> {
             });
         }
         self.evaluation_log.evaluations(&rows)?;
-        if let Some(events) = &mut self.events
-            && watched(events.evaluations(&rows), self.listener).is_none()
-        {
-            self.events = None;
-        }
+        self.watch(|events| events.evaluations(&rows));
         self.evaluating_seconds += start.elapsed().as_secs_f64();
         self.last_read = Instant::now();
         Ok(())

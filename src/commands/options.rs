@@ -57,12 +57,18 @@ pub struct RecipeOptions {
 impl RecipeOptions {
     /// The recipe for a network of `depth` layers on `dataset`.
     pub fn resolve(&self, dataset: DatasetName, depth: u64) -> Result<Recipe, BadInput> {
-        let given = recipe::parse_settings(&self.settings)?;
-        if self.iterations.is_some() && given.contains_key("iterations") {
-            return Err(bad_input("--iterations and --set iterations=… say the same thing: give one of them"));
-        }
+        let given = parse_settings(self.iterations, &self.settings)?;
         Recipe::resolve(&Recipe::for_dataset(dataset), depth, self.iterations, &given)
     }
+}
+
+/// Reads the values of `--set`, which may not say again what `--iterations` says.
+pub fn parse_settings(iterations: Option<u64>, settings: &[String]) -> Result<toml::Table, BadInput> {
+    let given = recipe::parse_settings(settings)?;
+    if iterations.is_some() && given.contains_key("iterations") {
+        return Err(bad_input("--iterations and --set iterations=… say the same thing: give one of them"));
+    }
+    Ok(given)
 }
 
 /// What changes none of a run's numbers.

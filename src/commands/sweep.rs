@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 use tch::Device;
 
-use super::options::{ConductOptions, check_writable, print, print_json};
+use super::options::{ConductOptions, check_writable, parse_settings, print, print_json};
 use crate::analysis::{RunCurves, RunSummary};
 use crate::dataset::{self, DatasetName};
 use crate::device::{self, DeviceChoice};
@@ -19,7 +19,6 @@ use crate::experiment::{self, Experiment, Overrides};
 use crate::interrupt;
 use crate::network::NetworkName;
 use crate::progress::say;
-use crate::recipe;
 use crate::records::DatasetRecord;
 use crate::report::table::{Style, render, thousands};
 use crate::run::Conduct;
@@ -109,10 +108,7 @@ struct PlannedResult {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let settings = recipe::parse_settings(&arguments.settings)?;
-    if arguments.iterations.is_some() && settings.contains_key("iterations") {
-        return Err(bad_input("--iterations and --set iterations=… say the same thing: give one of them").into());
-    }
+    let settings = parse_settings(arguments.iterations, &arguments.settings)?;
     let overrides = Overrides { iterations: arguments.iterations, settings };
     let experiments = experiment::read_all(&arguments.experiments, &overrides)?;
     let devices = arguments.device.iter().map(|&choice| device::select(choice)).collect::<Result<Vec<_>, _>>()?;
@@ -152,8 +148,9 @@ fn load_data(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task]) 
         if records.contains_key(&experiment.dataset) {
             continue;
         }
-        let folder = arguments.data.as_deref().filter(|_| experiment.dataset != DatasetName::Shapes);
-        match dataset::load(experiment.dataset, folder).and_then(|data| check_splits(tasks, experiments, &data).map(|()| data)) {
+        match dataset::load(experiment.dataset, dataset::folder_of(experiment.dataset, arguments.data.as_deref()))
+            .and_then(|data| check_splits(tasks, experiments, &data).map(|()| data))
+        {
             Ok(data) => {
                 records.insert(experiment.dataset, DatasetRecord::from(&data));
             }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::checkpoints::CheckpointFolder;
+use super::files::{CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TRAIN_LOG, WEIGHTS};
 use super::log;
 use super::run_record::{Identity, RunRecord, State};
 use crate::error::bad_input;
@@ -52,27 +53,27 @@ impl RunDirectory {
 
     /// The training log.
     pub fn train_log(&self) -> PathBuf {
-        self.path.join("train.csv")
+        self.path.join(TRAIN_LOG)
     }
 
     /// The log of evaluations.
     pub fn evaluation_log(&self) -> PathBuf {
-        self.path.join("eval.csv")
+        self.path.join(EVALUATION_LOG)
     }
 
     /// The record.
     pub fn record(&self) -> PathBuf {
-        self.path.join("run.toml")
+        self.path.join(RECORD)
     }
 
     /// The final weights.
     pub fn weights(&self) -> PathBuf {
-        self.path.join("weights.safetensors")
+        self.path.join(WEIGHTS)
     }
 
     /// The checkpoints of an unfinished run.
     pub fn checkpoints(&self) -> CheckpointFolder {
-        CheckpointFolder::at(self.path.join("checkpoint"))
+        CheckpointFolder::at(self.path.join(CHECKPOINT_FOLDER))
     }
 
     /// Where an interrupted run goes on, and what a person should know about it: the newest checkpoint that is whole and that both logs reach.

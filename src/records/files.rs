@@ -14,10 +14,16 @@ use crate::dataset::hexadecimal;
 use crate::error::{BadInput, bad_input};
 use crate::files::PARTIAL_ENDING;
 
-/// The files that a finished run may have beside `run.toml`.
-pub const RUN_FILES: [&str; 3] = ["train.csv", "eval.csv", "weights.safetensors"];
+/// The training log.
+pub const TRAIN_LOG: &str = "train.csv";
+/// The log of evaluations.
+pub const EVALUATION_LOG: &str = "eval.csv";
+/// The final weights.
+pub const WEIGHTS: &str = "weights.safetensors";
+/// The files that a finished run may have beside its record.
+pub const RUN_FILES: [&str; 3] = [TRAIN_LOG, EVALUATION_LOG, WEIGHTS];
 /// The record.
-const RECORD: &str = "run.toml";
+pub const RECORD: &str = "run.toml";
 /// The folder that an unfinished run has in addition.
 pub const CHECKPOINT_FOLDER: &str = "checkpoint";
 

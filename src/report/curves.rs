@@ -119,6 +119,7 @@ impl Curves<'_> {
         depths.iter().position(|&depth| depth == network.depth).unwrap_or(0)
     }
 }
+
 /// Mean and standard deviation at each position that all seeds have.
 fn over_seeds(curves: &[&[(f64, f64)]]) -> Vec<(f64, f64, f64)> {
     let length = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use super::plan::{Status, Task};
 use super::screen::Screen;
 use super::worker::Assignment;
-use crate::dataset::DatasetName;
+use crate::dataset::{self, DatasetName};
 use crate::device::DeviceChoice;
 use crate::error::{EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
 use crate::progress::Event;
@@ -108,7 +108,7 @@ impl<'a> Supervisor<'a> {
             if !stopping {
                 self.start_workers();
             }
-            if self.workers.is_empty() && (stopping || self.next_task().is_none() && !self.someone_pauses()) {
+            if self.workers.is_empty() && (stopping || !self.someone_waits()) {
                 return Ok(stopping);
             }
             match self.receiver.recv_timeout(TICK) {
@@ -146,7 +146,8 @@ impl<'a> Supervisor<'a> {
         (0..self.tasks.len()).find(|&task| self.is_waiting(task) && self.attempts[task].not_before <= now)
     }
 
-    fn someone_pauses(&self) -> bool {
+    /// Whether a run waits, be it for a slot or for the end of its pause.
+    fn someone_waits(&self) -> bool {
         (0..self.tasks.len()).any(|task| self.is_waiting(task))
     }
 
@@ -177,7 +178,7 @@ impl<'a> Supervisor<'a> {
             network: task.run.network,
             seed: task.run.seed,
             dataset,
-            data: conditions.data.clone().filter(|_| dataset != DatasetName::Shapes),
+            data: dataset::folder_of(dataset, conditions.data.as_deref()).map(Path::to_path_buf),
             device: conditions.slots[slot].to_string(),
             checkpoint_every_seconds: conditions.conduct.checkpoint_every.as_secs_f64(),
             keep_weights: conditions.conduct.keep_weights,
@@ -235,10 +236,8 @@ impl<'a> Supervisor<'a> {
     /// Notes a failed attempt, and decides whether there is another.
     fn failed(&mut self, index: usize, reason: String, told: bool, hopeless: bool, stopping: bool) {
         self.record_failure(index, &reason, told);
-        let now_at = match self.partial(index) {
-            Status::Partial(iterations) => iterations,
-            _ => 0,
-        };
+        let standing = self.partial(index);
+        let now_at = if let Status::Partial(iterations) = standing { iterations } else { 0 };
         let attempts = &mut self.attempts[index];
         // A run that gets farther each time is not a hopeless one.
         attempts.failed = if now_at > attempts.at { 1 } else { attempts.failed + 1 };
@@ -246,8 +245,8 @@ impl<'a> Supervisor<'a> {
         if stopping || !hopeless && attempts.failed <= self.conditions.retries {
             let pause = (PAUSE * 2u32.saturating_pow(attempts.failed - 1).min(1000)).min(LONGEST_PAUSE);
             attempts.not_before = Instant::now() + pause;
-            self.tasks[index].status = self.partial(index);
-            let again = format!("attempt {} of {} in {} s", self.attempts[index].failed + 1, self.conditions.retries + 1, pause.as_secs());
+            self.tasks[index].status = standing;
+            let again = format!("attempt {} of {} in {} s", attempts.failed + 1, self.conditions.retries + 1, pause.as_secs());
             let next = if stopping { "the same command goes on from its last checkpoint".to_string() } else { again };
             self.screen.note(&self.tasks[index], &format!("failed: {reason}; {next}"));
         } else {
