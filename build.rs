@@ -1,5 +1,5 @@
 //! Gives every executable the run-time path of the libtorch it was linked with, so that it starts without LD_LIBRARY_PATH, and tells the
-//! program which revision of the source it was built from.
+//! program which revision of the source it was built from. Compiles the fused normalisation.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,10 @@ fn main() {
     // torch-sys hands its library folder to direct dependents under this name; its own linker arguments do not propagate.
     println!("cargo::rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     match std::env::var("DEP_TCH_LIBTORCH_LIB") {
-        Ok(folder) => println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}"),
+        Ok(folder) => {
+            println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
+            compile_fused_norm(Path::new(&folder));
+        }
         Err(_) => println!("cargo::error=torch-sys did not say where libtorch is: run scripts/setup, then build again"),
     }
     // Git appends to this file at every commit and checkout. A path that does not exist would make every build a rebuild.
@@ -23,6 +26,48 @@ fn main() {
     let changes = git(&[&["status", "--porcelain", "--"], &SOURCES[..]].concat());
     println!("cargo::rustc-env=GIT_REVISION={revision}");
     println!("cargo::rustc-env=GIT_DIRTY={}", changes.is_some_and(|changes| !changes.is_empty()));
+}
+
+/// Compiles src/network/fused: the kernels once an instruction set (the program chooses when it runs), and what joins them to libtorch.
+fn compile_fused_norm(libraries: &Path) {
+    const SOURCES: &str = "src/network/fused";
+    let build = || {
+        let mut build = cc::Build::new();
+        // Wide vectors as arguments concern functions across files; all of these are in one.
+        build.cpp(true).std("c++17").flag_if_supported("-Wno-psabi").opt_level(3);
+        build
+    };
+    let include = libraries.parent().map(|root| root.join("include")).unwrap_or_default();
+    // libtorch's own OpenMP: a second one would have threads of its own.
+    build()
+        .file(format!("{SOURCES}/norm.cpp"))
+        .includes([include.clone(), include.join("torch/csrc/api/include")])
+        .flag("-fopenmp")
+        .warnings(false)
+        .compile("resnet_norm");
+    let x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "x86_64");
+    let levels: &[(&str, Option<&str>)] =
+        &[("kernels_base", None), ("kernels_v3", Some("-march=x86-64-v3")), ("kernels_v4", Some("-march=x86-64-v4"))];
+    for (name, flag) in &levels[..if x86 { 3 } else { 1 }] {
+        let mut kernels = build();
+        if let Some(flag) = flag {
+            kernels.flag(flag);
+        }
+        kernels.define("KERNELS", Some(*name)).file(format!("{SOURCES}/kernels.cpp")).compile(&format!("resnet_{name}"));
+    }
+    println!("cargo::rustc-link-search=native={}", libraries.display());
+    println!("cargo::rustc-link-lib=dylib=torch_cpu");
+    println!("cargo::rustc-link-lib=dylib=c10");
+    match openmp(libraries) {
+        Some(name) => println!("cargo::rustc-link-lib=dylib:+verbatim={name}"),
+        None => println!("cargo::rustc-link-lib=dylib=gomp"),
+    }
+}
+
+/// File name of the OpenMP library that comes with libtorch.
+fn openmp(libraries: &Path) -> Option<String> {
+    let mut names = std::fs::read_dir(libraries).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.find(|name| name.starts_with("libgomp") && name.contains(".so"))
 }
 
 /// Output of a git command in the source folder, if git is there and it is a repository.

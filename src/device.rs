@@ -166,6 +166,29 @@ pub fn memory_gib() -> f64 {
     (kibibytes.unwrap_or(0.0) / 1024.0 / 1024.0 * 10.0).round() / 10.0
 }
 
+/// Bytes of memory that a run on `device` can have now, if known: what the system calls available, within the limit of this process's group
+/// (a container's); on a GPU what is free.
+pub fn available_memory(device: Device) -> Option<u64> {
+    let Device::Cuda(index) = device else { return available_main_memory() };
+    let output = std::process::Command::new("nvidia-smi")
+        .args(["--query-gpu=memory.free", "--format=csv,noheader,nounits", "--id", &index.to_string()])
+        .output()
+        .ok()?;
+    String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().ok().map(|mebibytes| mebibytes << 20)
+}
+
+fn available_main_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kibibytes: u64 = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok())?;
+    let group = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| text.lines().find_map(|line| line.strip_prefix("0::").map(str::to_string)));
+    let folder = PathBuf::from(format!("/sys/fs/cgroup{}", group.unwrap_or_default()));
+    let number = |folder: &std::path::Path, name: &str| -> Option<u64> { std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok() };
+    // A limit may be set on any group above.
+    let limits = folder.ancestors().take_while(|folder| folder.starts_with("/sys/fs/cgroup"));
+    let rooms = limits.filter_map(|folder| Some(number(folder, "memory.max")?.saturating_sub(number(folder, "memory.current")?)));
+    Some(rooms.chain([kibibytes << 10]).min().unwrap_or(kibibytes << 10))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use resnet_repro::{device, error};
 fn main() -> ExitCode {
     // Before anything else touches libtorch: see register_cuda.
     device::register_cuda();
+    keep_freed_memory();
     let cli = Cli::parse();
     // libtorch's errors arrive as panics; they become one line here, unless a backtrace was asked for.
     if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value == "0") {
@@ -18,6 +19,9 @@ fn main() -> ExitCode {
     let result = std::panic::catch_unwind(|| dispatch(cli)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
         let text = text.unwrap_or_default();
+        if ["not enough memory", "can't allocate memory", "out of memory"].iter().any(|sign| text.to_lowercase().contains(sign)) {
+            return Err(anyhow::anyhow!("out of memory: give --set checkpoint_segments=N (more segments need less), or a smaller --set batch_size=N"));
+        }
         Err(anyhow::anyhow!("stopped by an unexpected error: {}", text.lines().next().unwrap_or("no message")))
     });
     match result {
@@ -26,5 +30,17 @@ fn main() -> ExitCode {
             say(&format!("error: {failure:#}"));
             ExitCode::from(error::exit_code(&failure))
         }
+    }
+}
+
+/// Lets the allocator keep the memory of freed feature maps for the next ones. By default it gives each large block back to the system and
+/// asks for it again, zeroed, page by page, in every operation of every iteration.
+fn keep_freed_memory() {
+    const LARGE: i32 = 1 << 30;
+    // SAFETY: sets parameters of the C library's allocator before any thread is started.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }
 }

@@ -6,6 +6,7 @@
 //! [`report`] turn that into numbers, tables and figures; [`commands`] is the command line.
 
 pub mod analysis;
+pub mod bench;
 pub mod collection;
 pub mod commands;
 pub mod dataset;

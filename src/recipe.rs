@@ -27,6 +27,37 @@ pub enum Normalize {
     Imagenet,
 }
 
+/// The number format of activations and convolutions. Parameters, their update, batch normalisation's parameters and statistics, and the
+/// loss are float32 in all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// float32 (the paper's).
+    #[default]
+    F32,
+    /// float32, whose convolutions round their inputs to TF32's 10 bits: NVIDIA GPUs only.
+    Tf32,
+    /// bfloat16, accumulated in float32.
+    Bf16,
+}
+
+impl Precision {
+    /// Bytes of one value of a feature map.
+    pub fn bytes(self) -> u64 {
+        if self == Precision::Bf16 { 2 } else { 4 }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Tf32 => "tf32",
+            Precision::Bf16 => "bf16",
+        })
+    }
+}
+
 /// A training recipe. The default is the paper's for CIFAR-10 (section 4.2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -59,6 +90,11 @@ pub struct Recipe {
     pub normalize: Normalize,
     /// Iterations between evaluations on the test set (and on the validation set). The last iteration is always followed by one.
     pub evaluate_every: u64,
+    /// Number format of activations and convolutions.
+    pub precision: Precision,
+    /// Parts of the network whose activations are computed again in the backward pass instead of kept; 1 keeps all, 0 chooses by the memory
+    /// that is there. It changes no number.
+    pub checkpoint_segments: u64,
 }
 
 impl Default for Recipe {
@@ -78,6 +114,8 @@ impl Default for Recipe {
             augment: true,
             normalize: Normalize::PixelMean,
             evaluate_every: 1000,
+            precision: Precision::F32,
+            checkpoint_segments: 0,
         }
     }
 }
@@ -124,6 +162,12 @@ impl Recipe {
         positive("iterations", self.iterations, 100_000_000)?;
         positive("batch_size", self.batch_size, 65_536)?;
         positive("evaluate_every", self.evaluate_every, 100_000_000)?;
+        in_range(
+            "checkpoint_segments",
+            self.checkpoint_segments as f64,
+            self.checkpoint_segments <= 10_000,
+            "a whole number from 0 (automatic) to 10000",
+        )?;
         let rate = |key, value: f64| in_range(key, value, value > 0.0 && value <= 100.0, "above 0, at most 100");
         rate("learning_rate", self.learning_rate)?;
         rate("warmup_learning_rate", self.warmup_learning_rate)?;
@@ -147,8 +191,8 @@ impl Recipe {
         let paper = Recipe { warmup: depth >= WARMUP_FROM_DEPTH, ..Recipe::default() };
         let [ours, papers] = [self, &paper].map(table_of);
         ours.iter()
-            // How often a net is evaluated changes no weight, and the paper does not say it.
-            .filter(|(key, value)| *key != "evaluate_every" && papers.get(*key) != Some(value))
+            // How often a net is evaluated changes no weight, and the paper does not say it; nor does recomputation.
+            .filter(|(key, value)| !["evaluate_every", "checkpoint_segments"].contains(&key.as_str()) && papers.get(*key) != Some(value))
             .map(|(key, value)| format!("{} {value} instead of {}", key.replace('_', " "), papers[key]))
             .collect()
     }

@@ -8,9 +8,11 @@ use anyhow::Result;
 use tch::Device;
 
 use crate::dataset::{self, Dataset};
-use crate::network::{Network, NetworkName, cifar};
+use crate::device;
+use crate::error::bad_input;
+use crate::network::{Compute, Network, NetworkName, cifar, memory};
 use crate::progress::{Event, Listener};
-use crate::recipe::Recipe;
+use crate::recipe::{Precision, Recipe};
 use crate::recorder::Recorder;
 use crate::records::{Attempt, Claim, DatasetRecord, Failure, Identity, Progress, Provenance, RunDirectory, RunRecord, State, timestamp};
 use crate::training::batches::{Normalization, TrainingBatches};
@@ -50,6 +52,9 @@ impl<'a> Run<'a> {
     /// A run of `network` with `seed` on `data`. Refuses a split that the data cannot give.
     pub fn new(directory: RunDirectory, network: NetworkName, seed: u64, recipe: Recipe, data: &'a Dataset, device: Device) -> Result<Run<'a>> {
         dataset::check_split(data, recipe.validation, recipe.batch_size)?;
+        if recipe.precision == Precision::Tf32 && device == Device::Cpu {
+            return Err(bad_input("precision = tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());
+        }
         Ok(Run { directory, identity: Identity { network, seed, dataset: DatasetRecord::from(data), recipe }, data, device })
     }
 
@@ -91,7 +96,7 @@ impl<'a> Run<'a> {
             }
             Claim::New => (self.new_record(), None),
         };
-        let mut network = Network::new(self.architecture(), self.identity.seed, self.device);
+        let mut network = Network::new(self.architecture(), self.identity.seed, self.device).with_compute(self.compute(listener));
         let normalization = Normalization::new(self.identity.recipe.normalize, &self.data.train, self.device);
         let batches = self.batches(normalization.share());
         let mut recorder = Recorder::open(self, conduct, record, normalization, listener)?;
@@ -99,6 +104,24 @@ impl<'a> Run<'a> {
         let outcome = trainer.run(&mut recorder, stop, conduct.checkpoint_every);
         recorder.record.progress.warmup_ended_after = trainer.warmup_ended_after();
         recorder.close(outcome, &network)
+    }
+
+    /// How the network is computed here; tells the listener what memory its activations take.
+    fn compute(&self, listener: Listener) -> Compute {
+        let Recipe { precision, batch_size, checkpoint_segments, .. } = self.identity.recipe;
+        let architecture = self.architecture();
+        let available = device::available_memory(self.device);
+        let fitting = || available.map_or(1, |available| memory::segments(&architecture, batch_size, precision, available));
+        let segments = if checkpoint_segments == 0 { fitting() } else { checkpoint_segments.min(memory::most_segments(&architecture)) };
+        let bytes = memory::activation_bytes(&architecture, batch_size, precision, segments);
+        let parts = if segments > 1 {
+            let whole = memory::activation_bytes(&architecture, batch_size, precision, 1);
+            format!(" in {segments} segments that are computed twice ({} would be needed for all at once)", memory::gib(whole))
+        } else {
+            String::new()
+        };
+        listener(Event::Note(format!("activations: about {} ({precision}, batch {batch_size}){parts}", memory::gib(bytes))));
+        Compute { precision, segments: segments as usize, ..Compute::default() }
     }
 
     fn architecture(&self) -> crate::network::Architecture {

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod bench;
 mod compare;
 mod data;
 mod describe;
@@ -46,6 +47,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Describe(describe::Arguments),
     Data(data::Arguments),
+    Bench(bench::Arguments),
     Doctor(doctor::Arguments),
     Completions(shell::CompletionsArguments),
     Manual(shell::ManualArguments),
@@ -64,6 +66,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Manual(arguments) => shell::manual(&arguments),

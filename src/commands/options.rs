@@ -46,7 +46,7 @@ pub struct RecipeOptions {
     pub iterations: Option<u64>,
     /// Change the paper's recipe, for example --set validation=5000; can be repeated. Keys: iterations, batch_size, learning_rate,
     /// milestones, learning_rate_factor, momentum, weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
-    /// normalize, evaluate_every
+    /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// Where to train

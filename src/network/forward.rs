@@ -1,138 +1,189 @@
 //! The forward pass.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::architecture::{Body, HighwayStage, Parameter, ParameterKind, Shortcut, Stage};
+use super::fused;
 use super::state::Network;
-
-/// Batch normalisation's epsilon (PyTorch's default).
-const NORM_EPSILON: f64 = 1e-5;
-/// Weight of the newest batch in the running statistics (PyTorch's default).
-const NORM_MOMENTUM: f64 = 0.1;
+use crate::recipe::Precision;
 
 /// Whether batch normalisation uses the batch's statistics (and updates the running ones) or the running ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// The batch's statistics.
     Training,
+    /// The batch's, and the running ones stay as they are: a part of the network is computed a second time.
+    Again,
     /// The running statistics.
     Evaluation,
 }
 
 impl Network {
-    /// Class scores (logits), [images, classes], of normalised images, [images, 3, side, side].
+    /// Class scores (logits), float32 [images, classes], of normalised images, float32 [images, 3, side, side].
     ///
     /// Layout: a channels-last input stays channels-last throughout.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Tensor {
-        let mut pass = Pass::new(self, mode);
+        let mut pass = Pass::new(self, mode, Position::default());
         match &self.architecture.body {
-            Body::Pairs { stages, .. } => self.pairs(&mut pass, images, stages),
+            Body::Pairs { stages, .. } => {
+                let maps = blocks(stages).fold(pass.stem(images), |maps, block| pass.block(&maps, block));
+                pass.classify(&maps)
+            }
             Body::Highway { stages, .. } => pass.highway(images, stages),
         }
     }
-
-    fn pairs(&self, pass: &mut Pass, images: &Tensor, stages: &[Stage]) -> Tensor {
-        let mut maps = pass.convolution(images, 1).relu_();
-        for stage in stages {
-            for block in 0..stage.blocks {
-                let stride = if block == 0 { stage.stride } else { 1 };
-                let inner = pass.convolution(&maps, stride).relu_();
-                let outer = pass.convolution(&inner, 1);
-                maps = pass.join(outer, &maps, stride).relu_();
-            }
-        }
-        pass.fully_connected(&pooled(&maps))
-    }
 }
 
-/// The mean of each map: [n, c, h, w] to [n, c].
+/// A pair of 3×3 layers, and what joins its ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    filters: i64,
+    stride: i64,
+}
+
+/// The blocks of all stages, in order.
+pub(super) fn blocks(stages: &[Stage]) -> impl Iterator<Item = Block> {
+    let of = |stage: &Stage| {
+        let Stage { blocks, filters, stride } = *stage;
+        (0..blocks).map(move |block| Block { filters, stride: if block == 0 { stride } else { 1 } })
+    };
+    stages.iter().flat_map(of)
+}
+
+/// The mean of each map: [n, c, h, w] to float32 [n, c].
 fn pooled(maps: &Tensor) -> Tensor {
-    maps.adaptive_avg_pool2d([1, 1]).flatten(1, -1)
+    maps.to_kind(Kind::Float).adaptive_avg_pool2d([1, 1]).flatten(1, -1)
 }
 
-/// One walk through the layers. Parameters are taken in the order of [`super::Architecture::layers`]: the main path from the front, the
-/// projections from where they begin.
-struct Pass<'a> {
+/// One walk through the layers, or through some in the middle.
+pub(super) struct Pass<'a> {
     network: &'a Network,
     parameters: Vec<Tensor>,
-    main: Cursor,
-    projections: Cursor,
+    /// The parameters in the convolutions' number format.
+    weights: Vec<Tensor>,
+    position: Position,
     mode: Mode,
 }
 
+/// How far a walk is. Parameters are taken in the order of [`super::Architecture::layers`]: the main path from the front, the projections
+/// from where they begin.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Position {
+    main: Cursor,
+    projections: Cursor,
+}
+
 /// A position among parameters and running statistics.
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Cursor {
     parameter: usize,
     norm: usize,
 }
 
 impl<'a> Pass<'a> {
-    fn new(network: &'a Network, mode: Mode) -> Pass<'a> {
-        // Projections are what follows the last layer of the main path.
-        let projection = |parameter: &Parameter| parameter.name.contains("downsample");
-        let first = network.parameters.iter().position(projection).unwrap_or(network.parameters.len());
-        let norm = network.parameters[..first].iter().filter(|parameter| parameter.kind == ParameterKind::Scale).count();
+    /// A walk that goes on at `position`.
+    pub(super) fn new(network: &'a Network, mode: Mode, position: Position) -> Pass<'a> {
         let parameters = network.views_of(&network.theta);
-        Pass { network, parameters, main: Cursor::default(), projections: Cursor { parameter: first, norm }, mode }
+        let weights = match network.compute.precision {
+            // One cast of the whole vector, through which the gradient comes back to the float32 leaf.
+            Precision::Bf16 => network.views_of(&network.theta.to_kind(Kind::BFloat16)),
+            Precision::F32 | Precision::Tf32 => parameters.iter().map(Tensor::shallow_clone).collect(),
+        };
+        Pass { network, parameters, weights, position, mode }
     }
 
-    /// The next convolution of the main path and its batch normalisation: [n, c, h, w] to [n, filters, h / stride, w / stride].
-    fn convolution(&mut self, input: &Tensor, stride: i64) -> Tensor {
-        let mut cursor = std::mem::take(&mut self.main);
-        let output = self.normalised_convolution(&mut cursor, input, stride);
-        self.main = cursor;
+    /// How far the walk is.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The first layer: images, float32 [n, 3, h, w], to maps [n, filters, h, w].
+    pub(super) fn stem(&mut self, images: &Tensor) -> Tensor {
+        self.layer(&images.to_kind(self.network.compute.kind()), 1, None)
+    }
+
+    /// The next two layers and their shortcut (Eqn. 1: y = F(x) + x): [n, c, h, w] to [n, filters, h / stride, w / stride].
+    pub(super) fn block(&mut self, maps: &Tensor, block: Block) -> Tensor {
+        let shortcut = self.shortcut(maps, block);
+        let inner = self.layer(maps, block.stride, None);
+        self.layer(&inner, 1, shortcut)
+    }
+
+    /// The last layer: maps to logits, float32 [n, classes].
+    pub(super) fn classify(&mut self, maps: &Tensor) -> Tensor {
+        self.fully_connected(&pooled(maps))
+    }
+
+    /// The next convolution of the main path, its batch normalisation, the addition of a shortcut, and ReLU.
+    fn layer(&mut self, input: &Tensor, stride: i64, shortcut: Option<Tensor>) -> Tensor {
+        let (output, next) = self.normalised_convolution(self.position.main, input, stride, shortcut.as_ref(), true);
+        self.position.main = next;
         output
     }
 
-    fn normalised_convolution(&self, cursor: &mut Cursor, input: &Tensor, stride: i64) -> Tensor {
-        let [weight, scale, shift] = [0, 1, 2].map(|offset| &self.parameters[cursor.parameter + offset]);
+    fn normalised_convolution(&self, at: Cursor, input: &Tensor, stride: i64, shortcut: Option<&Tensor>, relu: bool) -> (Tensor, Cursor) {
+        let weight = &self.weights[at.parameter];
         let padding = weight.size()[2] / 2;
         let output = input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1);
-        let (mean, variance) = &self.network.statistic_views[cursor.norm];
-        let training = self.mode == Mode::Training;
-        *cursor = Cursor { parameter: cursor.parameter + 3, norm: cursor.norm + 1 };
-        output.batch_norm(Some(scale), Some(shift), Some(mean), Some(variance), training, NORM_MOMENTUM, NORM_EPSILON, true)
+        let (mean, variance) = &self.network.statistic_views[at.norm];
+        let norm = fused::Norm {
+            scale: &self.parameters[at.parameter + 1],
+            shift: &self.parameters[at.parameter + 2],
+            running: (self.mode != Mode::Again).then_some((mean, variance)),
+            training: self.mode != Mode::Evaluation,
+        };
+        let next = Cursor { parameter: at.parameter + 3, norm: at.norm + 1 };
+        (norm.apply(&output, shortcut, relu, self.network.compute.fused), next)
     }
 
-    /// `residual` plus the shortcut from `input` (Eqn. 1: y = F(x) + x); for a plain net `residual` alone.
-    fn join(&mut self, residual: Tensor, input: &Tensor, stride: i64) -> Tensor {
-        let shortcut = self.network.architecture.name.shortcut;
-        let mut sum = residual;
-        let added = sum.size()[1] - input.size()[1];
-        if shortcut == Shortcut::None {
-            return sum;
+    /// What is added to the block's output; nothing in a plain net.
+    fn shortcut(&mut self, maps: &Tensor, block: Block) -> Option<Tensor> {
+        let kind = self.network.architecture.name.shortcut;
+        let Block { filters, stride } = block;
+        let channels = maps.size()[1];
+        let added = filters - channels;
+        if kind == Shortcut::None {
+            return None;
         }
-        if shortcut.projects(input.size()[1], sum.size()[1], stride) {
-            let mut cursor = std::mem::take(&mut self.projections);
-            let projected = self.normalised_convolution(&mut cursor, input, stride);
-            self.projections = cursor;
-            return sum.g_add_(&projected);
+        if kind.projects(channels, filters, stride) {
+            let at = if self.position.projections.parameter == 0 { self.first_projection() } else { self.position.projections };
+            let (projected, next) = self.normalised_convolution(at, maps, stride, None, false);
+            self.position.projections = next;
+            return Some(projected);
         }
         if added == 0 && stride == 1 {
-            return sum.g_add_(input);
+            return Some(maps.shallow_clone());
         }
-        let every_second = input.slice(2, 0, None, stride).slice(3, 0, None, stride);
-        sum.g_add_(&every_second.constant_pad_nd([0, 0, 0, 0, added / 2, added - added / 2]))
+        let every_second = maps.slice(2, 0, None, stride).slice(3, 0, None, stride);
+        Some(every_second.constant_pad_nd([0, 0, 0, 0, added / 2, added - added / 2]))
+    }
+
+    /// Projections are what follows the last layer of the main path.
+    fn first_projection(&self) -> Cursor {
+        let all = &self.network.parameters;
+        let projection = |parameter: &Parameter| parameter.name.contains("downsample");
+        let first = all.iter().position(projection).unwrap_or(all.len());
+        Cursor { parameter: first, norm: all[..first].iter().filter(|parameter| parameter.kind == ParameterKind::Scale).count() }
     }
 
     /// The next fully connected layer: [n, inputs] to [n, outputs].
     fn fully_connected(&mut self, input: &Tensor) -> Tensor {
-        let [weight, bias] = self.next_two();
-        input.linear(weight, Some(bias))
+        let first = self.advance(2);
+        input.linear(&self.parameters[first], Some(&self.parameters[first + 1]))
     }
 
     /// A highway net: where the width stays, y = H(x)·T(x) + x·(1 - T(x)), which is x + T(x)·(H(x) - x); maximum pooling between stages.
     fn highway(&mut self, images: &Tensor, stages: &[HighwayStage]) -> Tensor {
-        let mut maps = images.shallow_clone();
+        let mut maps = images.to_kind(self.network.compute.kind());
         for (index, stage) in stages.iter().enumerate() {
             if index > 0 {
                 maps = maps.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
             }
-            maps = self.convolution(&maps, 1).relu_();
+            maps = self.layer(&maps, 1, None);
             for _ in 1..stage.layers {
-                let transformed = self.convolution(&maps, 1).relu_();
-                let [weight, bias] = self.next_two();
+                let transformed = self.layer(&maps, 1, None);
+                let first = self.advance(2);
+                let [weight, bias] = [&self.weights[first], &self.weights[first + 1]];
                 let gate = maps.conv2d(weight, Some(bias), [1, 1], [1, 1], [1, 1], 1).sigmoid();
                 maps = &maps + gate * (transformed - &maps);
             }
@@ -141,9 +192,10 @@ impl<'a> Pass<'a> {
         self.fully_connected(&hidden)
     }
 
-    fn next_two(&mut self) -> [&Tensor; 2] {
-        let first = self.main.parameter;
-        self.main.parameter += 2;
-        [&self.parameters[first], &self.parameters[first + 1]]
+    /// Position of the next of the main path's parameters, of which `count` are then behind.
+    fn advance(&mut self, count: usize) -> usize {
+        let first = self.position.main.parameter;
+        self.position.main.parameter += count;
+        first
     }
 }

@@ -3,7 +3,10 @@
 mod architecture;
 pub mod cifar;
 mod forward;
+pub mod fused;
+mod gradient;
 pub mod highway;
+pub mod memory;
 mod name;
 mod state;
 pub mod weights;
@@ -11,4 +14,5 @@ pub mod weights;
 pub use architecture::{Architecture, Body, HighwayStage, Layer, LayerKind, Parameter, ParameterKind, Shortcut, Stage};
 pub use forward::Mode;
 pub use name::NetworkName;
-pub use state::Network;
+pub use gradient::Gradient;
+pub use state::{Compute, Network};

@@ -7,8 +7,10 @@
 use tch::{Device, Kind, Tensor};
 
 use super::architecture::{Architecture, Parameter, ParameterKind};
+use super::fused;
 use super::highway::GATE_BIAS;
 use crate::random::{Purpose, Stream};
+use crate::recipe::Precision;
 
 /// A network on a device.
 pub struct Network {
@@ -20,6 +22,31 @@ pub struct Network {
     /// Views of `statistics`, (mean, variance) a convolution, in layer order.
     pub(super) statistic_views: Vec<(Tensor, Tensor)>,
     pub(super) parameters: Vec<Parameter>,
+    pub(super) compute: Compute,
+}
+
+/// How a network is computed: number format, and what changes no number but in its last bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compute {
+    /// Number format of activations and convolutions.
+    pub precision: Precision,
+    /// Whether normalisation, addition and ReLU are one operation where they can be.
+    pub fused: bool,
+    /// Parts whose activations are computed again in the backward pass; 1 keeps all.
+    pub segments: usize,
+}
+
+impl Default for Compute {
+    fn default() -> Compute {
+        Compute { precision: Precision::F32, fused: true, segments: 1 }
+    }
+}
+
+impl Compute {
+    /// The kind of feature maps.
+    pub fn kind(self) -> Kind {
+        if self.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float }
+    }
 }
 
 impl Network {
@@ -47,7 +74,13 @@ impl Network {
                 views
             })
             .collect();
-        Network { architecture, theta, statistics, statistic_views, parameters }
+        Network { architecture, theta, statistics, statistic_views, parameters, compute: Compute::default() }
+    }
+
+    /// The same network, computed in another way.
+    pub fn with_compute(self, compute: Compute) -> Network {
+        fused::settings(true, compute.precision == Precision::Tf32);
+        Network { compute, ..self }
     }
 
     /// The architecture.

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::plan::Task;
 use crate::device;
-use crate::network::{Mode, Network, NetworkName, cifar};
+use crate::network::{Network, NetworkName, cifar};
 use crate::records::RunRecord;
 use crate::training::Optimizer;
 
@@ -68,9 +68,7 @@ fn measure(device: Device) -> f64 {
     let mut optimizer = Optimizer::new(network.theta(), 0.9, 1e-4);
     let mut start = Instant::now();
     for iteration in 0..=PROBE_ITERATIONS {
-        let loss = network.forward(&images, Mode::Training).cross_entropy_for_logits(&labels);
-        let gradients = Tensor::run_backward(&[&loss], &[network.theta()], false, false);
-        optimizer.step(network.theta(), &gradients[0], 0.01);
+        optimizer.step(network.theta(), &network.gradient(&images, &labels).theta, 0.01);
         // Waits for the device.
         let _ = network.is_finite();
         if iteration == 0 {

@@ -4,13 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tch::Tensor;
 
 use super::batches::TrainingBatches;
 use super::checkpoint::Checkpoint;
 use super::metrics::MetricsWindow;
 use super::{Optimizer, TrainingRow};
-use crate::network::{Mode, Network};
+use crate::network::Network;
 use crate::recipe::Recipe;
 use crate::schedule::Schedule;
 
@@ -112,6 +111,18 @@ impl<'a> Trainer<'a> {
         Ok(if self.network.is_finite() { Outcome::Finished } else { Outcome::Diverged(self.iteration) })
     }
 
+    /// Time of the next `count` iterations, at most [`CAPACITY`](super::metrics::CAPACITY) of them, until their results are there. For measurements.
+    pub fn time(&mut self, count: usize) -> Duration {
+        let start = Instant::now();
+        for _ in 0..count {
+            self.iteration += 1;
+            self.step();
+        }
+        self.metrics.take();
+        self.pending_rates.clear();
+        start.elapsed()
+    }
+
     /// The last iteration of the warm-up, if there was one and it is over.
     pub fn warmup_ended_after(&self) -> Option<u64> {
         self.schedule.warmup_state().ended_after
@@ -120,12 +131,10 @@ impl<'a> Trainer<'a> {
     /// One iteration: batch, forward, backward, update. Does not wait for the device.
     fn step(&mut self) {
         let (images, labels) = self.batches.batch(self.iteration);
-        let logits = self.network.forward(&images, Mode::Training);
-        let loss = logits.cross_entropy_for_logits(&labels);
-        self.metrics.push(&loss, &logits, &labels);
-        let gradients = Tensor::run_backward(&[loss], &[self.network.theta()], false, false);
+        let gradient = self.network.gradient(&images, &labels);
+        self.metrics.push(&gradient.loss, &gradient.logits, &labels);
         let learning_rate = self.schedule.learning_rate(self.iteration);
-        self.optimizer.step(self.network.theta(), &gradients[0], learning_rate);
+        self.optimizer.step(self.network.theta(), &gradient.theta, learning_rate);
         self.pending_rates.push(learning_rate);
     }
 

@@ -1,0 +1,104 @@
+//! What the machine can do at most, timed on the spot: a matrix product and a copy. And the memory of this process.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use crate::recipe::Precision;
+
+/// Side of the square matrices.
+const SIDE: i64 = 2048;
+/// Bytes that are copied: more than any cache.
+const COPIED: i64 = 256 << 20;
+/// The best of so many tries counts: a peak is a peak.
+const TRIES: usize = 4;
+
+/// Measured rates.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Peaks {
+    /// Floating-point operations a second of a float32 matrix product.
+    pub f32_operations_per_second: f64,
+    /// The same with TF32 allowed; on a processor that of float32.
+    pub tf32_operations_per_second: f64,
+    /// The same of a bfloat16 product.
+    pub bf16_operations_per_second: f64,
+    /// Bytes read and written a second by a copy.
+    pub copy_bytes_per_second: f64,
+}
+
+impl Peaks {
+    /// Measures `device`.
+    pub fn measure(device: Device) -> Peaks {
+        let operations = |kind: Kind| {
+            let [a, b] = [0, 1].map(|_| Tensor::rand([SIDE, SIDE], (Kind::Float, device)).to_kind(kind));
+            let side = SIDE as f64;
+            2.0 * side * side * side / best_seconds(device, || a.matmul(&b))
+        };
+        crate::network::fused::settings(true, false);
+        let f32_operations_per_second = operations(Kind::Float);
+        let bf16_operations_per_second = operations(Kind::BFloat16);
+        let tf32_operations_per_second = if device == Device::Cpu {
+            f32_operations_per_second
+        } else {
+            crate::network::fused::settings(true, true);
+            operations(Kind::Float)
+        };
+        let source = Tensor::zeros([COPIED], (Kind::Uint8, device));
+        let mut target = Tensor::ones([COPIED], (Kind::Uint8, device));
+        let copy = best_seconds(device, || {
+            target.copy_(&source);
+            target.shallow_clone()
+        });
+        let copy_bytes_per_second = 2.0 * COPIED as f64 / copy;
+        Peaks { f32_operations_per_second, tf32_operations_per_second, bf16_operations_per_second, copy_bytes_per_second }
+    }
+
+    /// Operations a second in `precision`.
+    pub fn operations(&self, precision: Precision) -> f64 {
+        match precision {
+            Precision::F32 => self.f32_operations_per_second,
+            Precision::Tf32 => self.tf32_operations_per_second,
+            Precision::Bf16 => self.bf16_operations_per_second,
+        }
+    }
+}
+
+/// Seconds of `work` at its best; the first call does not count.
+pub(super) fn best_seconds(device: Device, mut work: impl FnMut() -> Tensor) -> f64 {
+    drop(work());
+    synchronize(device);
+    let mut once = || {
+        let start = Instant::now();
+        let _result = work();
+        synchronize(device);
+        start.elapsed().as_secs_f64()
+    };
+    (0..TRIES).map(|_| once()).fold(f64::INFINITY, f64::min)
+}
+
+/// Waits for a GPU.
+fn synchronize(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
+}
+
+/// Starts a new measurement of the largest memory.
+pub fn reset_peak_memory(device: Device) {
+    match device {
+        Device::Cuda(_) => {}
+        // Linux: "5" sets the high-water mark back to what is used now.
+        _ => drop(std::fs::write("/proc/self/clear_refs", "5")),
+    }
+}
+
+/// Largest memory since then, in bytes: of the process, or of libtorch's allocator on the GPU.
+pub fn peak_memory(device: Device) -> Option<u64> {
+    if device != Device::Cpu {
+        return None;
+    }
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kibibytes: u64 = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())?;
+    Some(kibibytes << 10)
+}

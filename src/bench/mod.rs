@@ -1,0 +1,127 @@
+//! Measurements of the training step, and of what the machine could do at most.
+
+mod convolutions;
+mod machine;
+mod traffic;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+use tch::Device;
+
+use crate::dataset::Images;
+use crate::network::{Compute, Network, NetworkName, cifar};
+use crate::recipe::{Normalize, Precision, Recipe};
+use crate::training::batches::{Normalization, TrainingBatches};
+use crate::training::{Plan, Trainer};
+
+pub use machine::{Peaks, peak_memory, reset_peak_memory};
+
+/// Iterations before the clock starts: caches, thread pools, the choice of algorithms.
+const WARM_UP: usize = 3;
+/// On a GPU one clock reading covers so many iterations, since each waits for the device.
+const GPU_BLOCK: usize = 20;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Case {
+    /// The network.
+    pub network: NetworkName,
+    /// Number format, kernels and segments.
+    pub compute: Compute,
+    /// Images a batch.
+    pub batch: u64,
+    /// Iterations that are timed.
+    pub iterations: usize,
+    /// Where.
+    pub device: Device,
+}
+
+/// One measurement: the whole step, from the choice of the batch to the update and the metrics.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// The network.
+    pub network: NetworkName,
+    /// Number format.
+    pub precision: Precision,
+    /// `fused` or `plain`.
+    pub path: &'static str,
+    /// Images a batch.
+    pub batch: u64,
+    /// Segments of gradient checkpointing.
+    pub segments: usize,
+    /// Timed iterations.
+    pub iterations: usize,
+    /// Training images a second, at the median.
+    pub images_per_second: f64,
+    /// Median of an iteration, in milliseconds.
+    pub milliseconds: f64,
+    /// First and third quartile.
+    pub quartiles: [f64; 2],
+    /// Largest memory of the process (or of the device) during the measurement, in bytes, if known.
+    pub peak_memory_bytes: Option<u64>,
+    /// Floating-point operations a second: two a multiply-add, three passes over the convolutions (forward, by input, by weight).
+    pub flops_per_second: f64,
+    /// Convolutions and the fully connected layer alone, forward and backward, on maps of the same sizes, in milliseconds.
+    pub convolution_milliseconds: f64,
+    /// Part of the step that is not that, in percent.
+    pub outside_convolutions_percent: f64,
+    /// The step at the machine's measured rate of operations, in milliseconds.
+    pub operations_limit_milliseconds: f64,
+    /// The step at the machine's measured rate of copying, every operand of every operation read or written once, in milliseconds.
+    pub bytes_limit_milliseconds: f64,
+}
+
+impl Case {
+    /// Measures it on `images` with the machine's `peaks`.
+    pub fn measure(&self, images: &Images, peaks: &Peaks) -> Result<Row> {
+        let Compute { precision, fused, segments } = self.compute;
+        reset_peak_memory(self.device);
+        let times = self.times(images);
+        let peak_memory_bytes = peak_memory(self.device);
+        let architecture = cifar::architecture(self.network, 10);
+        let convolution_milliseconds = convolutions::milliseconds(&architecture, self.batch, precision, self.device);
+        let seconds = quantile(&times, 0.5);
+        let operations = 6.0 * architecture.multiply_adds() as f64 * self.batch as f64;
+        let bytes = traffic::bytes(&architecture, precision) as f64 * self.batch as f64;
+        Ok(Row {
+            network: self.network,
+            precision,
+            path: if fused { "fused" } else { "plain" },
+            batch: self.batch,
+            segments,
+            iterations: self.iterations,
+            images_per_second: self.batch as f64 / seconds,
+            milliseconds: seconds * 1e3,
+            quartiles: [0.25, 0.75].map(|share| quantile(&times, share) * 1e3),
+            peak_memory_bytes,
+            flops_per_second: operations / seconds,
+            convolution_milliseconds,
+            outside_convolutions_percent: (1.0 - convolution_milliseconds / (seconds * 1e3)).max(0.0) * 100.0,
+            operations_limit_milliseconds: operations / peaks.operations(precision) * 1e3,
+            bytes_limit_milliseconds: bytes / peaks.copy_bytes_per_second * 1e3,
+        })
+    }
+
+    /// Seconds an iteration, sorted.
+    fn times(&self, images: &Images) -> Vec<f64> {
+        let recipe = Recipe { batch_size: self.batch, ..Recipe::default() };
+        let mut network = Network::new(cifar::architecture(self.network, 10), 0, self.device).with_compute(self.compute);
+        let normalization = Normalization::new(Normalize::PixelMean, images, self.device);
+        let plan = Plan::new(0, images.len(), 0, self.batch, true);
+        let batches = TrainingBatches::new(plan, images, normalization, recipe.iterations, self.device);
+        let mut trainer = Trainer::new(&mut network, batches, &recipe, None);
+        trainer.time(WARM_UP);
+        let block = if self.device == Device::Cpu { 1 } else { GPU_BLOCK.min(self.iterations) };
+        let per_iteration = |time: Duration| time.as_secs_f64() / block as f64;
+        let mut times: Vec<f64> = (0..self.iterations.div_ceil(block)).map(|_| per_iteration(trainer.time(block))).collect();
+        times.sort_by(f64::total_cmp);
+        times
+    }
+}
+
+/// The value below which `share` of the sorted values lie.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share).round() as usize]
+}

@@ -1,0 +1,145 @@
+//! `bench`: how fast the training step is here, and how far from what the machine could do.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::options::{print, print_json};
+use crate::bench::{Case, Peaks, Row};
+use crate::dataset::{self, DatasetName};
+use crate::device::{self, DeviceChoice};
+use crate::error::{EXIT_DONE, bad_input};
+use crate::network::{Compute, NetworkName, cifar, fused, memory};
+use crate::progress::say;
+use crate::recipe::Precision;
+use crate::report::table::{Style, render};
+
+/// Measure the training step: images a second, memory, and how far from the machine's limits
+///
+/// Times the whole step (choice of the batch, crop, flip, forward, backward, update, metrics) on built-in drawings, after three iterations of
+/// warm-up. The limits come from a matrix product and a copy that are timed first. Other programs on the machine distort every number.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  resnet-repro bench
+  resnet-repro bench --networks resnet-20,resnet-110 --precision f32,bf16 --batch 64,128 --json")]
+pub struct Arguments {
+    /// Networks, with commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "resnet-20,resnet-56")]
+    networks: Vec<NetworkName>,
+    /// Number formats, with commas [default: f32,bf16]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,bf16", hide_default_value = true)]
+    precision: Vec<Precision>,
+    /// Images a batch, with commas
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    batch: Vec<u64>,
+    /// Kernels outside the convolutions, with commas
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "fused")]
+    path: Vec<Kernels>,
+    /// Segments of gradient checkpointing; 0 chooses by the memory that is there
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    checkpoint_segments: u64,
+    /// Timed iterations
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    iterations: u64,
+    /// Where to measure
+    #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
+    device: DeviceChoice,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The kernels that are used outside the convolutions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kernels {
+    /// One operation for normalisation, addition and ReLU.
+    Fused,
+    /// libtorch's separate ones.
+    Plain,
+}
+
+#[derive(Serialize)]
+struct Output {
+    device: String,
+    threads: i32,
+    kernels: &'static str,
+    peaks: Peaks,
+    rows: Vec<Row>,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let device = device::select(arguments.device)?;
+    if arguments.precision.contains(&Precision::Tf32) && device == tch::Device::Cpu {
+        return Err(bad_input("--precision tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());
+    }
+    let data = dataset::load(DatasetName::Shapes, None)?;
+    let peaks = Peaks::measure(device);
+    let mut rows = Vec::new();
+    for (network, precision, batch, path) in cases(arguments) {
+        let architecture = cifar::architecture(network, 10);
+        let segments = match arguments.checkpoint_segments {
+            0 => device::available_memory(device).map_or(1, |available| memory::segments(&architecture, batch, precision, available)),
+            given => given.min(memory::most_segments(&architecture)),
+        };
+        let compute = Compute { precision, fused: path == Kernels::Fused, segments: segments as usize };
+        say(&format!("{network} {precision}, batch {batch} …"));
+        let case = Case { network, compute, batch, iterations: arguments.iterations as usize, device };
+        rows.push(case.measure(&data.train, &peaks)?);
+    }
+    let description = device::describe(device);
+    let output = Output {
+        device: description.gpu.unwrap_or_else(device::processor),
+        threads: tch::get_num_threads(),
+        kernels: fused::instruction_set(),
+        peaks,
+        rows,
+    };
+    if arguments.json { print_json(&output)? } else { print(&text(&output))? }
+    Ok(EXIT_DONE)
+}
+
+fn cases(arguments: &Arguments) -> Vec<(NetworkName, Precision, u64, Kernels)> {
+    let mut cases = Vec::new();
+    for &network in &arguments.networks {
+        for &precision in &arguments.precision {
+            for &batch in &arguments.batch {
+                cases.extend(arguments.path.iter().map(|&path| (network, precision, batch, path)));
+            }
+        }
+    }
+    cases
+}
+
+fn text(output: &Output) -> String {
+    let Output { device, threads, kernels, peaks, rows } = output;
+    let header = [
+        "network", "format", "path", "batch", "segments", "images/s", "ms/iteration", "quartiles", "memory", "GFLOP/s", "of peak", "outside conv.", "limits, ms: operations, bytes",
+    ];
+    let line = |row: &Row| {
+        vec![
+            row.network.to_string(),
+            row.precision.to_string(),
+            row.path.to_string(),
+            row.batch.to_string(),
+            row.segments.to_string(),
+            format!("{:.0}", row.images_per_second),
+            format!("{:.1}", row.milliseconds),
+            format!("{:.1}–{:.1}", row.quartiles[0], row.quartiles[1]),
+            row.peak_memory_bytes.map_or("–".to_string(), memory::gib),
+            format!("{:.0}", row.flops_per_second / 1e9),
+            format!("{:.0} %", row.flops_per_second / peaks.operations(row.precision) * 100.0),
+            format!("{:.0} %", row.outside_convolutions_percent),
+            format!("{:.1}, {:.1}", row.operations_limit_milliseconds, row.bytes_limit_milliseconds),
+        ]
+    };
+    let lines: Vec<Vec<String>> = rows.iter().map(line).collect();
+    format!(
+        "{device}, {threads} threads, {kernels} kernels\npeaks: matrix product {:.0} GFLOP/s in f32, {:.0} in bf16; copy {:.1} GB/s (read and written)\n{}",
+        peaks.f32_operations_per_second / 1e9,
+        peaks.bf16_operations_per_second / 1e9,
+        peaks.copy_bytes_per_second / 1e9,
+        render(&header, &lines, Style::Terminal)
+    )
+}

@@ -1,0 +1,227 @@
+// Batch normalisation + shortcut addition + ReLU as one autograd function, on libtorch's threads. What it computes is what batch_norm, add
+// and relu compute one after the other; the passes over memory are fewer: two forward (statistics, apply) and two backward.
+#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+#include <vector>
+
+#include "kernels.h"
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+#define DECLARE(name)                        \
+  extern const Kernels<float> name##_float;  \
+  extern const Kernels<bfloat16> name##_bfloat16;
+DECLARE(kernels_base)
+#ifdef __x86_64__
+DECLARE(kernels_v3)
+DECLARE(kernels_v4)
+#endif
+
+namespace {
+
+thread_local std::string last_error;
+
+// 0: what every processor of this kind has, 3: AVX2 and FMA, 4: AVX-512.
+int instruction_set() {
+#ifdef __x86_64__
+  static const int level = __builtin_cpu_supports("x86-64-v4") ? 4 : __builtin_cpu_supports("x86-64-v3") ? 3 : 0;
+  return level;
+#else
+  return 0;
+#endif
+}
+
+template <typename T>
+const Kernels<T>& kernels();
+
+#ifdef __x86_64__
+#define CHOOSE(type) \
+  instruction_set() == 4 ? kernels_v4_##type : instruction_set() == 3 ? kernels_v3_##type : kernels_base_##type
+#else
+#define CHOOSE(type) kernels_base_##type
+#endif
+template <>
+const Kernels<float>& kernels<float>() { return CHOOSE(float); }
+template <>
+const Kernels<bfloat16>& kernels<bfloat16>() { return CHOOSE(bfloat16); }
+
+template <typename T>
+T* data(const Tensor& tensor) { return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr; }
+
+Tensor channels_last(const Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
+
+// Rows that each thread works on: one contiguous part a thread, so that sums do not depend on who is first.
+struct Split {
+  int64_t rows, parts, each;
+  explicit Split(int64_t rows)
+      : rows(rows), parts(std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), rows / 256))), each((rows + parts - 1) / parts) {}
+  template <typename F>
+  void run(const F& work) const {
+    at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
+      for (int64_t part = first; part < last; ++part) work(part, part * each, std::min(rows, (part + 1) * each));
+    });
+  }
+};
+
+// Two sums a channel over all rows, added up in the order of the parts.
+template <typename F>
+std::vector<double> two_sums(const Split& split, int64_t channels, const F& work) {
+  std::vector<double> parts(split.parts * 2 * channels, 0.0);
+  split.run([&](int64_t part, int64_t begin, int64_t end) {
+    double* sums = parts.data() + part * 2 * channels;
+    work(begin, end, sums, sums + channels);
+  });
+  for (int64_t part = 1; part < split.parts; ++part)
+    for (int64_t at = 0; at < 2 * channels; ++at) parts[at] += parts[part * 2 * channels + at];
+  return parts;
+}
+
+struct Scaled {
+  Tensor factor;
+  Affine affine;
+  Scaled(const Tensor& mean, const Tensor& inverse_deviation, const Tensor& gamma, const Tensor& beta)
+      : factor(gamma * inverse_deviation), affine{data<float>(mean), data<float>(factor), data<float>(beta)} {}
+};
+
+template <typename T>
+std::pair<Tensor, Tensor> batch_statistics(const Tensor& x, Tensor running_mean, Tensor running_variance, double momentum, double epsilon) {
+  const int64_t channels = x.size(1), rows = x.numel() / channels;
+  Tensor mean = at::empty({channels}, x.options().dtype(at::kFloat)), inverse_deviation = at::empty_like(mean);
+  // The first pixel as the origin: the variance is then no difference of two large numbers.
+  const Tensor origin = x.select(0, 0).select(1, 0).select(1, 0).to(at::kFloat).contiguous();
+  const std::vector<double> sums = two_sums(Split(rows), channels, [&](int64_t begin, int64_t end, double* sum, double* square) {
+    kernels<T>().statistics(data<T>(x), begin, end, channels, data<float>(origin), sum, square);
+  });
+  for (int64_t c = 0; c < channels; ++c) {
+    const double centre = sums[c] / rows;
+    const double variance = std::max(0.0, sums[channels + c] / rows - centre * centre);
+    const double value = centre + data<float>(origin)[c];
+    data<float>(mean)[c] = value;
+    // A maximum would turn what is not a number into 0.
+    const double known = std::isfinite(sums[channels + c]) ? variance : sums[channels + c];
+    data<float>(inverse_deviation)[c] = 1.0 / std::sqrt(known + epsilon);
+    if (running_mean.defined()) {
+      float& average = data<float>(running_mean)[c];
+      float& spread = data<float>(running_variance)[c];
+      average = (1.0 - momentum) * average + momentum * value;
+      spread = (1.0 - momentum) * spread + momentum * known * rows / std::max<int64_t>(rows - 1, 1);
+    }
+  }
+  return {mean, inverse_deviation};
+}
+
+template <typename T>
+Tensor applied(const Tensor& x, const Tensor& shortcut, const Affine& affine, bool relu) {
+  const int64_t channels = x.size(1);
+  Tensor y = at::empty_like(x);
+  Split(x.numel() / channels).run([&](int64_t, int64_t begin, int64_t end) {
+    kernels<T>().apply(data<T>(x), data<T>(shortcut), data<T>(y), begin, end, channels, affine, relu);
+  });
+  return y;
+}
+
+// Gradients of (x, gamma, beta, shortcut).
+template <typename T>
+std::array<Tensor, 4> gradients(const Tensor& x, const Tensor& y, const Tensor& dy, const Tensor& mean, const Tensor& inverse_deviation,
+                                const Tensor& gamma, const Tensor& beta, bool relu, bool has_shortcut) {
+  const int64_t channels = x.size(1), rows = x.numel() / channels;
+  const Scaled scaled(mean, inverse_deviation, gamma, beta);
+  const Split split(rows);
+  // Without ReLU the shortcut's gradient is dy itself.
+  Tensor masked = has_shortcut && relu ? at::empty_like(x) : Tensor();
+  const std::vector<double> sums = two_sums(split, channels, [&](int64_t begin, int64_t end, double* sum, double* product) {
+    kernels<T>().reduce(data<T>(x), data<T>(y), data<T>(dy), data<T>(masked), begin, end, channels, scaled.affine, relu, sum, product);
+  });
+  Tensor d_gamma = at::empty_like(gamma), d_beta = at::empty_like(beta), slope = at::empty_like(mean), offset = at::empty_like(mean);
+  for (int64_t c = 0; c < channels; ++c) {
+    const double factor = data<float>(scaled.factor)[c], inverse = data<float>(inverse_deviation)[c];
+    data<float>(d_beta)[c] = sums[c];
+    data<float>(d_gamma)[c] = sums[channels + c] * inverse;
+    data<float>(slope)[c] = -factor * inverse * inverse * sums[channels + c] / rows;
+    data<float>(offset)[c] = -factor * sums[c] / rows;
+  }
+  // Where the masked gradient was written, reading it is one pass less than masking again.
+  const Tensor& source = masked.defined() ? masked : dy;
+  const bool mask = relu && !masked.defined();
+  Tensor dx = at::empty_like(x);
+  split.run([&](int64_t, int64_t begin, int64_t end) {
+    kernels<T>().input_gradient(data<T>(x), mask ? data<T>(y) : nullptr, data<T>(source), data<T>(dx), begin, end, channels, scaled.affine,
+                                mask, data<float>(slope), data<float>(offset));
+  });
+  return {dx, d_gamma, d_beta, has_shortcut ? (masked.defined() ? masked : dy) : Tensor()};
+}
+
+#define BY_KIND(tensor, call) ((tensor).scalar_type() == at::kBFloat16 ? call(bfloat16) : call(float))
+
+struct FusedNorm : torch::autograd::Function<FusedNorm> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                        const Tensor& running_variance, const Tensor& shortcut, bool relu, double momentum, double epsilon) {
+#define STATISTICS(T) batch_statistics<T>(x, running_mean, running_variance, momentum, epsilon)
+    auto [mean, inverse_deviation] = BY_KIND(x, STATISTICS);
+    const Scaled scaled(mean, inverse_deviation, gamma, beta);
+#define APPLIED(T) applied<T>(x, shortcut, scaled.affine, relu)
+    Tensor y = BY_KIND(x, APPLIED);
+    // The output is needed only for the sign of a sum; else that follows from x.
+    context->save_for_backward({x, gamma, beta, mean, inverse_deviation, shortcut.defined() && relu ? y : Tensor()});
+    context->saved_data["relu"] = relu;
+    context->saved_data["shortcut"] = shortcut.defined();
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list outputs) {
+    const variable_list saved = context->get_saved_variables();
+    const bool relu = context->saved_data["relu"].toBool(), has_shortcut = context->saved_data["shortcut"].toBool();
+    const Tensor dy = channels_last(outputs[0]);
+#define GRADIENTS(T) gradients<T>(saved[0], saved[5], dy, saved[3], saved[4], saved[1], saved[2], relu, has_shortcut)
+    auto [dx, d_gamma, d_beta, d_shortcut] = BY_KIND(saved[0], GRADIENTS);
+    return {dx, d_gamma, d_beta, Tensor(), Tensor(), d_shortcut, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+Tensor tensor(void* pointer) { return pointer ? *static_cast<Tensor*>(pointer) : Tensor(); }
+
+}  // namespace
+
+extern "C" {
+
+// Whether results must repeat exactly, whether float32 convolutions may round their inputs to TF32, whether cuDNN tries out algorithms.
+void resnet_settings(bool deterministic, bool tf32) {
+  auto& context = at::globalContext();
+  context.setDeterministicCuDNN(deterministic);
+  context.setBenchmarkCuDNN(!deterministic);
+  context.setAllowTF32CuDNN(tf32);
+  context.setAllowTF32CuBLAS(tf32);
+}
+
+const char* resnet_norm_error() { return last_error.c_str(); }
+
+int resnet_norm_instruction_set() { return instruction_set(); }
+
+// Arguments are pointers to at::Tensor, null for none; the result is a new at::Tensor, or null with resnet_norm_error set. In training mode
+// the statistics are the batch's, and the running ones are updated if given; else the running ones are used.
+void* resnet_norm(void* x, void* gamma, void* beta, void* running_mean, void* running_variance, void* shortcut, bool relu, bool training,
+                  double momentum, double epsilon) {
+  try {
+    const Tensor maps = channels_last(tensor(x)), scale = tensor(gamma).contiguous(), shift = tensor(beta).contiguous();
+    Tensor added = tensor(shortcut);
+    if (added.defined()) added = channels_last(added);
+    if (training) {
+      return new Tensor(FusedNorm::apply(maps, scale, shift, tensor(running_mean), tensor(running_variance), added, relu, momentum, epsilon));
+    }
+    const Tensor mean = tensor(running_mean).contiguous(), inverse_deviation = (tensor(running_variance) + epsilon).rsqrt();
+    const Scaled scaled(mean, inverse_deviation, scale, shift);
+#define EVALUATED(T) applied<T>(maps, added, scaled.affine, relu)
+    return new Tensor(BY_KIND(maps, EVALUATED));
+  } catch (const std::exception& error) {
+    last_error = error.what();
+    return nullptr;
+  }
+}
+
+}  // extern "C"

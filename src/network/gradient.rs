@@ -1,0 +1,149 @@
+//! The gradient of a batch's loss, with all activations kept, or with some computed again (gradient checkpointing).
+
+use tch::{Kind, Tensor};
+
+use super::architecture::{Body, Stage};
+use super::forward::{Block, Mode, Pass, Position, blocks};
+use super::state::Network;
+
+/// What one forward and backward pass gives.
+pub struct Gradient {
+    /// Mean cross-entropy of the batch, in nats: a float32 scalar.
+    pub loss: Tensor,
+    /// float32, [images, classes].
+    pub logits: Tensor,
+    /// Of the loss by the flat parameter vector: float32, [parameters].
+    pub theta: Tensor,
+}
+
+impl Network {
+    /// Loss, logits and gradient in training mode; running statistics are updated once. Does not wait for the device.
+    pub fn gradient(&self, images: &Tensor, labels: &Tensor) -> Gradient {
+        match &self.architecture.body {
+            Body::Pairs { stages, .. } if self.compute.segments > 1 => self.checkpointed(images, labels, stages),
+            _ => {
+                let logits = self.forward(images, Mode::Training);
+                let loss = logits.cross_entropy_for_logits(labels);
+                let mut gradients = Tensor::run_backward(&[&loss], &[&self.theta], false, false);
+                Gradient { loss: loss.detach(), logits: logits.detach(), theta: gradients.remove(0) }
+            }
+        }
+    }
+
+    /// Keeps the inputs of each segment only, and computes a segment again when its gradient is due. Each parameter belongs to one segment,
+    /// so that the sum over segments adds zeros to it: the gradients are those of the plain way, bit for bit.
+    fn checkpointed(&self, images: &Tensor, labels: &Tensor, stages: &[Stage]) -> Gradient {
+        let blocks: Vec<Block> = blocks(stages).collect();
+        let parts: Vec<&[Block]> = blocks.chunks(blocks.len().div_ceil(self.compute.segments)).collect();
+        let (last, before) = parts.split_last().expect("a network has blocks");
+        let mut starts = Vec::new();
+        let mut here = Start { maps: images.shallow_clone(), position: Position::default(), first: true };
+        for part in before {
+            let (maps, position) = tch::no_grad(|| self.segment(&here, part, Mode::Training));
+            starts.push(std::mem::replace(&mut here, Start { maps, position, first: false }));
+        }
+        let here = here.leaf();
+        let mut pass = Pass::new(self, Mode::Training, here.position);
+        let maps = here.walk(&mut pass, last);
+        let logits = pass.classify(&maps);
+        let loss = logits.cross_entropy_for_logits(labels);
+        let (mut theta, mut upstream) = here.backward(&loss, &self.theta);
+        for (start, part) in starts.into_iter().zip(before).rev() {
+            let start = start.leaf();
+            let (maps, _) = self.segment(&start, part, Mode::Again);
+            // The gradient of this sum by the maps is `upstream`.
+            let carried = (maps * upstream.expect("only the first segment has no maps before it")).sum(Kind::Float);
+            let (more, next) = start.backward(&carried, &self.theta);
+            theta += more;
+            upstream = next;
+        }
+        Gradient { loss: loss.detach(), logits: logits.detach(), theta }
+    }
+
+    fn segment(&self, start: &Start, part: &[Block], mode: Mode) -> (Tensor, Position) {
+        let mut pass = Pass::new(self, mode, start.position);
+        let maps = start.walk(&mut pass, part);
+        (maps, pass.position())
+    }
+}
+
+/// Where a segment starts.
+struct Start {
+    /// Maps, or for the first segment images.
+    maps: Tensor,
+    position: Position,
+    first: bool,
+}
+
+impl Start {
+    /// The same with maps that gradients can be taken of.
+    fn leaf(self) -> Start {
+        if self.first { self } else { Start { maps: self.maps.detach().set_requires_grad(true), ..self } }
+    }
+
+    fn walk(&self, pass: &mut Pass, part: &[Block]) -> Tensor {
+        let maps = if self.first { pass.stem(&self.maps) } else { self.maps.shallow_clone() };
+        part.iter().fold(maps, |maps, &block| pass.block(&maps, block))
+    }
+
+    /// Gradients of a scalar by theta and by this segment's maps, unless they are the images.
+    fn backward(&self, scalar: &Tensor, theta: &Tensor) -> (Tensor, Option<Tensor>) {
+        let mut leaves = vec![theta];
+        leaves.extend((!self.first).then_some(&self.maps));
+        let mut gradients = Tensor::run_backward(&[scalar], &leaves, false, false).into_iter();
+        (gradients.next().expect("one a leaf"), gradients.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::network::{Compute, NetworkName, cifar};
+    use crate::recipe::Precision;
+
+    fn after_one_pass(name: &str, compute: Compute) -> (Gradient, Tensor) {
+        let name: NetworkName = name.parse().unwrap();
+        let network = Network::new(cifar::architecture(name, 10), 3, Device::Cpu).with_compute(compute);
+        tch::manual_seed(1);
+        let images = Tensor::randn([4, 32, 32, 3], (Kind::Float, Device::Cpu)).permute([0, 3, 1, 2]);
+        let gradient = network.gradient(&images, &Tensor::from_slice(&[1i64, 4, 0, 9]));
+        (gradient, network.statistics().copy())
+    }
+
+    #[test]
+    fn recomputed_segments_give_exactly_the_gradients_and_statistics_of_the_plain_way() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            for name in ["resnet-20", "plain-20", "resnet-20b"] {
+                let (plain, statistics) = after_one_pass(name, Compute { precision, ..Compute::default() });
+                for segments in [2, 4, 9] {
+                    let (again, same) = after_one_pass(name, Compute { precision, segments, ..Compute::default() });
+                    assert!(plain.loss.equal(&again.loss) && plain.logits.equal(&again.logits), "{name} {precision} {segments}");
+                    assert!(plain.theta.equal(&again.theta), "{name} {precision} {segments}: gradients");
+                    assert!(statistics.equal(&same), "{name} {precision} {segments}: statistics");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_fused_path_has_the_gradients_and_statistics_of_the_separate_operations() {
+        for name in ["resnet-20", "plain-20", "resnet-20c", "highway-19"] {
+            let [(fused, statistics), (plain, expected)] =
+                [true, false].map(|fused| after_one_pass(name, Compute { fused, ..Compute::default() }));
+            let difference = |a: &Tensor, b: &Tensor| (a - b).norm().double_value(&[]) / b.norm().double_value(&[]);
+            assert!(difference(&fused.theta, &plain.theta) < 1e-5, "{name}: {}", difference(&fused.theta, &plain.theta));
+            assert!(difference(&statistics, &expected) < 1e-5, "{name}");
+        }
+    }
+
+    #[test]
+    fn bfloat16_gradients_point_where_float32_ones_do() {
+        let [(half, _), (full, _)] =
+            [Precision::Bf16, Precision::F32].map(|precision| after_one_pass("resnet-20", Compute { precision, ..Compute::default() }));
+        let cosine = (&half.theta * &full.theta).sum(Kind::Double) / (half.theta.norm() * full.theta.norm());
+        assert!(cosine.double_value(&[]) > 0.98, "{cosine:?}");
+        assert_eq!((half.theta.kind(), half.logits.kind()), (Kind::Float, Kind::Float));
+    }
+}
