@@ -180,7 +180,8 @@ pub fn available_memory(device: Device) -> Option<u64> {
 fn available_main_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kibibytes: u64 = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok())?;
-    let group = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| text.lines().find_map(|line| line.strip_prefix("0::").map(str::to_string)));
+    let group =
+        std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| text.lines().find_map(|line| line.strip_prefix("0::").map(str::to_string)));
     let folder = PathBuf::from(format!("/sys/fs/cgroup{}", group.unwrap_or_default()));
     let number = |folder: &std::path::Path, name: &str| -> Option<u64> { std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok() };
     // A limit may be set on any group above.

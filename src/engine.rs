@@ -20,7 +20,9 @@ fn main() -> ExitCode {
         let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
         let text = text.unwrap_or_default();
         if ["not enough memory", "can't allocate memory", "out of memory"].iter().any(|sign| text.to_lowercase().contains(sign)) {
-            return Err(anyhow::anyhow!("out of memory: give --set checkpoint_segments=N (more segments need less), or a smaller --set batch_size=N"));
+            return Err(anyhow::anyhow!(
+                "out of memory: give --set checkpoint_segments=N (more segments need less), or a smaller --set batch_size=N"
+            ));
         }
         Err(anyhow::anyhow!("stopped by an unexpected error: {}", text.lines().next().unwrap_or("no message")))
     });

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use resnet_repro::network::{Mode, Network, NetworkName, cifar};
+use resnet_repro::network::{Compute, Mode, Network, NetworkName, cifar};
 use resnet_repro::training::Optimizer;
 use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor};
@@ -39,7 +39,10 @@ fn golden_values(name: NetworkName) -> HashMap<String, Tensor> {
 
 /// A network with the script's initial parameters, through the weight file that users would use.
 fn initial_network(name: NetworkName) -> Network {
-    let mut network = Network::new(cifar::architecture(name, 10), 0, Device::Cpu);
+    // In the highway net's case the last bit decides whether some pixel passes ReLU; the fused operation, which rounds less, decides otherwise
+    // there than the script. It is held to the separate operations in src/network/gradient.rs.
+    let fused = name.is_residual() || name.is_plain();
+    let mut network = Network::new(cifar::architecture(name, 10), 0, Device::Cpu).with_compute(Compute { fused, ..Compute::default() });
     let mut tensors = network.named_tensors();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let mut numbers = Numbers(1);

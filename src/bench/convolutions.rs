@@ -37,9 +37,8 @@ fn seconds(layer: &Layer, batch: i64, kind: Kind, device: Device, input_gradient
     // Backward from one number: the product with the upstream gradient and the sum are timed alone, and taken off.
     let scalar = |output: &Tensor| (output * &upstream).sum(Kind::Float);
     let output = tch::no_grad(|| convolved(&input, &weight, kernel, stride)).set_requires_grad(true);
-    let whole = best_seconds(device, || {
-        Tensor::run_backward(&[scalar(&convolved(&input, &weight, kernel, stride))], &leaves, false, false).remove(0)
-    });
+    let whole =
+        best_seconds(device, || Tensor::run_backward(&[scalar(&convolved(&input, &weight, kernel, stride))], &leaves, false, false).remove(0));
     let beside = best_seconds(device, || Tensor::run_backward(&[scalar(&output)], &[&output], false, false).remove(0));
     (whole - beside).max(0.0)
 }

@@ -96,7 +96,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         peaks,
         rows,
     };
-    if arguments.json { print_json(&output)? } else { print(&text(&output))? }
+    if arguments.json {
+        print_json(&output)?
+    } else {
+        print(&text(&output))?
+    }
     Ok(EXIT_DONE)
 }
 
@@ -115,7 +119,19 @@ fn cases(arguments: &Arguments) -> Vec<(NetworkName, Precision, u64, Kernels)> {
 fn text(output: &Output) -> String {
     let Output { device, threads, kernels, peaks, rows } = output;
     let header = [
-        "network", "format", "path", "batch", "segments", "images/s", "ms/iteration", "quartiles", "memory", "GFLOP/s", "of peak", "outside conv.", "limits, ms: operations, bytes",
+        "network",
+        "format",
+        "path",
+        "batch",
+        "segments",
+        "images/s",
+        "ms/iteration",
+        "quartiles",
+        "memory",
+        "GFLOP/s",
+        "of peak",
+        "outside conv.",
+        "limits, ms: operations, bytes",
     ];
     let line = |row: &Row| {
         vec![

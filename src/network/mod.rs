@@ -13,6 +13,6 @@ pub mod weights;
 
 pub use architecture::{Architecture, Body, HighwayStage, Layer, LayerKind, Parameter, ParameterKind, Shortcut, Stage};
 pub use forward::Mode;
-pub use name::NetworkName;
 pub use gradient::Gradient;
+pub use name::NetworkName;
 pub use state::{Compute, Network};

@@ -66,9 +66,10 @@ fn measure(device: Device) -> f64 {
     let images = Tensor::zeros([PROBE_BATCH, cifar::IMAGE_SIDE, cifar::IMAGE_SIDE, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
     let labels = Tensor::zeros([PROBE_BATCH], (Kind::Int64, device));
     let mut optimizer = Optimizer::new(network.theta(), 0.9, 1e-4);
+    let rate = Tensor::from(0.01f32).to_device(device);
     let mut start = Instant::now();
     for iteration in 0..=PROBE_ITERATIONS {
-        optimizer.step(network.theta(), &network.gradient(&images, &labels).theta, 0.01);
+        optimizer.step(network.theta(), &network.gradient(&images, &labels).theta, &rate);
         // Waits for the device.
         let _ = network.is_finite();
         if iteration == 0 {

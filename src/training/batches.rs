@@ -1,5 +1,7 @@
 //! Images on the device, and batches made of them there.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 
 use super::plan::{PADDING, Plan};
@@ -64,8 +66,12 @@ pub struct TrainingBatches {
     normalization: Normalization,
     /// 0, 1, …, side - 1 as int64.
     steps: Tensor,
-    /// The first iteration whose plan is on the device, and the plans: int64, [iterations, images, 4].
-    uploaded: (u64, Option<Tensor>),
+    /// Plans of [`UPLOAD`] iterations: int64, [iterations, images, 4], always in one place, so that a captured step finds them.
+    plans: Tensor,
+    /// Which of them is next: int64, [1], on the device.
+    row: Tensor,
+    /// The iterations whose plans are there.
+    uploaded: Range<u64>,
     /// No iteration past this one is planned.
     iterations: u64,
 }
@@ -74,6 +80,7 @@ impl TrainingBatches {
     /// Puts the images on the device. `iterations` is where the run ends.
     pub fn new(plan: Plan, images: &Images, normalization: Normalization, iterations: u64, device: Device) -> TrainingBatches {
         let side = images.side as i64;
+        let batch_size = plan.batch_size() as i64;
         let padded = |tensor: &Tensor| tensor.constant_pad_nd([0, 0, PADDING, PADDING, PADDING, PADDING]);
         TrainingBatches {
             plan,
@@ -83,14 +90,27 @@ impl TrainingBatches {
             padded_mean: padded(&normalization.mean),
             normalization,
             steps: Tensor::arange(side, (Kind::Int64, device)),
-            uploaded: (0, None),
+            plans: Tensor::zeros([UPLOAD as i64, batch_size, 4], (Kind::Int64, device)),
+            row: Tensor::zeros([1], (Kind::Int64, device)),
+            uploaded: 0..0,
             iterations,
         }
     }
 
-    /// The batch of `iteration`, counted from 1: normalised images, float32 [batch, 3, side, side], channels-last, and labels, int64 [batch].
-    pub fn batch(&mut self, iteration: u64) -> (Tensor, Tensor) {
-        let draws = self.draws(iteration);
+    /// Turns to `iteration`, counted from 1: its plan will be on the device.
+    pub fn turn_to(&mut self, iteration: u64) {
+        if !self.uploaded.contains(&iteration) {
+            self.uploaded = iteration..(iteration + UPLOAD).min(self.iterations.max(iteration) + 1);
+            let flat: Vec<i64> = self.uploaded.clone().flat_map(|iteration| self.plan.batch(iteration)).flatten().collect();
+            let count = (self.uploaded.end - iteration) as i64;
+            self.plans.narrow(0, 0, count).copy_(&Tensor::from_slice(&flat).view([count, -1, 4]));
+        }
+        let _ = self.row.fill_((iteration - self.uploaded.start) as i64);
+    }
+
+    /// The batch of the iteration that was turned to: normalised images, float32 [batch, 3, side, side], channels-last, and labels, int64 [batch].
+    pub fn batch(&self) -> (Tensor, Tensor) {
+        let draws = self.plans.index_select(0, &self.row).squeeze_dim(0);
         let column = |part: i64| draws.select(1, part);
         let image = column(0);
         let rows = (column(1).unsqueeze(1) + &self.steps).unsqueeze(2);
@@ -101,22 +121,6 @@ impl TrainingBatches {
         let pixels = self.pixels.index(&[Some(image.view([-1, 1, 1])), Some(rows.shallow_clone()), Some(columns.shallow_clone())]);
         let mean = self.padded_mean.index(&[Some(rows), Some(columns)]);
         (self.normalization.apply_with(&pixels, &mean), self.labels.index_select(0, &image))
-    }
-
-    /// The plan of `iteration` on the device: int64, [batch, 4].
-    fn draws(&mut self, iteration: u64) -> Tensor {
-        let device = self.labels.device();
-        let plans = match self.uploaded {
-            (first, Some(ref plans)) if (first..first + plans.size()[0] as u64).contains(&iteration) => plans,
-            _ => {
-                let last = (iteration + UPLOAD - 1).min(self.iterations.max(iteration));
-                let flat: Vec<i64> = (iteration..=last).flat_map(|iteration| self.plan.batch(iteration)).flatten().collect();
-                let plans = Tensor::from_slice(&flat).view([(last + 1 - iteration) as i64, -1, 4]).to_device(device);
-                self.uploaded = (iteration, None);
-                self.uploaded.1.insert(plans)
-            }
-        };
-        plans.get((iteration - self.uploaded.0) as i64)
     }
 }
 
@@ -172,7 +176,8 @@ mod tests {
             let normalization = Normalization::new(how, &images, Device::Cpu);
             let mut batches = TrainingBatches::new(plan(), &images, normalization, 300, Device::Cpu);
             for iteration in [1, 2, 299] {
-                let (batch, labels) = batches.batch(iteration);
+                batches.turn_to(iteration);
+                let (batch, labels) = batches.batch();
                 let draws = plan().batch(iteration);
                 let (mean, deviation) = match how {
                     Normalize::PixelMean => (images.mean(), [1.0; 3]),

@@ -9,6 +9,8 @@ pub const CAPACITY: usize = 256;
 pub struct MetricsWindow {
     /// float32, [CAPACITY, 2].
     values: Tensor,
+    /// Where the next pair goes: int64, [1], on the device, so that a captured step can be repeated for another row.
+    row: Tensor,
     filled: usize,
     batch_size: f64,
 }
@@ -16,15 +18,20 @@ pub struct MetricsWindow {
 impl MetricsWindow {
     /// An empty window for batches of `batch_size`.
     pub fn new(batch_size: u64, device: Device) -> MetricsWindow {
-        MetricsWindow { values: Tensor::zeros([CAPACITY as i64, 2], (Kind::Float, device)), filled: 0, batch_size: batch_size as f64 }
+        let values = Tensor::zeros([CAPACITY as i64, 2], (Kind::Float, device));
+        MetricsWindow { values, row: Tensor::zeros([1], (Kind::Int64, device)), filled: 0, batch_size: batch_size as f64 }
     }
 
-    /// Adds an iteration's loss (a scalar) and its logits [batch, classes] against the labels [batch]. Does not wait for the device.
-    pub fn push(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) {
-        let wrong = logits.argmax(-1, false).ne_tensor(labels).sum(Kind::Float);
-        let mut row = self.values.get(self.filled as i64);
-        row.copy_(&Tensor::stack(&[loss.detach(), wrong], 0));
+    /// Makes room for an iteration's pair, which [`write`](Self::write) fills.
+    pub fn advance(&mut self) {
+        let _ = self.row.fill_(self.filled as i64);
         self.filled += 1;
+    }
+
+    /// Writes an iteration's loss (a scalar) and its logits [batch, classes] against the labels [batch]. Does not wait for the device.
+    pub fn write(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) {
+        let wrong = logits.argmax(-1, false).ne_tensor(labels).sum(Kind::Float);
+        let _ = self.values.index_copy_(0, &self.row, &Tensor::stack(&[loss.detach(), wrong], 0).unsqueeze(0));
     }
 
     /// Whether it must be read before another iteration fits.
@@ -49,8 +56,10 @@ mod tests {
     fn errors_are_percentages_of_wrong_images_and_come_back_in_order() {
         let mut window = MetricsWindow::new(4, Device::Cpu);
         let logits = Tensor::from_slice2(&[[0.0f32, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]);
-        window.push(&Tensor::from(1.5f32), &logits, &Tensor::from_slice(&[1i64, 0, 1, 1]));
-        window.push(&Tensor::from(0.5f32), &logits, &Tensor::from_slice(&[0i64, 0, 1, 0]));
+        window.advance();
+        window.write(&Tensor::from(1.5f32), &logits, &Tensor::from_slice(&[1i64, 0, 1, 1]));
+        window.advance();
+        window.write(&Tensor::from(0.5f32), &logits, &Tensor::from_slice(&[0i64, 0, 1, 0]));
         assert_eq!(window.take(), [(1.5, 0.0), (0.5, 50.0)]);
         assert_eq!(window.take(), []);
     }

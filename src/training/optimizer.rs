@@ -17,8 +17,9 @@ impl Optimizer {
         Optimizer { momentum, weight_decay, velocity: theta.detach().zeros_like() }
     }
 
-    /// One update, in place: g += decay·θ; v = momentum·v + g; θ -= rate·v. Every parameter decays, as in the paper.
-    pub fn step(&mut self, theta: &Tensor, gradient: &Tensor, learning_rate: f64) {
+    /// One update, in place: g += decay·θ; v = momentum·v + g; θ -= rate·v. Every parameter decays, as in the paper. The learning rate is a
+    /// float32 scalar on the device, so that a captured step can be repeated with another.
+    pub fn step(&mut self, theta: &Tensor, gradient: &Tensor, learning_rate: &Tensor) {
         tch::no_grad(|| {
             let decayed = gradient + theta * self.weight_decay;
             let _ = self.velocity.g_mul_scalar_(self.momentum);
@@ -46,9 +47,9 @@ mod tests {
     fn two_updates_equal_a_computation_by_hand() {
         let theta = Tensor::from_slice(&[1.0f32, -2.0]);
         let mut optimizer = Optimizer::new(&theta, 0.9, 0.1);
-        optimizer.step(&theta, &Tensor::from_slice(&[0.5f32, 0.25]), 0.1);
+        optimizer.step(&theta, &Tensor::from_slice(&[0.5f32, 0.25]), &Tensor::from(0.1f32));
         // v = (0.5 + 0.1, 0.25 - 0.2) = (0.6, 0.05); θ = (0.94, -2.005)
-        optimizer.step(&theta, &Tensor::from_slice(&[0.5f32, 0.25]), 0.01);
+        optimizer.step(&theta, &Tensor::from_slice(&[0.5f32, 0.25]), &Tensor::from(0.01f32));
         // v = 0.9·(0.6, 0.05) + (0.5 + 0.094, 0.25 - 0.2005) = (1.134, 0.0945); θ = (0.92866, -2.005945)
         let found = Vec::<f32>::try_from(&theta).unwrap();
         assert!((found[0] - 0.92866).abs() < 1e-6 && (found[1] + 2.005945).abs() < 1e-6, "{found:?}");

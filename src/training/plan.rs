@@ -28,6 +28,11 @@ impl Plan {
         Plan { seed, batch_size, augment, members, order }
     }
 
+    /// Images a batch.
+    pub fn batch_size(&self) -> u64 {
+        self.batch_size
+    }
+
     /// The batch of `iteration`, counted from 1.
     ///
     /// The epochs' random orders follow each other without a gap, and a batch may reach from one into the next: every batch is

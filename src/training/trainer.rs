@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use tch::{Kind, Tensor};
 
 use super::batches::TrainingBatches;
 use super::checkpoint::Checkpoint;
@@ -50,6 +51,8 @@ pub struct Trainer<'a> {
     schedule: Schedule,
     recipe: &'a Recipe,
     metrics: MetricsWindow,
+    /// Of the current iteration: a float32 scalar on the device.
+    learning_rate: Tensor,
     /// Learning rates of the iterations whose metrics are still on the device.
     pending_rates: Vec<f64>,
     /// The last iteration that was done.
@@ -67,7 +70,8 @@ impl<'a> Trainer<'a> {
         let metrics = MetricsWindow::new(recipe.batch_size, network.device());
         let schedule = Schedule::new(recipe, checkpoint.map(|checkpoint| checkpoint.warmup.clone()).unwrap_or_default());
         let iteration = checkpoint.map_or(0, |checkpoint| checkpoint.iteration);
-        Trainer { network, batches, optimizer, schedule, recipe, metrics, pending_rates: Vec::new(), iteration }
+        let learning_rate = Tensor::zeros([], (Kind::Float, network.device()));
+        Trainer { network, batches, optimizer, schedule, recipe, metrics, learning_rate, pending_rates: Vec::new(), iteration }
     }
 
     /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration is finished first. A checkpoint is handed
@@ -128,14 +132,23 @@ impl<'a> Trainer<'a> {
         self.schedule.warmup_state().ended_after
     }
 
-    /// One iteration: batch, forward, backward, update. Does not wait for the device.
+    /// One iteration. Does not wait for the device.
     fn step(&mut self) {
-        let (images, labels) = self.batches.batch(self.iteration);
-        let gradient = self.network.gradient(&images, &labels);
-        self.metrics.push(&gradient.loss, &gradient.logits, &labels);
         let learning_rate = self.schedule.learning_rate(self.iteration);
-        self.optimizer.step(self.network.theta(), &gradient.theta, learning_rate);
+        self.batches.turn_to(self.iteration);
+        self.metrics.advance();
+        let _ = self.learning_rate.fill_(learning_rate);
+        self.compute();
         self.pending_rates.push(learning_rate);
+    }
+
+    /// What an iteration computes: batch, forward, backward, metrics, update. All that differs between two iterations is in tensors on the
+    /// device, which are changed beforehand.
+    fn compute(&mut self) {
+        let (images, labels) = self.batches.batch();
+        let gradient = self.network.gradient(&images, &labels);
+        self.metrics.write(&gradient.loss, &gradient.logits, &labels);
+        self.optimizer.step(self.network.theta(), &gradient.theta, &self.learning_rate);
     }
 
     /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite number, if there is one.

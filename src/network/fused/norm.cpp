@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "kernels.h"
@@ -13,6 +14,7 @@
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+using MaybeTensor = std::optional<Tensor>;
 
 #define DECLARE(name)                        \
   extern const Kernels<float> name##_float;  \
@@ -160,9 +162,11 @@ std::array<Tensor, 4> gradients(const Tensor& x, const Tensor& y, const Tensor& 
 #define BY_KIND(tensor, call) ((tensor).scalar_type() == at::kBFloat16 ? call(bfloat16) : call(float))
 
 struct FusedNorm : torch::autograd::Function<FusedNorm> {
-  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                        const Tensor& running_variance, const Tensor& shortcut, bool relu, double momentum, double epsilon) {
-#define STATISTICS(T) batch_statistics<T>(x, running_mean, running_variance, momentum, epsilon)
+  // The running statistics, if any, are updated in place, outside autograd.
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& gamma, const Tensor& beta, MaybeTensor running_mean,
+                        MaybeTensor running_variance, MaybeTensor maybe_shortcut, bool relu, double momentum, double epsilon) {
+    const Tensor shortcut = maybe_shortcut.value_or(Tensor());
+#define STATISTICS(T) batch_statistics<T>(x, running_mean.value_or(Tensor()), running_variance.value_or(Tensor()), momentum, epsilon)
     auto [mean, inverse_deviation] = BY_KIND(x, STATISTICS);
     const Scaled scaled(mean, inverse_deviation, gamma, beta);
 #define APPLIED(T) applied<T>(x, shortcut, scaled.affine, relu)
@@ -183,6 +187,8 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
     return {dx, d_gamma, d_beta, Tensor(), Tensor(), d_shortcut, Tensor(), Tensor(), Tensor()};
   }
 };
+
+MaybeTensor maybe(const Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : std::nullopt; }
 
 Tensor tensor(void* pointer) { return pointer ? *static_cast<Tensor*>(pointer) : Tensor(); }
 
@@ -212,7 +218,8 @@ void* resnet_norm(void* x, void* gamma, void* beta, void* running_mean, void* ru
     Tensor added = tensor(shortcut);
     if (added.defined()) added = channels_last(added);
     if (training) {
-      return new Tensor(FusedNorm::apply(maps, scale, shift, tensor(running_mean), tensor(running_variance), added, relu, momentum, epsilon));
+      const MaybeTensor mean = maybe(tensor(running_mean)), variance = maybe(tensor(running_variance));
+      return new Tensor(FusedNorm::apply(maps, scale, shift, mean, variance, maybe(added), relu, momentum, epsilon));
     }
     const Tensor mean = tensor(running_mean).contiguous(), inverse_deviation = (tensor(running_variance) + epsilon).rsqrt();
     const Scaled scaled(mean, inverse_deviation, scale, shift);
