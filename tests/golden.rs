@@ -99,7 +99,7 @@ fn one_step_agrees(name: NetworkName) {
             }
             assert_eq!(compared, golden.keys().filter(|key| key.starts_with("gradient.")).count(), "{name}: every golden gradient has its parameter");
         }
-        optimizer.step(network.theta(), &gradient, 0.1);
+        optimizer.step(network.theta(), &gradient, &Tensor::from(0.1f32));
         if step == 1 {
             for (tensor, value) in network.named_tensors() {
                 if let Some(expected) = golden.get(&format!("updated.{tensor}")) {

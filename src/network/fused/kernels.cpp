@@ -97,7 +97,7 @@ inline Floats gradient_at(const T* dy, const T* y, int64_t at, Floats centred, F
   return where_positive(centred * factor + beta, gradient);
 }
 
-template <typename T, bool RELU, bool FROM_OUTPUT>
+template <typename T, bool RELU, bool FROM_OUTPUT, bool WRITE>
 void reduce(const T* x, const T* y, const T* dy, T* masked, int64_t begin, int64_t end, int64_t channels, const Affine& norm, double* sum,
             double* product) {
   for (int64_t first = begin; first < end; first += BLOCK) {
@@ -105,15 +105,20 @@ void reduce(const T* x, const T* y, const T* dy, T* masked, int64_t begin, int64
     for (int64_t c = 0; c < channels; c += WIDTH) {
       const Floats mean = load(norm.mean + c), factor = load(norm.factor + c), beta = load(norm.beta + c);
       Floats sums[2] = {}, products[2] = {};
-      for (int64_t row = first; row < last; ++row) {
+      const auto add = [&](int64_t row, int part) __attribute__((always_inline)) {
         const int64_t at = row * channels + c;
         const Floats centred = load(x + at) - mean;
         const Floats gradient = gradient_at<T, RELU, FROM_OUTPUT>(dy, y, at, centred, factor, beta);
-        if (masked) store(masked + at, gradient);
-        const int part = row & 1;
+        if (WRITE) store(masked + at, gradient);
         sums[part] += gradient;
         products[part] += gradient * centred;
+      };
+      int64_t row = first;
+      for (; row + 1 < last; row += 2) {
+        add(row, 0);
+        add(row + 1, 1);
       }
+      if (row < last) add(row, 0);
       add_to(sum + c, sums[0] + sums[1]);
       add_to(product + c, products[0] + products[1]);
     }
@@ -147,7 +152,10 @@ void apply_any(const T* x, const T* shortcut, T* y, int64_t begin, int64_t end, 
 template <typename T>
 void reduce_any(const T* x, const T* y, const T* dy, T* masked, int64_t begin, int64_t end, int64_t channels, const Affine& norm, bool relu,
                 double* sum, double* product) {
-  auto* chosen = !relu ? reduce<T, false, false> : y ? reduce<T, true, true> : reduce<T, true, false>;
+  auto* chosen = !relu    ? reduce<T, false, false, false>
+                 : masked ? reduce<T, true, true, true>
+                 : y      ? reduce<T, true, true, false>
+                          : reduce<T, true, false, false>;
   chosen(x, y, dy, masked, begin, end, channels, norm, sum, product);
 }
 

@@ -1,19 +1,23 @@
 //! The fused operation against libtorch's separate ones, on the same inputs.
 
 use super::*;
+use crate::random::{Purpose, Stream};
 
 /// Output, gradients of (maps, scale, shift, shortcut) and running statistics.
 fn results(kind: Kind, channels: i64, side: i64, with_shortcut: bool, relu: bool, fused: bool) -> Vec<Tensor> {
-    tch::manual_seed(7);
-    let maps = |offset: f64| {
-        let values = Tensor::randn([6, side, side, channels], (Kind::Float, Device::Cpu)) * 2.0 + offset;
+    let mut stream = Stream::new(7, Purpose::Initialisation, 0);
+    let mut normal = |shape: &[i64]| {
+        let values: Vec<f32> = (0..shape.iter().product::<i64>()).map(|_| stream.normal() as f32).collect();
+        Tensor::from_slice(&values).view(shape)
+    };
+    let mut maps = |offset: f64| {
+        let values = normal(&[6, side, side, channels]) * 2.0 + offset;
         values.to_kind(kind).permute([0, 3, 1, 2]).set_requires_grad(true)
     };
-    let vector = |low: f64| (Tensor::rand([channels], (Kind::Float, Device::Cpu)) + low).set_requires_grad(true);
     let (x, added) = (maps(3.0), maps(0.0));
-    let (scale, shift) = (vector(0.5), vector(-0.5));
+    let upstream = maps(0.0).detach();
+    let (scale, shift) = ((normal(&[channels]) * 0.1 + 1.0).set_requires_grad(true), (normal(&[channels]) * 0.3).set_requires_grad(true));
     let [mean, variance] = [Tensor::zeros([channels], (Kind::Float, Device::Cpu)), Tensor::ones([channels], (Kind::Float, Device::Cpu))];
-    let upstream = Tensor::randn([6, channels, side, side], (Kind::Float, Device::Cpu)).to_kind(kind);
     let norm = Norm { scale: &scale, shift: &shift, running: Some((&mean, &variance)), training: true };
     let output = norm.apply(&x, with_shortcut.then_some(&added), relu, fused);
     let mut leaves = vec![&x, &scale, &shift];
