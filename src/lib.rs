@@ -9,6 +9,7 @@ pub mod analysis;
 pub mod bench;
 pub mod collection;
 pub mod commands;
+pub mod cuda_graph;
 pub mod dataset;
 pub mod device;
 pub mod error;

@@ -28,11 +28,13 @@ pub struct Conduct {
     pub keep_weights: bool,
     /// The folder for TensorBoard's event file, if one is wanted.
     pub tensorboard: Option<PathBuf>,
+    /// Whether a GPU gets each iteration as one CUDA graph, if it can.
+    pub graph: bool,
 }
 
 impl Default for Conduct {
     fn default() -> Conduct {
-        Conduct { checkpoint_every: Duration::from_secs(60), keep_weights: true, tensorboard: None }
+        Conduct { checkpoint_every: Duration::from_secs(60), keep_weights: true, tensorboard: None, graph: true }
     }
 }
 
@@ -101,6 +103,11 @@ impl<'a> Run<'a> {
         let batches = self.batches(normalization.share());
         let mut recorder = Recorder::open(self, conduct, record, normalization, listener)?;
         let mut trainer = Trainer::new(&mut network, batches, &self.identity.recipe, checkpoint.as_ref());
+        if conduct.graph
+            && let Some(note) = trainer.use_graph(self.device)
+        {
+            listener(Event::Note(note));
+        }
         let outcome = trainer.run(&mut recorder, stop, conduct.checkpoint_every);
         recorder.record.progress.warmup_ended_after = trainer.warmup_ended_after();
         recorder.close(outcome, &network)

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::recipe::Precision;
@@ -15,7 +15,7 @@ const COPIED: i64 = 256 << 20;
 const TRIES: usize = 4;
 
 /// Measured rates.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Peaks {
     /// Floating-point operations a second of a float32 matrix product.
     pub f32_operations_per_second: f64,
@@ -87,7 +87,7 @@ fn synchronize(device: Device) {
 /// Starts a new measurement of the largest memory.
 pub fn reset_peak_memory(device: Device) {
     match device {
-        Device::Cuda(_) => {}
+        Device::Cuda(index) => crate::cuda_graph::reset_peak_memory(index),
         // Linux: "5" sets the high-water mark back to what is used now.
         _ => drop(std::fs::write("/proc/self/clear_refs", "5")),
     }
@@ -95,8 +95,8 @@ pub fn reset_peak_memory(device: Device) {
 
 /// Largest memory since then, in bytes: of the process, or of libtorch's allocator on the GPU.
 pub fn peak_memory(device: Device) -> Option<u64> {
-    if device != Device::Cpu {
-        return None;
+    if let Device::Cuda(index) = device {
+        return crate::cuda_graph::peak_memory(index);
     }
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let kibibytes: u64 = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())?;

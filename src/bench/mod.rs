@@ -7,19 +7,19 @@ mod traffic;
 use std::time::Duration;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::dataset::Images;
-use crate::network::{Compute, Network, NetworkName, cifar};
+use crate::network::{Architecture, Compute, Network, NetworkName, cifar};
 use crate::recipe::{Normalize, Precision, Recipe};
 use crate::training::batches::{Normalization, TrainingBatches};
 use crate::training::{Plan, Trainer};
 
 pub use machine::{Peaks, peak_memory, reset_peak_memory};
 
-/// Iterations before the clock starts: caches, thread pools, the choice of algorithms.
-const WARM_UP: usize = 3;
+/// Iterations before the clock starts: caches, thread pools, the choice of algorithms, the capture of a graph.
+const WARM_UP: usize = 5;
 /// On a GPU one clock reading covers so many iterations, since each waits for the device.
 const GPU_BLOCK: usize = 20;
 
@@ -28,25 +28,48 @@ const GPU_BLOCK: usize = 20;
 pub struct Case {
     /// The network.
     pub network: NetworkName,
+    /// Filters, as a multiple of the paper's.
+    pub width: i64,
     /// Number format, kernels and segments.
     pub compute: Compute,
     /// Images a batch.
     pub batch: u64,
     /// Iterations that are timed.
     pub iterations: usize,
+    /// Whether a GPU gets each iteration as one CUDA graph, if it can.
+    pub graph: bool,
     /// Where.
     pub device: Device,
 }
 
+/// What `bench --json` prints, and `figures` reads again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurements {
+    /// The GPU, or the processor.
+    pub device: String,
+    /// libtorch's threads.
+    pub threads: i32,
+    /// Instruction set of the fused kernels.
+    pub kernels: String,
+    /// What the machine can do at most.
+    pub peaks: Peaks,
+    /// One a case.
+    pub rows: Vec<Row>,
+}
+
 /// One measurement: the whole step, from the choice of the batch to the update and the metrics.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The network.
     pub network: NetworkName,
     /// Number format.
     pub precision: Precision,
-    /// `fused` or `plain`.
-    pub path: &'static str,
+    /// Filters, as a multiple of the paper's.
+    pub width: i64,
+    /// `fused` or `plain`: the kernels outside the convolutions.
+    pub path: String,
+    /// Whether each iteration was one CUDA graph.
+    pub graph: bool,
     /// Images a batch.
     pub batch: u64,
     /// Segments of gradient checkpointing.
@@ -78,9 +101,9 @@ impl Case {
     pub fn measure(&self, images: &Images, peaks: &Peaks) -> Result<Row> {
         let Compute { precision, fused, segments } = self.compute;
         reset_peak_memory(self.device);
-        let times = self.times(images);
+        let (times, graph) = self.times(images)?;
         let peak_memory_bytes = peak_memory(self.device);
-        let architecture = cifar::architecture(self.network, 10);
+        let architecture = self.architecture();
         let convolution_milliseconds = convolutions::milliseconds(&architecture, self.batch, precision, self.device);
         let seconds = quantile(&times, 0.5);
         let operations = 6.0 * architecture.multiply_adds() as f64 * self.batch as f64;
@@ -88,7 +111,9 @@ impl Case {
         Ok(Row {
             network: self.network,
             precision,
-            path: if fused { "fused" } else { "plain" },
+            width: self.width,
+            path: if fused { "fused" } else { "plain" }.to_string(),
+            graph,
             batch: self.batch,
             segments,
             iterations: self.iterations,
@@ -104,20 +129,26 @@ impl Case {
         })
     }
 
-    /// Seconds an iteration, sorted.
-    fn times(&self, images: &Images) -> Vec<f64> {
+    fn architecture(&self) -> Architecture {
+        cifar::architecture(self.network, 10).widened(self.width)
+    }
+
+    /// Seconds an iteration, sorted, and whether it was a graph.
+    fn times(&self, images: &Images) -> Result<(Vec<f64>, bool)> {
         let recipe = Recipe { batch_size: self.batch, ..Recipe::default() };
-        let mut network = Network::new(cifar::architecture(self.network, 10), 0, self.device).with_compute(self.compute);
+        let mut network = Network::new(self.architecture(), 0, self.device).with_compute(self.compute);
         let normalization = Normalization::new(Normalize::PixelMean, images, self.device);
         let plan = Plan::new(0, images.len(), 0, self.batch, true);
         let batches = TrainingBatches::new(plan, images, normalization, recipe.iterations, self.device);
         let mut trainer = Trainer::new(&mut network, batches, &recipe, None);
-        trainer.time(WARM_UP);
+        let graph = self.graph && self.device != Device::Cpu && trainer.use_graph(self.device).is_none();
+        trainer.time(WARM_UP)?;
         let block = if self.device == Device::Cpu { 1 } else { GPU_BLOCK.min(self.iterations) };
         let per_iteration = |time: Duration| time.as_secs_f64() / block as f64;
-        let mut times: Vec<f64> = (0..self.iterations.div_ceil(block)).map(|_| per_iteration(trainer.time(block))).collect();
+        let times: Result<Vec<f64>> = (0..self.iterations.div_ceil(block)).map(|_| trainer.time(block).map(per_iteration)).collect();
+        let mut times = times?;
         times.sort_by(f64::total_cmp);
-        times
+        Ok((times, graph))
     }
 }
 

@@ -2,10 +2,9 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
-use super::options::{print, print_json};
-use crate::bench::{Case, Peaks, Row};
+use super::options::{GraphChoice, print, print_json};
+use crate::bench::{Case, Measurements, Peaks, Row};
 use crate::dataset::{self, DatasetName};
 use crate::device::{self, DeviceChoice};
 use crate::error::{EXIT_DONE, bad_input};
@@ -33,6 +32,9 @@ pub struct Arguments {
     /// Images a batch, with commas
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: Vec<u64>,
+    /// Filters in every convolution, as multiples of the paper's, with commas
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(i64).range(1..=32))]
+    width: Vec<i64>,
     /// Kernels outside the convolutions, with commas
     #[arg(long, value_enum, value_delimiter = ',', default_value = "fused")]
     path: Vec<Kernels>,
@@ -45,6 +47,9 @@ pub struct Arguments {
     /// Where to measure
     #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
     device: DeviceChoice,
+    /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there
+    #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
+    graph: GraphChoice,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -59,15 +64,6 @@ enum Kernels {
     Plain,
 }
 
-#[derive(Serialize)]
-struct Output {
-    device: String,
-    threads: i32,
-    kernels: &'static str,
-    peaks: Peaks,
-    rows: Vec<Row>,
-}
-
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let device = device::select(arguments.device)?;
@@ -77,22 +73,23 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let data = dataset::load(DatasetName::Shapes, None)?;
     let peaks = Peaks::measure(device);
     let mut rows = Vec::new();
-    for (network, precision, batch, path) in cases(arguments) {
-        let architecture = cifar::architecture(network, 10);
+    for (network, precision, batch, width, path) in cases(arguments) {
+        let architecture = cifar::architecture(network, 10).widened(width);
         let segments = match arguments.checkpoint_segments {
             0 => device::available_memory(device).map_or(1, |available| memory::segments(&architecture, batch, precision, available)),
             given => given.min(memory::most_segments(&architecture)),
         };
         let compute = Compute { precision, fused: path == Kernels::Fused, segments: segments as usize };
         say(&format!("{network} {precision}, batch {batch} …"));
-        let case = Case { network, compute, batch, iterations: arguments.iterations as usize, device };
+        let case =
+            Case { network, width, compute, batch, iterations: arguments.iterations as usize, graph: arguments.graph == GraphChoice::Auto, device };
         rows.push(case.measure(&data.train, &peaks)?);
     }
     let description = device::describe(device);
-    let output = Output {
+    let output = Measurements {
         device: description.gpu.unwrap_or_else(device::processor),
         threads: tch::get_num_threads(),
-        kernels: fused::instruction_set(),
+        kernels: fused::instruction_set().to_string(),
         peaks,
         rows,
     };
@@ -104,20 +101,22 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(EXIT_DONE)
 }
 
-fn cases(arguments: &Arguments) -> Vec<(NetworkName, Precision, u64, Kernels)> {
+fn cases(arguments: &Arguments) -> Vec<(NetworkName, Precision, u64, i64, Kernels)> {
     let mut cases = Vec::new();
     for &network in &arguments.networks {
         for &precision in &arguments.precision {
             for &batch in &arguments.batch {
-                cases.extend(arguments.path.iter().map(|&path| (network, precision, batch, path)));
+                for &width in &arguments.width {
+                    cases.extend(arguments.path.iter().map(|&path| (network, precision, batch, width, path)));
+                }
             }
         }
     }
     cases
 }
 
-fn text(output: &Output) -> String {
-    let Output { device, threads, kernels, peaks, rows } = output;
+fn text(output: &Measurements) -> String {
+    let Measurements { device, threads, kernels, peaks, rows } = output;
     let header = [
         "network",
         "format",
@@ -135,9 +134,9 @@ fn text(output: &Output) -> String {
     ];
     let line = |row: &Row| {
         vec![
-            row.network.to_string(),
+            if row.width == 1 { row.network.to_string() } else { format!("{}, width {}", row.network, row.width) },
             row.precision.to_string(),
-            row.path.to_string(),
+            if row.graph { format!("{}, graph", row.path) } else { row.path.clone() },
             row.batch.to_string(),
             row.segments.to_string(),
             format!("{:.0}", row.images_per_second),
@@ -152,7 +151,8 @@ fn text(output: &Output) -> String {
     };
     let lines: Vec<Vec<String>> = rows.iter().map(line).collect();
     format!(
-        "{device}, {threads} threads, {kernels} kernels\npeaks: matrix product {:.0} GFLOP/s in f32, {:.0} in bf16; copy {:.1} GB/s (read and written)\n{}",
+        "{device}, {threads} threads, {kernels} kernels\npeaks: matrix product {:.0} GFLOP/s in f32, {:.0} in bf16; copy {:.1} GB/s (read and written)\n{}\n\
+         ms: median of an iteration. Outside conv.: part of it that is not convolutions, as timed alone. Limits: the step at the peak rate of operations, of bytes.",
         peaks.f32_operations_per_second / 1e9,
         peaks.bf16_operations_per_second / 1e9,
         peaks.copy_bytes_per_second / 1e9,

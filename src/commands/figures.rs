@@ -14,9 +14,9 @@ use crate::error::{EXIT_DONE, EXIT_RUN_FAILED, bad_input};
 use crate::progress::say;
 use crate::report::chart::Chart;
 use crate::report::comparison::notes;
-use crate::report::page::{Section, page};
+use crate::report::page::{Cost, Section, page};
 use crate::report::protocol::Protocol;
-use crate::report::{figures, readme, tables};
+use crate::report::{cost, figures, readme, tables};
 
 /// Make all figures, tables and the report from logged runs
 ///
@@ -80,7 +80,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let sections = protocols.iter().map(|protocol| section(protocol, &out)).collect::<Result<Vec<_>>>()?;
     let command = format!("resnet-repro figures {}", arguments.results.display());
     let report = out.join("report.html");
-    crate::files::write_atomically(&report, page(&sections, &command, &collection.problems)?.as_bytes())?;
+    let cost = cost(&arguments.results, &out)?;
+    crate::files::write_atomically(&report, page(&sections, &cost, &command, &collection.problems)?.as_bytes())?;
     if let Some(path) = &arguments.readme {
         readme::splice(path, &sections, &out)?;
     }
@@ -101,6 +102,19 @@ fn section<'a>(protocol: &'a Protocol<'a>, out: &Path) -> Result<Section<'a>> {
         table.write(&folder)?;
     }
     Ok(Section { protocol, sentences: notes(protocol), charts, tables })
+}
+
+/// Makes and writes what there is about the cost of a step.
+fn cost(results: &Path, out: &Path) -> Result<Cost> {
+    let measurements = cost::read(results)?;
+    let folder = out.join("cost");
+    let table = cost::table(&measurements);
+    if table.rows.is_empty() {
+        return Ok(Cost { charts: Vec::new(), table });
+    }
+    check_writable("--out", &folder)?;
+    table.write(&folder)?;
+    Ok(Cost { charts: write_all(cost::charts(&measurements), &folder)?, table })
 }
 
 /// Draws the charts, on all cores.

@@ -81,12 +81,29 @@ pub struct ConductOptions {
     /// Do not keep the final weights: their hash is recorded all the same
     #[arg(long)]
     pub no_weights: bool,
+    /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there (scripts/build-cuda-graph makes it)
+    #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
+    pub graph: GraphChoice,
+}
+
+/// What `--graph` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum GraphChoice {
+    /// Where it can be done.
+    Auto,
+    /// Each operation is launched alone.
+    Off,
 }
 
 impl ConductOptions {
     /// The same for a run.
     pub fn conduct(&self) -> Conduct {
-        Conduct { checkpoint_every: Duration::from_secs_f64(self.checkpoint_every), keep_weights: !self.no_weights, tensorboard: None }
+        Conduct {
+            checkpoint_every: Duration::from_secs_f64(self.checkpoint_every),
+            keep_weights: !self.no_weights,
+            tensorboard: None,
+            graph: self.graph == GraphChoice::Auto,
+        }
     }
 }
 

@@ -276,6 +276,18 @@ impl Architecture {
         layers
     }
 
+    /// The same network with `factor` times the filters in every convolution. The paper has none; measurements do.
+    pub fn widened(mut self, factor: i64) -> Architecture {
+        match &mut self.body {
+            Body::Pairs { stem_filters, stages } => {
+                *stem_filters *= factor;
+                stages.iter_mut().for_each(|stage| stage.filters *= factor);
+            }
+            Body::Highway { stages, .. } => stages.iter_mut().for_each(|stage| stage.filters *= factor),
+        }
+        self
+    }
+
     /// Number of parameters.
     pub fn parameter_count(&self) -> i64 {
         self.layers().iter().map(Layer::parameter_count).sum()

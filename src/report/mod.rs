@@ -3,6 +3,7 @@
 mod canvas;
 pub mod chart;
 pub mod comparison;
+pub mod cost;
 mod curves;
 mod draw;
 pub mod figures;

@@ -25,16 +25,30 @@ pub struct Section<'a> {
     pub tables: Vec<Table>,
 }
 
+/// What a training step costs, where it was measured.
+pub struct Cost {
+    /// Its charts, each with the text of its SVG.
+    pub charts: Vec<(Chart, String)>,
+    /// Every measurement.
+    pub table: Table,
+}
+
+/// Identifier of the section about the cost of a step.
+const COST: &str = "cost-of-a-step";
+
 /// The page. `command` is what makes it again; `problems` are runs that could not be read.
-pub fn page(sections: &[Section], command: &str, problems: &[String]) -> Result<String> {
+pub fn page(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -> Result<String> {
     let mut charts = serde_json::Map::new();
     for section in sections {
         for (chart, _) in &section.charts {
             charts.insert(identifier(section, &chart.name), serde_json::to_value(rounded(chart)).context("a chart")?);
         }
     }
+    for (chart, _) in &cost.charts {
+        charts.insert(format!("{COST}-{}", chart.name), serde_json::to_value(rounded(chart)).context("a chart")?);
+    }
     let data = serde_json::json!({ "charts": charts }).to_string().replace('<', "\\u003c");
-    let body = body(sections, command, problems)?;
+    let body = body(sections, cost, command, problems)?;
     // In this order nothing that was inserted is looked at again for placeholders of the template.
     let (before_data, after_data) = TEMPLATE.split_once("{{data}}").context("the template")?;
     let (before_body, between) = before_data.split_once("{{body}}").context("the template")?;
@@ -56,9 +70,13 @@ fn rounded(chart: &Chart) -> Chart {
     chart
 }
 
-fn body(sections: &[Section], command: &str, problems: &[String]) -> Result<String> {
-    let links: String =
+fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -> Result<String> {
+    let measured = !cost.table.rows.is_empty();
+    let mut links: String =
         sections.iter().map(|section| format!("<a href=\"#{}\">{}</a>\n", section.protocol.slug, escaped(&section.protocol.title()))).collect();
+    if measured {
+        links.push_str(&format!("<a href=\"#{COST}\">{}</a>\n", cost.table.title));
+    }
     let mut html = format!(
         "<header>\n<h1>Plain against residual nets</h1>\n<p class=\"lead\">The experiments of <a href=\"https://arxiv.org/abs/1512.03385\">Deep Residual Learning for \
          Image Recognition</a> (He, Zhang, Ren, Sun 2015), from the logs of real runs. Errors are in percent. This page is made by <code>{}</code>, from the logs \
@@ -70,6 +88,13 @@ fn body(sections: &[Section], command: &str, problems: &[String]) -> Result<Stri
     }
     for section in sections {
         html.push_str(&section_html(section, command)?);
+    }
+    if measured {
+        html.push_str(&format!("<section id=\"{COST}\">\n<h2>{}</h2>\n", cost.table.title));
+        for (chart, svg) in &cost.charts {
+            html.push_str(&figure_html(&format!("{COST}-{}", chart.name), chart, svg, command)?);
+        }
+        html.push_str(&format!("{}</section>\n", table_html(&cost.table)));
     }
     let sources = "Hover, touch or use the arrow keys on a figure to read its values; the buttons above it show and hide networks.";
     html.push_str(&format!("</main>\n<footer><p>{sources}</p><p>resnet-repro {}</p></footer>\n", env!("CARGO_PKG_VERSION")));

@@ -182,6 +182,7 @@ impl<'a> Supervisor<'a> {
             device: conditions.slots[slot].to_string(),
             checkpoint_every_seconds: conditions.conduct.checkpoint_every.as_secs_f64(),
             keep_weights: conditions.conduct.keep_weights,
+            graph: conditions.conduct.graph,
             tensorboard: conditions.conduct.tensorboard.as_ref().map(|folder| folder.join(&task.id)),
             supervisor: std::process::id(),
             recipe: task.run.recipe.clone(),

@@ -41,6 +41,8 @@ pub struct Assignment {
     pub checkpoint_every_seconds: f64,
     /// Whether the weights are kept.
     pub keep_weights: bool,
+    /// Whether a GPU gets each iteration as one CUDA graph.
+    pub graph: bool,
     /// The folder of TensorBoard's event file.
     pub tensorboard: Option<PathBuf>,
     /// Process number of the supervisor.
@@ -71,6 +73,7 @@ impl Assignment {
             checkpoint_every: Duration::from_secs_f64(self.checkpoint_every_seconds),
             keep_weights: self.keep_weights,
             tensorboard: self.tensorboard,
+            graph: self.graph,
         };
         let relay = Relay { told: Cell::new(None) };
         Ok(match run.train_locked(&conduct, &|event| relay.tell(event), &stop)? {

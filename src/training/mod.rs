@@ -3,6 +3,7 @@
 pub mod batches;
 pub mod checkpoint;
 pub mod evaluation;
+mod graphed;
 mod metrics;
 mod optimizer;
 mod plan;

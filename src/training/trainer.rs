@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::batches::TrainingBatches;
 use super::checkpoint::Checkpoint;
+use super::graphed::GraphedStep;
 use super::metrics::MetricsWindow;
 use super::{Optimizer, TrainingRow};
 use crate::network::Network;
@@ -53,6 +54,7 @@ pub struct Trainer<'a> {
     metrics: MetricsWindow,
     /// Of the current iteration: a float32 scalar on the device.
     learning_rate: Tensor,
+    graphed: Option<GraphedStep>,
     /// Learning rates of the iterations whose metrics are still on the device.
     pending_rates: Vec<f64>,
     /// The last iteration that was done.
@@ -71,7 +73,7 @@ impl<'a> Trainer<'a> {
         let schedule = Schedule::new(recipe, checkpoint.map(|checkpoint| checkpoint.warmup.clone()).unwrap_or_default());
         let iteration = checkpoint.map_or(0, |checkpoint| checkpoint.iteration);
         let learning_rate = Tensor::zeros([], (Kind::Float, network.device()));
-        Trainer { network, batches, optimizer, schedule, recipe, metrics, learning_rate, pending_rates: Vec::new(), iteration }
+        Trainer { network, batches, optimizer, schedule, recipe, metrics, learning_rate, graphed: None, pending_rates: Vec::new(), iteration }
     }
 
     /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration is finished first. A checkpoint is handed
@@ -90,7 +92,7 @@ impl<'a> Trainer<'a> {
             }
             self.iteration += 1;
             observer.started(self.iteration);
-            self.step();
+            self.step()?;
             let last = self.iteration == self.recipe.iterations;
             let evaluate = self.iteration.is_multiple_of(self.recipe.evaluate_every) || last;
             let checkpoint = last_checkpoint.elapsed() >= wait && !last;
@@ -116,15 +118,27 @@ impl<'a> Trainer<'a> {
     }
 
     /// Time of the next `count` iterations, at most [`CAPACITY`](super::metrics::CAPACITY) of them, until their results are there. For measurements.
-    pub fn time(&mut self, count: usize) -> Duration {
+    pub fn time(&mut self, count: usize) -> Result<Duration> {
         let start = Instant::now();
         for _ in 0..count {
             self.iteration += 1;
-            self.step();
+            self.step()?;
         }
         self.metrics.take();
         self.pending_rates.clear();
-        start.elapsed()
+        Ok(start.elapsed())
+    }
+
+    /// Has a GPU do each iteration as one CUDA graph from the fourth on. Returns why that cannot be, if it is a GPU; the numbers are the same.
+    pub fn use_graph(&mut self, device: Device) -> Option<String> {
+        let Device::Cuda(index) = device else { return None };
+        match GraphedStep::new(index) {
+            Ok(graphed) => {
+                self.graphed = Some(graphed);
+                None
+            }
+            Err(error) => Some(format!("each operation is launched alone, which is slower: {error:#}")),
+        }
     }
 
     /// The last iteration of the warm-up, if there was one and it is over.
@@ -133,13 +147,20 @@ impl<'a> Trainer<'a> {
     }
 
     /// One iteration. Does not wait for the device.
-    fn step(&mut self) {
+    fn step(&mut self) -> Result<()> {
         let learning_rate = self.schedule.learning_rate(self.iteration);
         self.batches.turn_to(self.iteration);
         self.metrics.advance();
         let _ = self.learning_rate.fill_(learning_rate);
-        self.compute();
         self.pending_rates.push(learning_rate);
+        match self.graphed.take() {
+            None => self.compute(),
+            Some(mut graphed) => {
+                graphed.step(|| self.compute())?;
+                self.graphed = Some(graphed);
+            }
+        }
+        Ok(())
     }
 
     /// What an iteration computes: batch, forward, backward, metrics, update. All that differs between two iterations is in tensors on the

@@ -1,0 +1,133 @@
+//! What a training step costs: figures and a table from the measurements that `bench --json` wrote, if there are any among the results.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::chart::{Chart, Panel, Series};
+use super::table::{Row as TableRow, RowKind, Table};
+use crate::bench::{Measurements, Row};
+use crate::network::Shortcut;
+
+/// Files with measurements, below the folder of results.
+const FILES: &str = "**/bench*.json";
+/// Nets up to this depth have a panel of their own: beside 1202 layers they would be one point.
+const SHALLOW: u64 = 110;
+/// What every other figure keeps fixed.
+const BATCH: u64 = 128;
+
+/// Reads every file of measurements below `results`, in the order of their names.
+pub fn read(results: &Path) -> Result<Vec<Measurements>> {
+    let pattern = results.join(FILES);
+    let pattern = pattern.to_str().context("the folder of results is no text")?;
+    let mut found = Vec::new();
+    for path in glob::glob(pattern)?.filter_map(Result::ok) {
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        found.push(serde_json::from_str(&text).with_context(|| format!("{}: not what \"bench --json\" writes", path.display()))?);
+    }
+    Ok(found)
+}
+
+/// Milliseconds of an iteration against depth, width and batch.
+pub fn charts(measurements: &[Measurements]) -> Vec<Chart> {
+    let depth = |row: &Row| Some(row.network.depth as f64).filter(|_| row.batch == BATCH && row.width == 1);
+    let panels = vec![
+        panel(measurements, format!("up to {SHALLOW} layers"), &|row| depth(row).filter(|_| row.network.depth <= SHALLOW)),
+        panel(measurements, "up to 1202 layers".to_string(), &depth),
+    ];
+    let width = |row: &Row| Some(row.width as f64).filter(|_| row.batch == BATCH && row.network.depth == 20);
+    let batch = |row: &Row| Some(row.batch as f64).filter(|_| row.width == 1 && row.network.depth == 20);
+    [
+        chart("cost-depth", "against depth", "weighted layers", panels),
+        chart("cost-width", "against width, 20 layers", "filters, as a multiple of the paper's", vec![panel(measurements, String::new(), &width)]),
+        chart("cost-batch", "against the batch, 20 layers", "images a batch", vec![panel(measurements, String::new(), &batch)]),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn chart(name: &str, against: &str, x_label: &str, mut panels: Vec<Panel>) -> Option<Chart> {
+    // One point is no curve.
+    panels.iter_mut().for_each(|panel| panel.series.retain(|series| series.points.len() > 1));
+    panels.retain(|panel| !panel.series.is_empty());
+    (!panels.is_empty()).then(|| Chart {
+        name: name.to_string(),
+        title: format!("Cost of a step {against}: residual nets"),
+        note: "median milliseconds of a whole training iteration; batch 128 and the paper's width where nothing else is said (bench --json)"
+            .to_string(),
+        description: format!("Milliseconds of a training iteration {against}."),
+        x_label: x_label.to_string(),
+        y_label: "milliseconds an iteration".to_string(),
+        x_scale: 1.0,
+        y_log: false,
+        panels,
+    })
+}
+
+/// One curve a machine and number format. `x` is None for rows that do not belong here.
+fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Option<f64>) -> Panel {
+    let mut series: Vec<Series> = Vec::new();
+    for measured in measurements {
+        for row in measured.rows.iter().filter(|row| row.network.shortcut == Shortcut::PadChannels && row.path == "fused") {
+            let Some(x) = x(row) else { continue };
+            let label = format!("{} on {}", row.precision, machine(measured));
+            if !series.iter().any(|series| series.label == label) {
+                series.push(Series {
+                    network: label.clone(),
+                    kind: "milliseconds an iteration".to_string(),
+                    label: label.clone(),
+                    colour: series.len(),
+                    bold: true,
+                    dashed: false,
+                    points: Vec::new(),
+                    note: None,
+                });
+            }
+            if let Some(curve) = series.iter_mut().find(|series| series.label == label) {
+                curve.points.push((x, row.milliseconds, (row.quartiles[1] - row.quartiles[0]) / 2.0));
+            }
+        }
+    }
+    for curve in &mut series {
+        curve.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        curve.points.dedup_by(|later, earlier| later.0 == earlier.0);
+    }
+    let points = || series.iter().flat_map(|series| &series.points);
+    let (widest, highest) = points().fold((0.0f64, 0.0f64), |(x, y), point| (x.max(point.0), y.max(point.1 + point.2)));
+    Panel { title, x: (0.0, widest * 1.05), y: (0.0, highest * 1.08), series }
+}
+
+fn machine(measured: &Measurements) -> String {
+    format!("{}, {} threads", measured.device, measured.threads)
+}
+
+/// Every measurement.
+pub fn table(measurements: &[Measurements]) -> Table {
+    let header = ["network", "machine", "format", "batch", "images/s", "ms", "GFLOP/s", "of peak", "outside conv.", "memory"];
+    let line = |measured: &Measurements, row: &Row| {
+        let width = if row.width == 1 { String::new() } else { format!(", width {}", row.width) };
+        TableRow {
+            kind: RowKind::Whole,
+            cells: vec![
+                format!("{}{width}", row.network),
+                machine(measured),
+                format!("{}{}", row.precision, if row.path == "fused" { "" } else { ", separate operations" }),
+                row.batch.to_string(),
+                format!("{:.0}", row.images_per_second),
+                format!("{:.1}", row.milliseconds),
+                format!("{:.0}", row.flops_per_second / 1e9),
+                format!("{:.0} %", row.flops_per_second / measured.peaks.operations(row.precision) * 100.0),
+                format!("{:.0} %", row.outside_convolutions_percent),
+                row.peak_memory_bytes.map_or("–".to_string(), crate::network::memory::gib),
+            ],
+        }
+    };
+    Table {
+        name: "cost".to_string(),
+        title: "Cost of a training step".to_string(),
+        caption: "Of peak: operations a second as a part of those of a large matrix product in the same format. Outside conv.: part of the iteration that is not convolutions, as timed alone.".to_string(),
+        header: header.map(str::to_string).to_vec(),
+        rows: measurements.iter().flat_map(|measured| measured.rows.iter().map(move |row| line(measured, row))).collect(),
+    }
+}
