@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::architecture::{Body, HighwayStage, Parameter, ParameterKind, Shortcut, Stage};
-use super::fused;
+use super::fused::{self, Maps};
 use super::state::Network;
 use crate::recipe::Precision;
 
@@ -27,7 +27,7 @@ impl Network {
         match &self.architecture.body {
             Body::Pairs { stages, .. } => {
                 let maps = blocks(stages).fold(pass.stem(images), |maps, block| pass.block(&maps, block));
-                pass.classify(&maps)
+                pass.classify(&maps.main)
             }
             Body::Highway { stages, .. } => pass.highway(images, stages),
         }
@@ -98,15 +98,15 @@ impl<'a> Pass<'a> {
     }
 
     /// The first layer: images, float32 [n, 3, h, w], to maps [n, filters, h, w].
-    pub(super) fn stem(&mut self, images: &Tensor) -> Tensor {
+    pub(super) fn stem(&mut self, images: &Tensor) -> Maps {
         self.layer(&images.to_kind(self.network.compute.kind()), 1, None)
     }
 
     /// The next two layers and their shortcut (Eqn. 1: y = F(x) + x): [n, c, h, w] to [n, filters, h / stride, w / stride].
-    pub(super) fn block(&mut self, maps: &Tensor, block: Block) -> Tensor {
-        let shortcut = self.shortcut(maps, block);
-        let inner = self.layer(maps, block.stride, None);
-        self.layer(&inner, 1, shortcut)
+    pub(super) fn block(&mut self, maps: &Maps, block: Block) -> Maps {
+        let shortcut = self.shortcut(&maps.again, block);
+        let inner = self.layer(&maps.main, block.stride, None);
+        self.layer(&inner.main, 1, shortcut)
     }
 
     /// The last layer: maps to logits, float32 [n, classes].
@@ -115,13 +115,13 @@ impl<'a> Pass<'a> {
     }
 
     /// The next convolution of the main path, its batch normalisation, the addition of a shortcut, and ReLU.
-    fn layer(&mut self, input: &Tensor, stride: i64, shortcut: Option<Tensor>) -> Tensor {
+    fn layer(&mut self, input: &Tensor, stride: i64, shortcut: Option<Tensor>) -> Maps {
         let (output, next) = self.normalised_convolution(self.position.main, input, stride, shortcut.as_ref(), true);
         self.position.main = next;
         output
     }
 
-    fn normalised_convolution(&self, at: Cursor, input: &Tensor, stride: i64, shortcut: Option<&Tensor>, relu: bool) -> (Tensor, Cursor) {
+    fn normalised_convolution(&self, at: Cursor, input: &Tensor, stride: i64, shortcut: Option<&Tensor>, relu: bool) -> (Maps, Cursor) {
         let weight = &self.weights[at.parameter];
         let padding = weight.size()[2] / 2;
         let output = input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1);
@@ -149,7 +149,7 @@ impl<'a> Pass<'a> {
             let at = if self.position.projections.parameter == 0 { self.first_projection() } else { self.position.projections };
             let (projected, next) = self.normalised_convolution(at, maps, stride, None, false);
             self.position.projections = next;
-            return Some(projected);
+            return Some(projected.main);
         }
         if added == 0 && stride == 1 {
             return Some(maps.shallow_clone());
@@ -179,9 +179,9 @@ impl<'a> Pass<'a> {
             if index > 0 {
                 maps = maps.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
             }
-            maps = self.layer(&maps, 1, None);
+            maps = self.layer(&maps, 1, None).main;
             for _ in 1..stage.layers {
-                let transformed = self.layer(&maps, 1, None);
+                let transformed = self.layer(&maps, 1, None).main;
                 let first = self.advance(2);
                 let [weight, bias] = [&self.weights[first], &self.weights[first + 1]];
                 let gate = maps.conv2d(weight, Some(bias), [1, 1], [1, 1], [1, 1], 1).sigmoid();

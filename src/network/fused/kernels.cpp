@@ -87,18 +87,25 @@ void apply(const T* x, const T* shortcut, T* y, int64_t begin, int64_t end, int6
   }
 }
 
+// What a value becomes in memory.
+inline Floats rounded(Floats value, const float*) { return value; }
+inline Floats rounded(Floats value, const bfloat16*) {
+  bfloat16 memory[WIDTH];
+  store(memory, value);
+  return load(memory);
+}
+
 // The gradient that reaches the normalisation's output: that of the sum where ReLU let it through. Without an addition the sign of ReLU's
 // input is computed again, which is cheaper than reading its output.
 template <typename T, bool RELU, bool FROM_OUTPUT>
-inline Floats gradient_at(const T* dy, const T* y, int64_t at, Floats centred, Floats factor, Floats beta) {
-  const Floats gradient = load(dy + at);
+inline Floats let_through(Floats gradient, const T* y, int64_t at, Floats centred, Floats factor, Floats beta) {
   if (!RELU) return gradient;
   if (FROM_OUTPUT) return where_positive(load(y + at), gradient);
   return where_positive(centred * factor + beta, gradient);
 }
 
-template <typename T, bool RELU, bool FROM_OUTPUT, bool WRITE>
-void reduce(const T* x, const T* y, const T* dy, T* masked, int64_t begin, int64_t end, int64_t channels, const Affine& norm, double* sum,
+template <typename T, bool RELU, bool FROM_OUTPUT, bool WRITE, bool TWO>
+void reduce(const T* x, const T* y, const T* dy, const T* more, T* masked, int64_t begin, int64_t end, int64_t channels, const Affine& norm, double* sum,
             double* product) {
   for (int64_t first = begin; first < end; first += BLOCK) {
     const int64_t last = first + BLOCK < end ? first + BLOCK : end;
@@ -108,7 +115,9 @@ void reduce(const T* x, const T* y, const T* dy, T* masked, int64_t begin, int64
       const auto add = [&](int64_t row, int part) __attribute__((always_inline)) {
         const int64_t at = row * channels + c;
         const Floats centred = load(x + at) - mean;
-        const Floats gradient = gradient_at<T, RELU, FROM_OUTPUT>(dy, y, at, centred, factor, beta);
+        // Rounded as if the sum had been written.
+        const Floats upstream = TWO ? rounded(load(dy + at) + load(more + at), dy) : load(dy + at);
+        const Floats gradient = let_through<T, RELU, FROM_OUTPUT>(upstream, y, at, centred, factor, beta);
         if (WRITE) store(masked + at, gradient);
         sums[part] += gradient;
         products[part] += gradient * centred;
@@ -136,7 +145,7 @@ void input_gradient(const T* x, const T* y, const T* dy, T* dx, int64_t begin, i
       for (int64_t row = first; row < last; ++row) {
         const int64_t at = row * channels + c;
         const Floats centred = load(x + at) - mean;
-        const Floats gradient = gradient_at<T, RELU, FROM_OUTPUT>(dy, y, at, centred, factor, beta);
+        const Floats gradient = let_through<T, RELU, FROM_OUTPUT>(load(dy + at), y, at, centred, factor, beta);
         store(dx + at, gradient * factor + centred * slopes + offsets);
       }
     }
@@ -150,13 +159,14 @@ void apply_any(const T* x, const T* shortcut, T* y, int64_t begin, int64_t end, 
 }
 
 template <typename T>
-void reduce_any(const T* x, const T* y, const T* dy, T* masked, int64_t begin, int64_t end, int64_t channels, const Affine& norm, bool relu,
-                double* sum, double* product) {
-  auto* chosen = !relu    ? reduce<T, false, false, false>
-                 : masked ? reduce<T, true, true, true>
-                 : y      ? reduce<T, true, true, false>
-                          : reduce<T, true, false, false>;
-  chosen(x, y, dy, masked, begin, end, channels, norm, sum, product);
+void reduce_any(const T* x, const T* y, const T* dy, const T* more, T* masked, int64_t begin, int64_t end, int64_t channels,
+                const Affine& norm, bool relu, double* sum, double* product) {
+  auto* chosen = more     ? (!relu ? reduce<T, false, false, true, true> : y ? reduce<T, true, true, true, true> : reduce<T, true, false, true, true>)
+                 : masked ? reduce<T, true, true, true, false>
+                 : !relu  ? reduce<T, false, false, false, false>
+                 : y      ? reduce<T, true, true, false, false>
+                          : reduce<T, true, false, false, false>;
+  chosen(x, y, dy, more, masked, begin, end, channels, norm, sum, product);
 }
 
 template <typename T>

@@ -20,10 +20,11 @@ struct Kernels {
   void (*statistics)(const T* x, int64_t begin, int64_t end, int64_t channels, const float* shift, double* sum, double* square);
   // y = normalised x, plus the shortcut unless that is null, through ReLU if asked for.
   void (*apply)(const T* x, const T* shortcut, T* y, int64_t begin, int64_t end, int64_t channels, const Affine& norm, bool relu);
-  // Adds, a channel, the sums of g and of g · (x - mean), g being dy where ReLU let it through; writes g to `masked` unless that is null (with y only).
-  // The sign of ReLU's input comes from y, or where y is null (there was no shortcut) from x.
-  void (*reduce)(const T* x, const T* y, const T* dy, T* masked, int64_t begin, int64_t end, int64_t channels, const Affine& norm, bool relu,
-                 double* sum, double* product);
+  // Adds, a channel, the sums of g and of g · (x - mean), g being dy (plus `more`, unless that is null) where ReLU let it through; writes g to
+  // `masked` unless that is null: it is needed with `more`, and possible else with ReLU and y. The sign of ReLU's input comes from y, or where y
+  // is null (there was no shortcut) from x.
+  void (*reduce)(const T* x, const T* y, const T* dy, const T* more, T* masked, int64_t begin, int64_t end, int64_t channels,
+                 const Affine& norm, bool relu, double* sum, double* product);
   // dx = g · factor + (x - mean) · slope + offset.
   void (*input_gradient)(const T* x, const T* y, const T* dy, T* dx, int64_t begin, int64_t end, int64_t channels, const Affine& norm,
                          bool relu, const float* slope, const float* offset);

@@ -16,6 +16,7 @@ const LANES: i64 = 16;
 
 unsafe extern "C" {
     fn resnet_norm(
+        results: *mut *mut c_void,
         x: *const c_void,
         gamma: *const c_void,
         beta: *const c_void,
@@ -26,7 +27,7 @@ unsafe extern "C" {
         training: bool,
         momentum: f64,
         epsilon: f64,
-    ) -> *mut c_void;
+    ) -> bool;
     fn resnet_norm_error() -> *const c_char;
     fn resnet_norm_instruction_set() -> i32;
     fn resnet_settings(deterministic: bool, tf32: bool);
@@ -61,12 +62,27 @@ pub(super) struct Norm<'a> {
     pub training: bool,
 }
 
+/// Maps for two consumers: the tensors have the same values, in the same memory, but each brings a gradient of its own back.
+pub(super) struct Maps {
+    /// For the next convolution.
+    pub main: Tensor,
+    /// For the next shortcut.
+    pub again: Tensor,
+}
+
+impl From<Tensor> for Maps {
+    /// Both are the same tensor: autograd adds their gradients.
+    fn from(main: Tensor) -> Maps {
+        Maps { again: main.shallow_clone(), main }
+    }
+}
+
 impl Norm<'_> {
     /// The normalised maps [n, c, h, w], plus `shortcut` (of the same shape), through ReLU if `relu`. `fused` asks for the fused kernels where
     /// they can do it: on a processor, in float32 or bfloat16, with channels divisible by 16.
-    pub fn apply(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool, fused: bool) -> Tensor {
+    pub fn apply(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool, fused: bool) -> Maps {
         let possible = maps.device() == Device::Cpu && matches!(maps.kind(), Kind::Float | Kind::BFloat16) && maps.size()[1] % LANES == 0;
-        if fused && possible { self.fused(maps, shortcut, relu) } else { self.plain(maps, shortcut, relu) }
+        if fused && possible { self.fused(maps, shortcut, relu) } else { self.plain(maps, shortcut, relu).into() }
     }
 
     fn plain(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool) -> Tensor {
@@ -78,12 +94,14 @@ impl Norm<'_> {
         if relu { output.relu_() } else { output }
     }
 
-    fn fused(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool) -> Tensor {
+    fn fused(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool) -> Maps {
         let pointer = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), |tensor| tensor.as_ptr() as *const c_void);
         let (mean, variance) = self.running.unzip();
-        // SAFETY: the pointers are those of live at::Tensors or null, as norm.cpp expects; the result is a new at::Tensor of ours, or null.
+        let mut results = [std::ptr::null_mut(); 2];
+        // SAFETY: the pointers are those of live at::Tensors or null, as norm.cpp expects; the results are new at::Tensors of ours.
         unsafe {
-            let output = resnet_norm(
+            let done = resnet_norm(
+                results.as_mut_ptr(),
                 pointer(Some(maps)),
                 pointer(Some(self.scale)),
                 pointer(Some(self.shift)),
@@ -96,8 +114,9 @@ impl Norm<'_> {
                 EPSILON,
             );
             // libtorch's errors are panics everywhere in tch; the program's outermost frame makes one line of them.
-            assert!(!output.is_null(), "{}", CStr::from_ptr(resnet_norm_error()).to_string_lossy());
-            Tensor::from_ptr(output as *mut _)
+            assert!(done, "{}", CStr::from_ptr(resnet_norm_error()).to_string_lossy());
+            let [main, again] = results.map(|result| Tensor::from_ptr(result as *mut _));
+            Maps { main, again }
         }
     }
 }

@@ -130,15 +130,15 @@ Tensor applied(const Tensor& x, const Tensor& shortcut, const Affine& affine, bo
 
 // Gradients of (x, gamma, beta, shortcut).
 template <typename T>
-std::array<Tensor, 4> gradients(const Tensor& x, const Tensor& y, const Tensor& dy, const Tensor& mean, const Tensor& inverse_deviation,
+std::array<Tensor, 4> gradients(const Tensor& x, const Tensor& y, const Tensor& dy, const Tensor& more, const Tensor& mean, const Tensor& inverse_deviation,
                                 const Tensor& gamma, const Tensor& beta, bool relu, bool has_shortcut) {
   const int64_t channels = x.size(1), rows = x.numel() / channels;
   const Scaled scaled(mean, inverse_deviation, gamma, beta);
   const Split split(rows);
   // Without ReLU the shortcut's gradient is dy itself.
-  Tensor masked = has_shortcut && relu ? at::empty_like(x) : Tensor();
+  Tensor masked = (has_shortcut && relu) || more.defined() ? at::empty_like(x) : Tensor();
   const std::vector<double> sums = two_sums(split, channels, [&](int64_t begin, int64_t end, double* sum, double* product) {
-    kernels<T>().reduce(data<T>(x), data<T>(y), data<T>(dy), data<T>(masked), begin, end, channels, scaled.affine, relu, sum, product);
+    kernels<T>().reduce(data<T>(x), data<T>(y), data<T>(dy), data<T>(more), data<T>(masked), begin, end, channels, scaled.affine, relu, sum, product);
   });
   Tensor d_gamma = at::empty_like(gamma), d_beta = at::empty_like(beta), slope = at::empty_like(mean), offset = at::empty_like(mean);
   for (int64_t c = 0; c < channels; ++c) {
@@ -163,7 +163,9 @@ std::array<Tensor, 4> gradients(const Tensor& x, const Tensor& y, const Tensor& 
 
 struct FusedNorm : torch::autograd::Function<FusedNorm> {
   // The running statistics, if any, are updated in place, outside autograd.
-  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& gamma, const Tensor& beta, MaybeTensor running_mean,
+  // The output twice: the next convolution takes one, the next shortcut the other, and their gradients are added here, in the pass that is
+  // made anyway.
+  static variable_list forward(AutogradContext* context, const Tensor& x, const Tensor& gamma, const Tensor& beta, MaybeTensor running_mean,
                         MaybeTensor running_variance, MaybeTensor maybe_shortcut, bool relu, double momentum, double epsilon) {
     const Tensor shortcut = maybe_shortcut.value_or(Tensor());
 #define STATISTICS(T) batch_statistics<T>(x, running_mean.value_or(Tensor()), running_variance.value_or(Tensor()), momentum, epsilon)
@@ -175,14 +177,19 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
     context->save_for_backward({x, gamma, beta, mean, inverse_deviation, shortcut.defined() && relu ? y : Tensor()});
     context->saved_data["relu"] = relu;
     context->saved_data["shortcut"] = shortcut.defined();
-    return y;
+    context->set_materialize_grads(false);
+    // Not a view, which autograd would follow: another tensor on the same memory.
+    Tensor again = at::empty({0}, y.options()).set_(y.storage(), y.storage_offset(), y.sizes(), y.strides());
+    return {y, again};
   }
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
     const variable_list saved = context->get_saved_variables();
     const bool relu = context->saved_data["relu"].toBool(), has_shortcut = context->saved_data["shortcut"].toBool();
-    const Tensor dy = channels_last(outputs[0]);
-#define GRADIENTS(T) gradients<T>(saved[0], saved[5], dy, saved[3], saved[4], saved[1], saved[2], relu, has_shortcut)
+    const bool both = outputs[0].defined() && outputs[1].defined();
+    const Tensor dy = channels_last(outputs[0].defined() ? outputs[0] : outputs[1]);
+    const Tensor more = both ? channels_last(outputs[1]) : Tensor();
+#define GRADIENTS(T) gradients<T>(saved[0], saved[5], dy, more, saved[3], saved[4], saved[1], saved[2], relu, has_shortcut)
     auto [dx, d_gamma, d_beta, d_shortcut] = BY_KIND(saved[0], GRADIENTS);
     return {dx, d_gamma, d_beta, Tensor(), Tensor(), d_shortcut, Tensor(), Tensor(), Tensor()};
   }
@@ -209,9 +216,9 @@ const char* resnet_norm_error() { return last_error.c_str(); }
 
 int resnet_norm_instruction_set() { return instruction_set(); }
 
-// Arguments are pointers to at::Tensor, null for none; the result is a new at::Tensor, or null with resnet_norm_error set. In training mode
-// the statistics are the batch's, and the running ones are updated if given; else the running ones are used.
-void* resnet_norm(void* x, void* gamma, void* beta, void* running_mean, void* running_variance, void* shortcut, bool relu, bool training,
+// Arguments are pointers to at::Tensor, null for none; the results are new at::Tensors on the same memory, one for each consumer, or null with
+// resnet_norm_error set. In training mode the statistics are the batch's, and the running ones are updated if given; else the running ones are used.
+bool resnet_norm(void** results, void* x, void* gamma, void* beta, void* running_mean, void* running_variance, void* shortcut, bool relu, bool training,
                   double momentum, double epsilon) {
   try {
     const Tensor maps = channels_last(tensor(x)), scale = tensor(gamma).contiguous(), shift = tensor(beta).contiguous();
@@ -219,15 +226,21 @@ void* resnet_norm(void* x, void* gamma, void* beta, void* running_mean, void* ru
     if (added.defined()) added = channels_last(added);
     if (training) {
       const MaybeTensor mean = maybe(tensor(running_mean)), variance = maybe(tensor(running_variance));
-      return new Tensor(FusedNorm::apply(maps, scale, shift, mean, variance, maybe(added), relu, momentum, epsilon));
+      const variable_list outputs = FusedNorm::apply(maps, scale, shift, mean, variance, maybe(added), relu, momentum, epsilon);
+      results[0] = new Tensor(outputs[0]);
+      results[1] = new Tensor(outputs[1]);
+      return true;
     }
     const Tensor mean = tensor(running_mean).contiguous(), inverse_deviation = (tensor(running_variance) + epsilon).rsqrt();
     const Scaled scaled(mean, inverse_deviation, scale, shift);
 #define EVALUATED(T) applied<T>(maps, added, scaled.affine, relu)
-    return new Tensor(BY_KIND(maps, EVALUATED));
+    const Tensor output = BY_KIND(maps, EVALUATED);
+    results[0] = new Tensor(output);
+    results[1] = new Tensor(output);
+    return true;
   } catch (const std::exception& error) {
     last_error = error.what();
-    return nullptr;
+    return false;
   }
 }
 

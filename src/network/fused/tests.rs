@@ -15,15 +15,18 @@ fn results(kind: Kind, channels: i64, side: i64, with_shortcut: bool, relu: bool
         values.to_kind(kind).permute([0, 3, 1, 2]).set_requires_grad(true)
     };
     let (x, added) = (maps(3.0), maps(0.0));
-    let upstream = maps(0.0).detach();
+    let (upstream, second) = (maps(0.0).detach(), maps(0.0).detach());
     let (scale, shift) = ((normal(&[channels]) * 0.1 + 1.0).set_requires_grad(true), (normal(&[channels]) * 0.3).set_requires_grad(true));
     let [mean, variance] = [Tensor::zeros([channels], (Kind::Float, Device::Cpu)), Tensor::ones([channels], (Kind::Float, Device::Cpu))];
     let norm = Norm { scale: &scale, shift: &shift, running: Some((&mean, &variance)), training: true };
-    let output = norm.apply(&x, with_shortcut.then_some(&added), relu, fused);
+    let Maps { main, again } = norm.apply(&x, with_shortcut.then_some(&added), relu, fused);
     let mut leaves = vec![&x, &scale, &shift];
     leaves.extend(with_shortcut.then_some(&added));
-    let mut results = vec![output.detach()];
-    results.extend(Tensor::run_backward(&[(output * upstream).sum(Kind::Float)], &leaves, false, false));
+    let mut results = vec![main.detach()];
+    let scalar = (main * upstream).sum(Kind::Float);
+    // Without ReLU one consumer, with it two.
+    let scalar = if relu { scalar + (again * second).sum(Kind::Float) } else { scalar };
+    results.extend(Tensor::run_backward(&[scalar], &leaves, false, false));
     results.extend([mean, variance]);
     results
 }
@@ -62,7 +65,7 @@ fn what_is_not_a_number_stays_so() {
         let maps = Tensor::full([2, 16, 8, 8], f64::NAN, (Kind::Float, Device::Cpu)).to_kind(kind);
         let ones = Tensor::ones([16], (Kind::Float, Device::Cpu));
         let norm = Norm { scale: &ones, shift: &ones, running: None, training: true };
-        assert_eq!(norm.apply(&maps, None, true, true).isnan().all().int64_value(&[]), 1, "{kind:?}");
+        assert_eq!(norm.apply(&maps, None, true, true).main.isnan().all().int64_value(&[]), 1, "{kind:?}");
     }
 }
 
@@ -71,6 +74,6 @@ fn evaluation_uses_the_running_statistics() {
     let maps = Tensor::randn([3, 32, 7, 7], (Kind::Float, Device::Cpu));
     let [scale, shift, mean, variance] = [0.5, -0.25, 0.125, 4.0].map(|value| Tensor::full([32], value, (Kind::Float, Device::Cpu)));
     let norm = Norm { scale: &scale, shift: &shift, running: Some((&mean, &variance)), training: false };
-    let [fused, plain] = [true, false].map(|fused| norm.apply(&maps, None, true, fused));
+    let [fused, plain] = [true, false].map(|fused| norm.apply(&maps, None, true, fused).main);
     assert!(difference(&fused, &plain) < 1e-6);
 }
