@@ -3,7 +3,7 @@
 //!
 //! Where things are: [`network`] is what is trained, [`dataset`] on what, [`recipe`] and [`schedule`] how; [`training`] is the loop;
 //! [`run`] is one run, [`experiment`] and [`sweep`] many; [`records`] is what a run leaves behind; [`logs`], [`collection`], [`analysis`] and
-//! [`report`] turn that into numbers, tables and figures; [`commands`] is the command line.
+//! [`report`] turn that into numbers, tables and figures; [`bench`] measures the step; [`commands`] is the command line.
 
 pub mod analysis;
 pub mod bench;

@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::options::{print, print_json};
 use crate::dataset::DatasetName;
 use crate::error::EXIT_DONE;
-use crate::network::{Architecture, NetworkName, Shortcut, cifar};
+use crate::network::{Architecture, NetworkName, Shortcut, cifar, memory};
 use crate::paper;
+use crate::recipe::Precision;
 use crate::report::table::{Style, render, thousands};
 
 /// Show a network's layers, parameters and multiply-adds
@@ -35,6 +36,8 @@ struct Output {
     depth: u64,
     parameters: i64,
     multiply_adds: i64,
+    /// Values kept for the backward pass, an image.
+    activation_values: u64,
     layers: Vec<LayerOutput>,
 }
 
@@ -68,6 +71,7 @@ fn json(arguments: &Arguments, architecture: &Architecture) -> Output {
         depth: architecture.name.depth,
         parameters: architecture.parameter_count(),
         multiply_adds: architecture.multiply_adds(),
+        activation_values: memory::activation_values(architecture),
         layers: layers
             .iter()
             .map(|layer| LayerOutput {
@@ -123,7 +127,8 @@ fn text(architecture: &Architecture) -> String {
         None => format!("\nin the paper: {}", paper.source),
     });
     format!(
-        "{name}: {depth} weighted layers, {parameters} parameters, {multiply_adds} multiply-adds an image\nshortcuts: {shortcut}\n{table}\nEvery convolution but a gate is followed by batch normalisation (its scale and shift are counted).{paper}",
+        "{name}: {depth} weighted layers, {parameters} parameters, {multiply_adds} multiply-adds an image\nshortcuts: {shortcut}\n{table}\nEvery convolution but a gate is followed by batch normalisation (its scale and shift are counted).\n{activations}{paper}",
+        activations = activations(architecture),
         name = architecture.name,
         depth = architecture.name.depth,
         parameters = thousands(architecture.parameter_count()),
@@ -131,4 +136,17 @@ fn text(architecture: &Architecture) -> String {
         table = render(&header, &rows, Style::Terminal),
         paper = paper.unwrap_or_default(),
     )
+}
+
+/// What a training step keeps for its backward pass, at the paper's batch.
+fn activations(architecture: &Architecture) -> String {
+    let bytes = |precision, segments| memory::gib(memory::activation_bytes(architecture, 128, precision, segments));
+    // The segments that need the least: about the root of the number of blocks.
+    let all = 1..=memory::most_segments(architecture);
+    let fewest = all.min_by_key(|&segments| memory::activation_bytes(architecture, 128, Precision::F32, segments)).unwrap_or(1);
+    let segments = match fewest {
+        0 | 1 => String::new(),
+        _ => format!("; {} with --set checkpoint_segments={fewest}, which computes them twice", bytes(Precision::F32, fewest)),
+    };
+    format!("activations of a training step, 128 images: {} in f32, {} in bf16{segments}", bytes(Precision::F32, 1), bytes(Precision::Bf16, 1))
 }

@@ -1,6 +1,6 @@
 //! The step as one CUDA graph: the host launches one thing an iteration instead of some thousand.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cuda_graph::CudaGraph;
 
@@ -29,7 +29,7 @@ impl GraphedStep {
         }
         if !self.captured {
             // Captured operations are not done.
-            self.graph.capture(compute)?;
+            self.graph.capture(compute).context("the step cannot be captured; --graph off trains without")?;
             self.captured = true;
         }
         self.graph.replay()

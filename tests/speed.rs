@@ -1,0 +1,98 @@
+//! The fast path end to end: bfloat16, recomputed segments, and measurements, through the real program.
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace};
+
+fn train<'a>(out: &'a str, settings: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = small(&["train", "--network", "resnet-8", "--iterations", "60", "--set", "evaluate_every=20", "--checkpoint-every", "0"]);
+    settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+    arguments.extend(["--out", out]);
+    arguments
+}
+
+#[test]
+fn a_bfloat16_run_repeats_to_the_same_bytes_and_goes_on_exactly_after_a_kill() {
+    let folder = workspace();
+    succeed(folder.path(), &train("one", &["precision=bf16"]));
+    succeed(folder.path(), &train("two", &["precision=bf16"]));
+    assert_same_run(&folder.path().join("one"), &folder.path().join("two"));
+    for run in ["threads-1", "threads-2"] {
+        let output = command(folder.path(), &train(run, &["precision=bf16"])).env("OMP_NUM_THREADS", "2").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+    assert_same_run(&folder.path().join("threads-1"), &folder.path().join("threads-2"));
+    let mut child = command(folder.path(), &train("cut", &["precision=bf16"])).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the run does not log", || lines(&folder.path().join("cut/train.csv")) > 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    succeed(folder.path(), &train("cut", &["precision=bf16"]));
+    assert_same_run(&folder.path().join("one"), &folder.path().join("cut"));
+}
+
+#[test]
+fn recomputed_segments_change_no_byte_of_the_logs_and_weights() {
+    let folder = workspace();
+    for precision in ["precision=f32", "precision=bf16"] {
+        let (whole, parts) = (format!("{precision}-whole"), format!("{precision}-parts"));
+        succeed(folder.path(), &train(&whole, &[precision, "checkpoint_segments=1"]));
+        let output = run(folder.path(), &train(&parts, &[precision, "checkpoint_segments=3"]));
+        assert!(stderr(&output).contains("in 3 segments"), "{}", stderr(&output));
+        for file in ["train.csv", "eval.csv", "weights.safetensors"] {
+            let bytes = |run: &str| std::fs::read(folder.path().join(run).join(file)).unwrap();
+            assert_eq!(bytes(&whole), bytes(&parts), "{precision} {file}");
+        }
+    }
+}
+
+#[test]
+fn bfloat16_is_on_record_as_a_difference_from_the_paper_and_segments_are_not() {
+    let folder = workspace();
+    succeed(folder.path(), &train("run", &["precision=bf16", "checkpoint_segments=2"]));
+    let record = std::fs::read_to_string(folder.path().join("run/run.toml")).unwrap();
+    assert!(record.contains("precision \"bf16\" instead of \"f32\""), "{record}");
+    assert!(!record.contains("checkpoint segments 2 instead"), "{record}");
+}
+
+#[test]
+fn tf32_on_a_processor_and_formats_that_do_not_exist_are_refused() {
+    let folder = workspace();
+    refuse(folder.path(), &train("run", &["precision=tf32"]), 2, &["tf32", "f32 or bf16"]);
+    refuse(folder.path(), &train("run", &["precision=fp8"]), 2, &["precision=fp8", "bf16"]);
+    refuse(folder.path(), &["bench", "--precision", "tf32", "--device", "cpu"], 2, &["--precision tf32", "f32 or bf16"]);
+}
+
+#[test]
+fn bench_measures_every_case_and_figures_draws_it() {
+    let folder = workspace();
+    let arguments = ["bench", "--networks", "resnet-8,resnet-14", "--batch", "16", "--iterations", "2", "--device", "cpu", "--json"];
+    let output = run(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = result["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        for key in ["images_per_second", "milliseconds", "peak_memory_bytes", "flops_per_second", "operations_limit_milliseconds"] {
+            assert!(row[key].as_f64().unwrap() > 0.0, "{key}: {row}");
+        }
+    }
+    assert!(result["peaks"]["copy_bytes_per_second"].as_f64().unwrap() > 1e8);
+
+    succeed(folder.path(), &train("results/try/resnet-8/seed-0", &[]));
+    std::fs::write(folder.path().join("results/bench.json"), &output.stdout).unwrap();
+    succeed(folder.path(), &["figures", "results"]);
+    let table = std::fs::read_to_string(folder.path().join("results/report/cost/cost.md")).unwrap();
+    assert!(table.contains("resnet-14") && table.contains("bf16"), "{table}");
+    std::fs::write(folder.path().join("results/bench.json"), "{}").unwrap();
+    let message = stderr(&run(folder.path(), &["figures", "results"]));
+    assert!(message.contains("bench.json"), "{message}");
+}
+
+#[test]
+fn describe_says_what_memory_a_step_needs() {
+    let folder = workspace();
+    let text = succeed(folder.path(), &["describe", "--network", "resnet-1202"]);
+    assert!(text.contains("activations") && text.contains("GiB"), "{text}");
+}
