@@ -2,8 +2,9 @@
 
 use tch::{Kind, Tensor};
 
-use super::architecture::{Body, HighwayStage, Parameter, ParameterKind, Shortcut, Stage};
+use super::architecture::{Body, HighwayStage, Shortcut, Stage};
 use super::fused::{self, Maps};
+use super::layer::{Parameter, ParameterKind};
 use super::state::Network;
 use crate::recipe::Precision;
 

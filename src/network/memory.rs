@@ -1,6 +1,7 @@
 //! Memory that a training step needs for activations, and how many segments fit into the memory that is there.
 
-use super::architecture::{Architecture, Body, LayerKind};
+use super::architecture::{Architecture, Body};
+use super::layer::{Layer, LayerKind};
 use crate::recipe::Precision;
 
 /// Part of the available memory that activations may take: gradients of maps, the convolutions' workspace and the data need the rest.
@@ -8,8 +9,8 @@ const SHARE: f64 = 0.6;
 
 /// Values kept for the backward pass of one image: of each convolution the output, and what normalisation and ReLU make of it.
 pub fn activation_values(architecture: &Architecture) -> u64 {
-    let maps = |layer: &super::Layer| (layer.outputs * layer.output_side * layer.output_side) as u64;
-    let normalised = |layer: &&super::Layer| !matches!(layer.kind, LayerKind::FullyConnected);
+    let maps = |layer: &Layer| (layer.outputs * layer.output_side * layer.output_side) as u64;
+    let normalised = |layer: &&Layer| !matches!(layer.kind, LayerKind::FullyConnected);
     2 * architecture.layers().iter().filter(normalised).map(maps).sum::<u64>()
 }
 

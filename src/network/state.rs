@@ -6,9 +6,10 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::architecture::{Architecture, Parameter, ParameterKind};
+use super::architecture::Architecture;
 use super::fused;
 use super::highway::GATE_BIAS;
+use super::layer::{Parameter, ParameterKind};
 use crate::random::{Purpose, Stream};
 use crate::recipe::Precision;
 
