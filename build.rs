@@ -1,7 +1,7 @@
 //! Gives every executable the run-time path of the libtorch it was linked with, so that it starts without LD_LIBRARY_PATH, and tells the
 //! program which revision of the source it was built from. Compiles the fused normalisation.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the program is made of; a change here makes a build differ from its revision.
@@ -37,7 +37,16 @@ fn compile_fused_norm(libraries: &Path) {
         build.cpp(true).std("c++17").flag_if_supported("-Wno-psabi").opt_level(3);
         build
     };
-    let include = libraries.parent().map(|root| root.join("include")).unwrap_or_default();
+    println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
+    let root = std::env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from).or_else(|| libraries.parent().map(Path::to_path_buf));
+    let include = root.unwrap_or_default().join("include");
+    if !include.join("ATen/ATen.h").is_file() {
+        println!(
+            "cargo::error={} is not there: set LIBTORCH to a libtorch 2.11.0 with its headers, or run scripts/setup",
+            include.join("ATen/ATen.h").display()
+        );
+        return;
+    }
     // libtorch's own OpenMP: a second one would have threads of its own.
     build()
         .file(format!("{SOURCES}/norm.cpp"))
@@ -46,11 +55,13 @@ fn compile_fused_norm(libraries: &Path) {
         .warnings(false)
         .compile("resnet_norm");
     let x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "x86_64");
-    let levels: &[(&str, Option<&str>)] =
-        &[("kernels_base", None), ("kernels_v3", Some("-march=x86-64-v3")), ("kernels_v4", Some("-march=x86-64-v4"))];
-    for (name, flag) in &levels[..if x86 { 3 } else { 1 }] {
+    // norm.cpp asks the processor for the same instructions.
+    const AVX2: &[&str] = &["-mavx2", "-mfma", "-mbmi", "-mbmi2"];
+    const AVX512: &[&str] = &["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"];
+    let levels: &[(&str, &[&str])] = &[("kernels_base", &[]), ("kernels_v3", AVX2), ("kernels_v4", AVX512)];
+    for (name, flags) in &levels[..if x86 { 3 } else { 1 }] {
         let mut kernels = build();
-        if let Some(flag) = flag {
+        for flag in *flags {
             kernels.flag(flag);
         }
         kernels.define("KERNELS", Some(*name)).file(format!("{SOURCES}/kernels.cpp")).compile(&format!("resnet_{name}"));

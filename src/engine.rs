@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         let text = text.unwrap_or_default();
         if ["not enough memory", "can't allocate memory", "out of memory"].iter().any(|sign| text.to_lowercase().contains(sign)) {
             return Err(anyhow::anyhow!(
-                "out of memory: give --set checkpoint_segments=N (more segments need less), or a smaller --set batch_size=N"
+                "out of memory: raise checkpoint_segments (--set checkpoint_segments=N; bench: --checkpoint-segments N), or lower batch_size (--set batch_size=N; bench: --batch N)"
             ));
         }
         Err(anyhow::anyhow!("stopped by an unexpected error: {}", text.lines().next().unwrap_or("no message")))
@@ -38,11 +38,13 @@ fn main() -> ExitCode {
 /// Lets the allocator keep the memory of freed feature maps for the next ones. By default it gives each large block back to the system and
 /// asks for it again, zeroed, page by page, in every operation of every iteration.
 fn keep_freed_memory() {
-    const LARGE: i32 = 1 << 30;
+    // The second is the most that some versions of the C library take.
+    const THRESHOLDS: [i32; 2] = [1 << 30, 32 << 20];
     // SAFETY: sets parameters of the C library's allocator before any thread is started.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
-        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+        if THRESHOLDS.iter().any(|&bytes| libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) == 1) {
+            libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+            libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+        }
     }
 }

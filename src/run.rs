@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
         let architecture = self.architecture();
         let available = device::available_memory(self.device);
         let fitting = || available.map_or(1, |available| memory::segments(&architecture, batch_size, precision, available));
-        let segments = if checkpoint_segments == 0 { fitting() } else { checkpoint_segments.min(memory::most_segments(&architecture)) };
+        let segments = if checkpoint_segments == 0 { fitting() } else { memory::actual_segments(&architecture, checkpoint_segments) };
         let bytes = memory::activation_bytes(&architecture, batch_size, precision, segments);
         let parts = if segments > 1 {
             let whole = memory::activation_bytes(&architecture, batch_size, precision, 1);

@@ -48,6 +48,18 @@ fn recomputed_segments_change_no_byte_of_the_logs_and_weights() {
 }
 
 #[test]
+fn a_run_that_was_stopped_goes_on_with_more_segments_to_the_same_bytes() {
+    let folder = workspace();
+    succeed(folder.path(), &train("whole", &[]));
+    let mut child = command(folder.path(), &train("cut", &[])).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the run does not log", || lines(&folder.path().join("cut/train.csv")) > 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    succeed(folder.path(), &train("cut", &["checkpoint_segments=2"]));
+    assert_same_run(&folder.path().join("whole"), &folder.path().join("cut"));
+}
+
+#[test]
 fn bfloat16_is_on_record_as_a_difference_from_the_paper_and_segments_are_not() {
     let folder = workspace();
     succeed(folder.path(), &train("run", &["precision=bf16", "checkpoint_segments=2"]));
@@ -86,8 +98,11 @@ fn bench_measures_every_case_and_figures_draws_it() {
     let table = std::fs::read_to_string(folder.path().join("results/report/cost/cost.md")).unwrap();
     assert!(table.contains("resnet-14") && table.contains("bf16"), "{table}");
     std::fs::write(folder.path().join("results/bench.json"), "{}").unwrap();
-    let message = stderr(&run(folder.path(), &["figures", "results"]));
-    assert!(message.contains("bench.json"), "{message}");
+    std::fs::remove_file(folder.path().join("results/report/report.html")).unwrap();
+    let output = run(folder.path(), &["figures", "results"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("not read: results/bench.json"), "{}", stderr(&output));
+    assert!(folder.path().join("results/report/report.html").exists());
 }
 
 #[test]

@@ -89,8 +89,17 @@ pub fn reset_peak_memory(device: Device) {
     match device {
         Device::Cuda(index) => crate::cuda_graph::reset_peak_memory(index),
         // Linux: "5" sets the high-water mark back to what is used now.
-        _ => drop(std::fs::write("/proc/self/clear_refs", "5")),
+        _ => {
+            release_freed_memory();
+            drop(std::fs::write("/proc/self/clear_refs", "5"));
+        }
     }
+}
+
+/// Gives the memory of freed tensors back to the system, which otherwise would count for the next measurement.
+pub fn release_freed_memory() {
+    // SAFETY: the C library's allocator gives back what is free.
+    unsafe { libc::malloc_trim(0) };
 }
 
 /// Largest memory since then, in bytes: of the process, or of libtorch's allocator on the GPU.

@@ -16,7 +16,7 @@ use crate::recipe::{Normalize, Precision, Recipe};
 use crate::training::batches::{Normalization, TrainingBatches};
 use crate::training::{Plan, Trainer};
 
-pub use machine::{Peaks, peak_memory, reset_peak_memory};
+pub use machine::{Peaks, peak_memory, release_freed_memory, reset_peak_memory};
 
 /// Iterations before the clock starts: caches, thread pools, the choice of algorithms, the capture of a graph.
 const WARM_UP: usize = 5;
@@ -112,7 +112,8 @@ impl Case {
             network: self.network,
             precision,
             width: self.width,
-            path: if fused { "fused" } else { "plain" }.to_string(),
+            // The fused operation is the processor's.
+            path: if fused && self.device == Device::Cpu { "fused" } else { "plain" }.to_string(),
             graph,
             batch: self.batch,
             segments,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::options::{GraphChoice, print, print_json};
-use crate::bench::{Case, Measurements, Peaks, Row};
+use crate::bench::{Case, Measurements, Peaks, Row, release_freed_memory};
 use crate::dataset::{self, DatasetName};
 use crate::device::{self, DeviceChoice};
 use crate::error::{EXIT_DONE, bad_input};
@@ -15,7 +15,7 @@ use crate::report::table::{Style, render};
 
 /// Measure the training step: images a second, memory, and how far from the machine's limits
 ///
-/// Times the whole step (choice of the batch, crop, flip, forward, backward, update, metrics) on built-in drawings, after three iterations of
+/// Times the whole step (choice of the batch, crop, flip, forward, backward, update, metrics) on built-in drawings, after five iterations of
 /// warm-up. The limits come from a matrix product and a copy that are timed first. Other programs on the machine distort every number.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -74,10 +74,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let peaks = Peaks::measure(device);
     let mut rows = Vec::new();
     for (network, precision, batch, width, path) in cases(arguments) {
+        release_freed_memory();
         let architecture = cifar::architecture(network, 10).widened(width);
         let segments = match arguments.checkpoint_segments {
             0 => device::available_memory(device).map_or(1, |available| memory::segments(&architecture, batch, precision, available)),
-            given => given.min(memory::most_segments(&architecture)),
+            given => memory::actual_segments(&architecture, given),
         };
         let compute = Compute { precision, fused: path == Kernels::Fused, segments: segments as usize };
         say(&format!("{network} {precision}, batch {batch} …"));

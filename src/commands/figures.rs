@@ -80,16 +80,17 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let sections = protocols.iter().map(|protocol| section(protocol, &out)).collect::<Result<Vec<_>>>()?;
     let command = format!("resnet-repro figures {}", arguments.results.display());
     let report = out.join("report.html");
-    let cost = cost(&arguments.results, &out)?;
-    crate::files::write_atomically(&report, page(&sections, &cost, &command, &collection.problems)?.as_bytes())?;
+    let (cost, unread) = cost(&arguments.results, &out)?;
+    let problems: Vec<String> = collection.problems.iter().cloned().chain(unread).collect();
+    crate::files::write_atomically(&report, page(&sections, &cost, &command, &problems)?.as_bytes())?;
     if let Some(path) = &arguments.readme {
         readme::splice(path, &sections, &out)?;
     }
-    for problem in &collection.problems {
+    for problem in &problems {
         say(&format!("not read: {problem}"));
     }
-    tell(arguments, &sections, &out, report, &collection.problems)?;
-    Ok(if collection.problems.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED })
+    tell(arguments, &sections, &out, report, &problems)?;
+    Ok(if problems.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED })
 }
 
 /// Makes and writes what a protocol has.
@@ -104,17 +105,17 @@ fn section<'a>(protocol: &'a Protocol<'a>, out: &Path) -> Result<Section<'a>> {
     Ok(Section { protocol, sentences: notes(protocol), charts, tables })
 }
 
-/// Makes and writes what there is about the cost of a step.
-fn cost(results: &Path, out: &Path) -> Result<Cost> {
-    let measurements = cost::read(results)?;
+/// Makes and writes what there is about the cost of a step; also says which measurements could not be read.
+fn cost(results: &Path, out: &Path) -> Result<(Cost, Vec<String>)> {
+    let (measurements, problems) = cost::read(results)?;
     let folder = out.join("cost");
     let table = cost::table(&measurements);
     if table.rows.is_empty() {
-        return Ok(Cost { charts: Vec::new(), table });
+        return Ok((Cost { charts: Vec::new(), table }, problems));
     }
     check_writable("--out", &folder)?;
     table.write(&folder)?;
-    Ok(Cost { charts: write_all(cost::charts(&measurements), &folder)?, table })
+    Ok((Cost { charts: write_all(cost::charts(&measurements), &folder)?, table }, problems))
 }
 
 /// Draws the charts, on all cores.

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 use super::architecture::{Body, Stage};
 use super::forward::{Block, Mode, Pass, Position, blocks};
 use super::fused::Maps;
+use super::memory::segment_blocks;
 use super::state::Network;
 
 /// What one forward and backward pass gives.
@@ -35,7 +36,7 @@ impl Network {
     /// so that the sum over segments adds zeros to it: the gradients are those of the plain way, bit for bit.
     fn checkpointed(&self, images: &Tensor, labels: &Tensor, stages: &[Stage]) -> Gradient {
         let blocks: Vec<Block> = blocks(stages).collect();
-        let parts: Vec<&[Block]> = blocks.chunks(blocks.len().div_ceil(self.compute.segments)).collect();
+        let parts: Vec<&[Block]> = blocks.chunks(segment_blocks(blocks.len(), self.compute.segments)).collect();
         let (last, before) = parts.split_last().expect("a network has blocks");
         let mut starts = Vec::new();
         let mut here = Start { maps: images.shallow_clone(), position: Position::default(), first: true };

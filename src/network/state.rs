@@ -54,6 +54,8 @@ impl Network {
     /// A network with He initialisation: weights normal with variance 2 / fan-in (section 3.4, reference 13), scales 1, shifts and
     /// biases 0, running means 0 and variances 1. Twins of one depth and seed start with the same weights.
     pub fn new(architecture: Architecture, seed: u64, device: Device) -> Network {
+        // libtorch's own default lets a GPU's float32 convolutions round to TF32.
+        fused::settings(true, false);
         let parameters: Vec<Parameter> = architecture.layers().iter().flat_map(|layer| layer.parameters()).collect();
         let values: Vec<f32> = parameters
             .iter()

@@ -16,16 +16,19 @@ const SHALLOW: u64 = 110;
 /// What every other figure keeps fixed.
 const BATCH: u64 = 128;
 
-/// Reads every file of measurements below `results`, in the order of their names.
-pub fn read(results: &Path) -> Result<Vec<Measurements>> {
-    let pattern = results.join(FILES);
-    let pattern = pattern.to_str().context("the folder of results is no text")?;
-    let mut found = Vec::new();
-    for path in glob::glob(pattern)?.filter_map(Result::ok) {
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        found.push(serde_json::from_str(&text).with_context(|| format!("{}: not what \"bench --json\" writes", path.display()))?);
+/// Reads every file of measurements below `results`, in the order of their names; also why some could not be read.
+pub fn read(results: &Path) -> Result<(Vec<Measurements>, Vec<String>)> {
+    let folder = results.to_str().context("the folder of results is no text")?;
+    let pattern = format!("{}/{FILES}", glob::Pattern::escape(folder));
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for path in glob::glob(&pattern)?.filter_map(Result::ok).filter(|path| path.is_file()) {
+        let read = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+        match read.and_then(|text| serde_json::from_str(&text).map_err(|error| format!("not what \"bench --json\" writes ({error})"))) {
+            Ok(measurements) => found.push(measurements),
+            Err(reason) => problems.push(format!("{}: {reason}", path.display())),
+        }
     }
-    Ok(found)
+    Ok((found, problems))
 }
 
 /// Milliseconds of an iteration against depth, width and batch.
@@ -69,9 +72,9 @@ fn chart(name: &str, against: &str, x_label: &str, mut panels: Vec<Panel>) -> Op
 fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Option<f64>) -> Panel {
     let mut series: Vec<Series> = Vec::new();
     for measured in measurements {
-        for row in measured.rows.iter().filter(|row| row.network.shortcut == Shortcut::PadChannels && row.path == "fused") {
+        for row in measured.rows.iter().filter(|row| row.network.shortcut == Shortcut::PadChannels && is_usual(measured, row)) {
             let Some(x) = x(row) else { continue };
-            let label = format!("{} on {}", row.precision, machine(measured));
+            let label = format!("{}{} on {}", row.precision, if row.graph { ", graph" } else { "" }, machine(measured));
             if !series.iter().any(|series| series.label == label) {
                 series.push(Series {
                     network: label.clone(),
@@ -98,6 +101,11 @@ fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Optio
     Panel { title, x: (0.0, widest * 1.05), y: (0.0, highest * 1.08), series }
 }
 
+/// Whether a row was measured with the kernels that training uses there: a processor's fused ones, a GPU's own.
+fn is_usual(measured: &Measurements, row: &Row) -> bool {
+    row.path == "fused" || !measured.rows.iter().any(|other| other.path == "fused")
+}
+
 fn machine(measured: &Measurements) -> String {
     format!("{}, {} threads", measured.device, measured.threads)
 }
@@ -112,7 +120,12 @@ pub fn table(measurements: &[Measurements]) -> Table {
             cells: vec![
                 format!("{}{width}", row.network),
                 machine(measured),
-                format!("{}{}", row.precision, if row.path == "fused" { "" } else { ", separate operations" }),
+                format!(
+                    "{}{}{}",
+                    row.precision,
+                    if row.graph { ", graph" } else { "" },
+                    if row.path == "fused" { "" } else { ", separate operations" }
+                ),
                 row.batch.to_string(),
                 format!("{:.0}", row.images_per_second),
                 format!("{:.1}", row.milliseconds),

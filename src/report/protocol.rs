@@ -124,7 +124,7 @@ impl<'a> Protocol<'a> {
 }
 
 fn without_warmup(recipe: &Recipe) -> Recipe {
-    Recipe { warmup: false, ..recipe.clone() }
+    Recipe { warmup: false, checkpoint_segments: 0, ..recipe.clone() }
 }
 
 /// What runs must share to be compared.
@@ -134,7 +134,7 @@ fn key(run: &CollectedRun) -> String {
             let recipe = &record.run.recipe;
             // A warm-up belongs to a depth; one that the depth does not have in the paper, or the lack of one, is another recipe.
             let usual = recipe.warmup == (record.run.network.depth >= WARMUP_FROM_DEPTH);
-            let shared = if usual { without_warmup(recipe) } else { recipe.clone() };
+            let shared = if usual { without_warmup(recipe) } else { Recipe { checkpoint_segments: 0, ..recipe.clone() } };
             format!("{} {} {usual} {}", record.run.dataset.name, record.run.dataset.fingerprint, toml::to_string(&shared).unwrap_or_default())
         }
         // Without a record the folder of the experiment and the length are all that is known.

@@ -32,8 +32,10 @@ thread_local std::string last_error;
 // 0: what every processor of this kind has, 3: AVX2 and FMA, 4: AVX-512.
 int instruction_set() {
 #ifdef __x86_64__
-  static const int level = __builtin_cpu_supports("x86-64-v4") ? 4 : __builtin_cpu_supports("x86-64-v3") ? 3 : 0;
-  return level;
+#define HAS(feature) static_cast<bool>(__builtin_cpu_supports(feature))
+  static const bool avx2 = HAS("avx2") && HAS("fma") && HAS("bmi") && HAS("bmi2");
+  static const bool avx512 = HAS("avx512f") && HAS("avx512bw") && HAS("avx512cd") && HAS("avx512dq") && HAS("avx512vl");
+  return avx2 && avx512 ? 4 : avx2 ? 3 : 0;
 #else
   return 0;
 #endif
@@ -204,7 +206,7 @@ Tensor tensor(void* pointer) { return pointer ? *static_cast<Tensor*>(pointer) :
 extern "C" {
 
 // Whether results must repeat exactly, whether float32 convolutions may round their inputs to TF32, whether cuDNN tries out algorithms.
-void resnet_settings(bool deterministic, bool tf32) {
+void resnet_settings(bool deterministic, bool tf32) noexcept {
   auto& context = at::globalContext();
   context.setDeterministicCuDNN(deterministic);
   context.setBenchmarkCuDNN(!deterministic);
@@ -224,6 +226,10 @@ bool resnet_norm(void** results, void* x, void* gamma, void* beta, void* running
     const Tensor maps = channels_last(tensor(x)), scale = tensor(gamma).contiguous(), shift = tensor(beta).contiguous();
     Tensor added = tensor(shortcut);
     if (added.defined()) added = channels_last(added);
+    // The kernels read raw memory.
+    const auto is_vector = [&](const Tensor& vector) { return vector.scalar_type() == at::kFloat && vector.numel() == maps.size(1); };
+    TORCH_CHECK(is_vector(scale) && is_vector(shift), "scale and shift must be float32, one a channel");
+    TORCH_CHECK(!added.defined() || (added.sizes() == maps.sizes() && added.scalar_type() == maps.scalar_type()), "the shortcut differs in shape or kind");
     if (training) {
       const MaybeTensor mean = maybe(tensor(running_mean)), variance = maybe(tensor(running_variance));
       const variable_list outputs = FusedNorm::apply(maps, scale, shift, mean, variance, maybe(added), relu, momentum, epsilon);
