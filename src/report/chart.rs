@@ -67,6 +67,15 @@ pub struct Series {
     pub note: Option<String>,
 }
 
+impl Panel {
+    /// Whether every curve ends at its highest value, which leaves the upper left corner free.
+    pub(super) fn rises(&self) -> bool {
+        let rises =
+            |series: &Series| series.points.len() > 1 && series.points.last().is_some_and(|last| series.points.iter().all(|point| point.1 <= last.1));
+        self.series.iter().all(rises)
+    }
+}
+
 impl Chart {
     /// The points of all curves as CSV.
     pub fn to_csv(&self) -> Result<String> {

@@ -162,7 +162,13 @@ impl Chart {
         }
         chart
             .configure_series_labels()
-            .position(if self.y_log { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::LowerLeft })
+            .position(if panel.rises() {
+                SeriesLabelPosition::UpperLeft
+            } else if self.y_log {
+                SeriesLabelPosition::UpperRight
+            } else {
+                SeriesLabelPosition::LowerLeft
+            })
             .margin(12 * scale)
             .legend_area_size(26 * scale)
             .label_font(font(14))
