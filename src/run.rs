@@ -8,7 +8,6 @@ use anyhow::Result;
 use tch::Device;
 
 use crate::dataset::{self, Dataset};
-use crate::device;
 use crate::error::bad_input;
 use crate::network::{Compute, Network, NetworkName, cifar, memory};
 use crate::progress::{Event, Listener};
@@ -117,9 +116,7 @@ impl<'a> Run<'a> {
     fn compute(&self, listener: Listener) -> Compute {
         let Recipe { precision, batch_size, checkpoint_segments, .. } = self.identity.recipe;
         let architecture = self.architecture();
-        let available = device::available_memory(self.device);
-        let fitting = || available.map_or(1, |available| memory::segments(&architecture, batch_size, precision, available));
-        let segments = if checkpoint_segments == 0 { fitting() } else { memory::actual_segments(&architecture, checkpoint_segments) };
+        let segments = memory::segments_on(self.device, &architecture, batch_size, precision, checkpoint_segments);
         let bytes = memory::activation_bytes(&architecture, batch_size, precision, segments);
         let parts = if segments > 1 {
             let whole = memory::activation_bytes(&architecture, batch_size, precision, 1);

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use common::{assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace};
@@ -11,6 +12,16 @@ fn train<'a>(out: &'a str, settings: &[&'a str]) -> Vec<&'a str> {
     settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
     arguments.extend(["--out", out]);
     arguments
+}
+
+/// Starts the run `cut`, kills it in the middle, and goes on with `settings_after`.
+fn cut_and_resumed(folder: &Path, settings: &[&str], settings_after: &[&str]) -> PathBuf {
+    let mut child = command(folder, &train("cut", settings)).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the run does not log", || lines(&folder.join("cut/train.csv")) > 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    succeed(folder, &train("cut", settings_after));
+    folder.join("cut")
 }
 
 #[test]
@@ -24,12 +35,8 @@ fn a_bfloat16_run_repeats_to_the_same_bytes_and_goes_on_exactly_after_a_kill() {
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     }
     assert_same_run(&folder.path().join("threads-1"), &folder.path().join("threads-2"));
-    let mut child = command(folder.path(), &train("cut", &["precision=bf16"])).stderr(Stdio::null()).spawn().unwrap();
-    wait_until("the run does not log", || lines(&folder.path().join("cut/train.csv")) > 20);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    succeed(folder.path(), &train("cut", &["precision=bf16"]));
-    assert_same_run(&folder.path().join("one"), &folder.path().join("cut"));
+    let cut = cut_and_resumed(folder.path(), &["precision=bf16"], &["precision=bf16"]);
+    assert_same_run(&folder.path().join("one"), &cut);
 }
 
 #[test]
@@ -51,12 +58,8 @@ fn recomputed_segments_change_no_byte_of_the_logs_and_weights() {
 fn a_run_that_was_stopped_goes_on_with_more_segments_to_the_same_bytes() {
     let folder = workspace();
     succeed(folder.path(), &train("whole", &[]));
-    let mut child = command(folder.path(), &train("cut", &[])).stderr(Stdio::null()).spawn().unwrap();
-    wait_until("the run does not log", || lines(&folder.path().join("cut/train.csv")) > 20);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    succeed(folder.path(), &train("cut", &["checkpoint_segments=2"]));
-    assert_same_run(&folder.path().join("whole"), &folder.path().join("cut"));
+    let cut = cut_and_resumed(folder.path(), &[], &["checkpoint_segments=2"]);
+    assert_same_run(&folder.path().join("whole"), &cut);
 }
 
 #[test]

@@ -76,10 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     for (network, precision, batch, width, path) in cases(arguments) {
         release_freed_memory();
         let architecture = cifar::architecture(network, 10).widened(width);
-        let segments = match arguments.checkpoint_segments {
-            0 => device::available_memory(device).map_or(1, |available| memory::segments(&architecture, batch, precision, available)),
-            given => memory::actual_segments(&architecture, given),
-        };
+        let segments = memory::segments_on(device, &architecture, batch, precision, arguments.checkpoint_segments);
         let compute = Compute { precision, fused: path == Kernels::Fused, segments: segments as usize };
         say(&format!("{network} {precision}, batch {batch} …"));
         let case =

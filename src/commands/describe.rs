@@ -12,7 +12,7 @@ use crate::paper;
 use crate::recipe::Precision;
 use crate::report::table::{Style, render, thousands};
 
-/// Show a network's layers, parameters and multiply-adds
+/// Show a network's layers, parameters, multiply-adds and memory of a training step
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

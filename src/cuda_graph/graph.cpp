@@ -1,4 +1,4 @@
-// CUDA graphs, settings and memory of libtorch's CUDA half behind a C interface. A shared object of its own (scripts/build-cuda-graph), so that
+// CUDA graphs and memory of libtorch's CUDA half behind a C interface. A shared object of its own (scripts/build-cuda-graph), so that
 // the program starts where CUDA's libraries are missing. Functions return 0, or -1 (null) and leave a text for resnet_graph_error.
 
 #include <ATen/Context.h>
@@ -9,7 +9,6 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-#include <c10/util/env.h>
 
 #include <cstdint>
 #include <exception>
@@ -224,24 +223,6 @@ void resnet_graph_free(void* graph) {
   });
 }
 
-// Deterministic: an operation that cannot repeat its result exactly is an error. Of all algorithms cuDNN chooses by measuring or by rule.
-// To be called before the first operation on the GPU.
-int resnet_cuda_settings(int deterministic, int tf32_convolution, int tf32_matmul, int cudnn_benchmark) {
-  return guarded(-1, [&] {
-    // cuBLAS repeats its results with a fixed workspace only, and libtorch asks for the variable. One that is set is kept.
-    if (deterministic) c10::utils::set_env("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/false);
-    auto& context = at::globalContext();
-    context.setDeterministicAlgorithms(deterministic != 0, /*warn_only=*/false);
-    // Else every new tensor is filled with NaN, which costs a kernel each.
-    context.setDeterministicFillUninitializedMemory(false);
-    context.setDeterministicCuDNN(deterministic != 0);
-    context.setBenchmarkCuDNN(cudnn_benchmark != 0);
-    context.setAllowTF32CuDNN(tf32_convolution != 0);
-    context.setAllowTF32CuBLAS(tf32_matmul != 0);
-    return 0;
-  });
-}
-
 // Largest number of bytes in tensors at a time since the last reset, or -1. A replay allocates nothing: what its graph needs was counted at
 // the capture, so a measurement must include that, or the warm-up.
 int64_t resnet_cuda_peak_memory(int device) {
@@ -254,25 +235,6 @@ int64_t resnet_cuda_peak_memory(int device) {
 void resnet_cuda_reset_peak_memory(int device) {
   guarded(-1, [&] {
     allocator::resetPeakStats(ready(device));
-    return 0;
-  });
-}
-
-// Bytes that the driver has left on the device for all processes, or -1. What the allocator caches does not count as free.
-int64_t resnet_cuda_free_memory(int device) {
-  return guarded<int64_t>(-1, [&] {
-    const CUDAGuard guard(ready(device));
-    size_t free = 0, total = 0;
-    C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    return static_cast<int64_t>(free);
-  });
-}
-
-// Waits for all that is on the device; errors of kernels come to light here.
-int resnet_cuda_synchronize(int device) {
-  return guarded(-1, [&] {
-    const CUDAGuard guard(ready(device));
-    c10::cuda::device_synchronize();
     return 0;
   });
 }
