@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::dataset::DatasetName;
 use crate::error::{BadInput, bad_input};
-use crate::network::{NetworkName, cifar};
+use crate::network::{self, Architecture, NetworkName};
 use crate::recipe::{Recipe, check_setting};
 
 /// An experiment, checked.
@@ -38,6 +38,8 @@ pub struct PlannedRun {
     pub seed: u64,
     /// The recipe.
     pub recipe: Recipe,
+    /// The network's table, for as many classes as the published data has.
+    pub architecture: Architecture,
 }
 
 impl PlannedRun {
@@ -129,7 +131,9 @@ impl Experiment {
         for (name, check) in &file.check {
             let network = network(name, "check", &source)?;
             experiment.must_train(network, name, &format!("check.\"{network}\""), &source)?;
-            check.apply(network, &source)?;
+            if let Some(run) = experiment.runs.iter().find(|run| run.network == network) {
+                check.apply(&run.architecture, &source)?;
+            }
         }
         Ok(experiment)
     }
@@ -180,7 +184,10 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
                     return Err(source.refuse(name.span(), format!("networks: {network} with seed {whole} is there twice")));
                 }
                 let recipe = recipe(network, file, group, source, overrides)?;
-                runs.push(PlannedRun { network, seed: whole, recipe });
+                let classes = file.dataset.classes() as i64;
+                let architecture = network::architecture(network, file.dataset.family(), recipe.image_side(), classes)
+                    .map_err(|error| source.refuse(name.span(), format!("networks: {error}")))?;
+                runs.push(PlannedRun { network, seed: whole, recipe, architecture });
             }
         }
     }
@@ -192,7 +199,6 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
 
 /// The recipe of a network: the data set's, the file's, the group's and the command line's, each on top of the ones before.
 fn recipe(network: NetworkName, file: &File, group: &Group, source: &Source, overrides: &Overrides) -> Result<Recipe, BadInput> {
-    let base = Recipe::for_dataset(file.dataset);
     let mut given = toml::Table::new();
     let mut spans = BTreeMap::new();
     for (key, value) in file.recipe.iter().chain(&group.recipe) {
@@ -201,16 +207,16 @@ fn recipe(network: NetworkName, file: &File, group: &Group, source: &Source, ove
         given.insert(key.get_ref().clone(), value);
         spans.insert(key.get_ref().clone(), key.span());
     }
-    Recipe::resolve(&base, network.depth, None, &given).map_err(|error| {
+    Recipe::resolve(file.dataset, network.depth, None, &given).map_err(|error| {
         // The message opens with the key whose value is impossible.
         let span = spans.iter().find(|(key, _)| error.0.starts_with(&format!("{key} = "))).map_or(0..0, |(_, span)| span.clone());
         source.refuse(span, format!("recipe.{error}"))
     })?;
     if let Some(iterations) = overrides.iterations {
-        scale_milestones(&mut given, iterations, base.iterations);
+        scale_milestones(&mut given, iterations, Recipe::for_dataset(file.dataset).iterations);
     }
     given.extend(overrides.settings.clone());
-    Recipe::resolve(&base, network.depth, overrides.iterations, &given).map_err(|error| bad_input(format!("--set or --iterations: {error}")))
+    Recipe::resolve(file.dataset, network.depth, overrides.iterations, &given).map_err(|error| bad_input(format!("--set or --iterations: {error}")))
 }
 
 /// Milestones that the file states keep their place in a run of another length.
@@ -226,8 +232,8 @@ fn scale_milestones(given: &mut toml::Table, iterations: u64, base_iterations: u
 }
 
 impl Check {
-    fn apply(&self, network: NetworkName, source: &Source) -> Result<(), BadInput> {
-        let architecture = cifar::architecture(network, 10);
+    fn apply(&self, architecture: &Architecture, source: &Source) -> Result<(), BadInput> {
+        let network = architecture.name;
         let layers = architecture.layers().iter().filter(|layer| layer.kind.counts()).count() as i64;
         for (key, stated, found) in [("parameters", &self.parameters, architecture.parameter_count()), ("layers", &self.layers, layers)] {
             if let Some(stated) = stated.as_ref().filter(|stated| *stated.get_ref() != found) {

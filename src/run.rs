@@ -9,7 +9,7 @@ use tch::Device;
 
 use crate::dataset::{self, Dataset};
 use crate::error::bad_input;
-use crate::network::{Compute, Network, NetworkName, cifar, memory};
+use crate::network::{Architecture, Compute, Network, NetworkName, memory};
 use crate::progress::{Event, Listener};
 use crate::recipe::{Precision, Recipe};
 use crate::recorder::Recorder;
@@ -43,6 +43,8 @@ pub struct Run<'a> {
     pub directory: RunDirectory,
     /// What it is.
     pub identity: Identity,
+    /// Its network's table.
+    pub architecture: Architecture,
     /// Its data.
     pub data: &'a Dataset,
     /// Where it trains.
@@ -56,7 +58,8 @@ impl<'a> Run<'a> {
         if recipe.precision == Precision::Tf32 && device == Device::Cpu {
             return Err(bad_input("precision = tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());
         }
-        Ok(Run { directory, identity: Identity { network, seed, dataset: DatasetRecord::from(data), recipe }, data, device })
+        let identity = Identity { network, seed, dataset: DatasetRecord::from(data), recipe };
+        Ok(Run { architecture: identity.architecture()?, directory, identity, data, device })
     }
 
     /// Checks that the directory can take this run, without changing it.
@@ -97,7 +100,7 @@ impl<'a> Run<'a> {
             }
             Claim::New => (self.new_record(), None),
         };
-        let mut network = Network::new(self.architecture(), self.identity.seed, self.device).with_compute(self.compute(listener));
+        let mut network = Network::new(self.architecture.clone(), self.identity.seed, self.device).with_compute(self.compute(listener));
         let normalization = Normalization::new(self.identity.recipe.normalize, &self.data.train, self.device);
         let batches = self.batches(normalization.share());
         let mut recorder = Recorder::open(self, conduct, record, normalization, listener)?;
@@ -115,21 +118,17 @@ impl<'a> Run<'a> {
     /// How the network is computed here; tells the listener what memory its activations take.
     fn compute(&self, listener: Listener) -> Compute {
         let Recipe { precision, batch_size, checkpoint_segments, .. } = self.identity.recipe;
-        let architecture = self.architecture();
-        let segments = memory::segments_on(self.device, &architecture, batch_size, precision, checkpoint_segments);
-        let bytes = memory::activation_bytes(&architecture, batch_size, precision, segments);
+        let architecture = &self.architecture;
+        let segments = memory::segments_on(self.device, architecture, batch_size, precision, checkpoint_segments);
+        let bytes = memory::activation_bytes(architecture, batch_size, precision, segments);
         let parts = if segments > 1 {
-            let whole = memory::activation_bytes(&architecture, batch_size, precision, 1);
+            let whole = memory::activation_bytes(architecture, batch_size, precision, 1);
             format!(" in {segments} segments that are computed twice ({} would be needed for all at once)", memory::gib(whole))
         } else {
             String::new()
         };
         listener(Event::Note(format!("activations: about {} ({precision}, batch {batch_size}){parts}", memory::gib(bytes))));
         Compute { precision, segments: segments as usize, ..Compute::default() }
-    }
-
-    fn architecture(&self) -> crate::network::Architecture {
-        cifar::architecture(self.identity.network, self.data.classes.len() as i64)
     }
 
     fn batches(&self, normalization: Normalization) -> TrainingBatches {
@@ -141,8 +140,8 @@ impl<'a> Run<'a> {
     fn new_record(&self) -> RunRecord {
         RunRecord {
             state: State::Running,
-            parameters: self.architecture().parameter_count(),
-            differences_from_paper: self.identity.recipe.differences_from_paper(self.identity.network.depth),
+            parameters: self.architecture.parameter_count(),
+            differences_from_paper: self.identity.differences_from_paper(),
             weights_sha256: None,
             progress: Progress::default(),
             files: Default::default(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::options::{ConductOptions, DataOptions, RecipeOptions, announce, check_writable, parse_seeds, print, print_json};
 use crate::analysis::{DrawnRun, RunCurves};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
-use crate::network::{NetworkName, cifar};
+use crate::network::NetworkName;
 use crate::progress::{Display, say};
 use crate::records::RunDirectory;
 use crate::report::comparison::{Comparison, Data};
@@ -97,7 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     };
 
     let curves = runs.iter().map(|run| RunCurves::read(&run.directory, run.identity.network, run.identity.seed)).collect::<Result<Vec<_>>>()?;
-    let comparison = Comparison::new(&Data { name: dataset, status: data.status }, iterations, &curves);
+    let comparison = Comparison::new(&Data { name: dataset, status: data.status, classes: data.classes.len() }, iterations, &curves);
     let figure = out.join("comparison");
     let drawn: Vec<DrawnRun> = curves.iter().map(|curves| DrawnRun::of(curves, iterations)).collect();
     figures::comparison(dataset, iterations, &drawn).write(&out)?;
@@ -113,11 +113,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
 /// The depths to train, the shallow one first.
 fn depths(depth: u64, shallow: Option<u64>) -> Result<Vec<u64>> {
-    cifar::check_depth(depth)?;
+    let check = |depth: u64| format!("plain-{depth}").parse::<NetworkName>().map(|_| ());
+    check(depth)?;
     match shallow {
         None => Ok(vec![depth]),
         Some(shallow) if shallow < depth => {
-            cifar::check_depth(shallow)?;
+            check(shallow)?;
             Ok(vec![shallow, depth])
         }
         Some(shallow) => Err(bad_input(format!("--shallow {shallow} is not less than {depth}")).into()),

@@ -58,7 +58,7 @@ impl RecipeOptions {
     /// The recipe for a network of `depth` layers on `dataset`.
     pub fn resolve(&self, dataset: DatasetName, depth: u64) -> Result<Recipe, BadInput> {
         let given = parse_settings(self.iterations, &self.settings)?;
-        Recipe::resolve(&Recipe::for_dataset(dataset), depth, self.iterations, &given)
+        Recipe::resolve(dataset, depth, self.iterations, &given)
     }
 }
 

@@ -249,7 +249,7 @@ fn print_plan(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task],
         .iter()
         .map(|task| PlannedResult {
             run: task.id.clone(),
-            parameters: crate::network::cifar::architecture(task.run.network, 10).parameter_count(),
+            parameters: task.run.architecture.parameter_count(),
             iterations: task.run.recipe.iterations,
             done: match &task.status {
                 Status::New | Status::Failed(_) => "–".to_string(),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{BadInput, bad_input};
+use crate::network::Family;
 
 /// Which data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -23,6 +24,39 @@ pub enum DatasetName {
     Shapes,
     /// CIFAR-10 in its official binary layout.
     Cifar10,
+    /// ImageNet, or any folder of photographs: train/<class>/*.JPEG and val/<class>/*.JPEG, or shards of them.
+    Imagenet,
+    /// Tiny-ImageNet, or any such folder of 64×64 images: the recipe is ImageNet's, scaled to the images.
+    TinyImagenet,
+}
+
+impl DatasetName {
+    /// As a title has it.
+    pub fn title(self) -> &'static str {
+        match self {
+            DatasetName::Shapes => "built-in drawings",
+            DatasetName::Cifar10 => "CIFAR-10",
+            DatasetName::Imagenet => "ImageNet",
+            DatasetName::TinyImagenet => "Tiny-ImageNet",
+        }
+    }
+
+    /// Which of the paper's tables its networks are from.
+    pub fn family(self) -> Family {
+        match self {
+            DatasetName::Shapes | DatasetName::Cifar10 => Family::Cifar,
+            DatasetName::Imagenet | DatasetName::TinyImagenet => Family::Imagenet,
+        }
+    }
+
+    /// Classes of the published data.
+    pub fn classes(self) -> usize {
+        match self {
+            DatasetName::Shapes | DatasetName::Cifar10 => 10,
+            DatasetName::Imagenet => 1000,
+            DatasetName::TinyImagenet => 200,
+        }
+    }
 }
 
 impl fmt::Display for DatasetName {
@@ -30,6 +64,8 @@ impl fmt::Display for DatasetName {
         formatter.write_str(match self {
             DatasetName::Shapes => "shapes",
             DatasetName::Cifar10 => "cifar10",
+            DatasetName::Imagenet => "imagenet",
+            DatasetName::TinyImagenet => "tiny-imagenet",
         })
     }
 }
@@ -125,6 +161,7 @@ pub fn load(name: DatasetName, folder: Option<&Path>) -> Result<Dataset> {
             Err(bad_input(format!("--data {}: shapes is built in and reads no files; did you mean --dataset cifar10?", folder.display())).into())
         }
         (DatasetName::Cifar10, folder) => Ok(cifar10::load(folder.unwrap_or(&default_folder(name)))?),
+        (DatasetName::Imagenet | DatasetName::TinyImagenet, _) => Err(bad_input(format!("{name}: cannot be read yet")).into()),
     }
 }
 

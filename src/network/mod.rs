@@ -6,6 +6,7 @@ mod forward;
 pub mod fused;
 mod gradient;
 pub mod highway;
+pub mod imagenet;
 mod layer;
 pub mod memory;
 mod name;
@@ -16,5 +17,30 @@ pub use architecture::{Architecture, Body, HighwayStage, Shortcut, Stage};
 pub use forward::Mode;
 pub use gradient::Gradient;
 pub use layer::{Layer, LayerKind, Parameter, ParameterKind};
-pub use name::NetworkName;
+pub use name::{NetworkName, Variant};
 pub use state::{Compute, Network};
+
+use crate::error::{BadInput, bad_input};
+
+/// Which of the paper's tables a network is from; the data set decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Section 4.2: nets of 6n+2 layers for 32×32 images.
+    Cifar,
+    /// Table 1: nets of 18 to 152 layers for large images.
+    Imagenet,
+}
+
+/// The network `name` of `family` for square images of `side` pixels in `classes` classes; an error says which networks the family has.
+pub fn architecture(name: NetworkName, family: Family, side: i64, classes: i64) -> Result<Architecture, BadInput> {
+    match family {
+        Family::Imagenet => imagenet::architecture(name, side, classes),
+        Family::Cifar if name.variant != Variant::Paper => Err(bad_input(format!("{name} is a network for ImageNet: give --dataset imagenet"))),
+        Family::Cifar => {
+            if name.shortcut != Shortcut::Gate {
+                cifar::check_depth(name.depth)?;
+            }
+            Ok(cifar::architecture(name, classes))
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Names of networks: `plain-20`, `resnet-56`, `resnet-56b`, `highway-19`.
+//! Names of networks: `plain-20`, `resnet-56`, `resnet-56b`, `resnet-50-v1.5`, `highway-19`, `vgg-19`, `googlenet`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,17 +16,38 @@ pub struct NetworkName {
     pub shortcut: Shortcut,
     /// Weighted layers.
     pub depth: u64,
+    /// In what it is another network than the table of its family says.
+    pub variant: Variant,
 }
+
+/// Networks beside those of the paper's own tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Variant {
+    /// None: as the paper's tables have it.
+    #[default]
+    Paper,
+    /// Bottlenecks with the stride on their 3×3 layer (torchvision's, "v1.5") instead of on the first 1×1.
+    StrideOn3x3,
+    /// VGG (Simonyan and Zisserman, arXiv 1409.1556).
+    Vgg,
+    /// GoogLeNet (Szegedy et al., arXiv 1409.4842).
+    GoogLeNet,
+    /// GoogLeNet with its two auxiliary classifiers, which are there in training only.
+    GoogLeNetAuxiliary,
+}
+
+/// Weighted layers of GoogLeNet, as its paper counts them.
+const GOOGLENET_DEPTH: u64 = 22;
 
 impl NetworkName {
     /// The plain net of `depth` layers.
     pub fn plain(depth: u64) -> NetworkName {
-        NetworkName { shortcut: Shortcut::None, depth }
+        NetworkName { shortcut: Shortcut::None, depth, variant: Variant::Paper }
     }
 
     /// The residual net of `depth` layers with the paper's shortcuts (option A).
     pub fn residual(depth: u64) -> NetworkName {
-        NetworkName { shortcut: Shortcut::PadChannels, depth }
+        NetworkName { shortcut: Shortcut::PadChannels, depth, variant: Variant::Paper }
     }
 
     /// Whether the net is a residual one, whatever its shortcut option.
@@ -36,12 +57,19 @@ impl NetworkName {
 
     /// Whether the net is a plain one.
     pub fn is_plain(self) -> bool {
-        self.shortcut == Shortcut::None
+        self.shortcut == Shortcut::None && matches!(self.variant, Variant::Paper | Variant::StrideOn3x3)
     }
 }
 
 impl fmt::Display for NetworkName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ending = match self.variant {
+            Variant::Vgg => return formatter.pad(&format!("vgg-{}", self.depth)),
+            Variant::GoogLeNet => return formatter.pad("googlenet"),
+            Variant::GoogLeNetAuxiliary => return formatter.pad("googlenet-aux"),
+            Variant::StrideOn3x3 => "-v1.5",
+            Variant::Paper => "",
+        };
         let (family, option) = match self.shortcut {
             Shortcut::None => ("plain", ""),
             Shortcut::PadChannels => ("resnet", ""),
@@ -49,7 +77,7 @@ impl fmt::Display for NetworkName {
             Shortcut::ProjectAll => ("resnet", "c"),
             Shortcut::Gate => ("highway", ""),
         };
-        formatter.pad(&format!("{family}-{}{option}", self.depth))
+        formatter.pad(&format!("{family}-{}{option}{ending}", self.depth))
     }
 }
 
@@ -59,9 +87,18 @@ impl FromStr for NetworkName {
     fn from_str(text: &str) -> Result<NetworkName, BadInput> {
         let unknown = || {
             bad_input(format!(
-                "unknown network \"{text}\": write plain-N, resnet-N (shortcut option A), resnet-Nb, resnet-Nc, highway-19 or highway-32, for example resnet-56"
+                "unknown network \"{text}\": write plain-N, resnet-N, resnet-Nb, resnet-Nc (shortcut options B and C), highway-19, highway-32, vgg-16, vgg-19 or googlenet, for example resnet-56"
             ))
         };
+        let other = |variant, depth| Ok(NetworkName { shortcut: Shortcut::None, depth, variant });
+        match text {
+            "vgg-16" => return other(Variant::Vgg, 16),
+            "vgg-19" => return other(Variant::Vgg, 19),
+            "googlenet" => return other(Variant::GoogLeNet, GOOGLENET_DEPTH),
+            "googlenet-aux" => return other(Variant::GoogLeNetAuxiliary, GOOGLENET_DEPTH),
+            _ => {}
+        }
+        let (text, variant) = text.strip_suffix("-v1.5").map_or((text, Variant::Paper), |rest| (rest, Variant::StrideOn3x3));
         let (family, rest) = text.split_once('-').ok_or_else(unknown)?;
         let digits = rest.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
         let depth: u64 = digits.parse().map_err(|_| unknown())?;
@@ -70,15 +107,26 @@ impl FromStr for NetworkName {
             ("resnet", "" | "a") => Shortcut::PadChannels,
             ("resnet", "b") => Shortcut::ProjectIncrease,
             ("resnet", "c") => Shortcut::ProjectAll,
-            ("highway", "") => {
+            ("highway", "") if variant == Variant::Paper => {
                 super::highway::check_depth(depth)?;
-                return Ok(NetworkName { shortcut: Shortcut::Gate, depth });
+                return Ok(NetworkName { shortcut: Shortcut::Gate, depth, variant });
             }
             _ => return Err(unknown()),
         };
-        super::cifar::check_depth(depth)?;
-        Ok(NetworkName { shortcut, depth })
+        if variant == Variant::StrideOn3x3 && !super::imagenet::BOTTLENECK_DEPTHS.contains(&depth) {
+            return Err(bad_input(format!("{text}-v1.5: only nets of bottlenecks have a v1.5: {}", list(&super::imagenet::BOTTLENECK_DEPTHS))));
+        }
+        // The data set decides which of the two it is.
+        if !super::imagenet::is_depth(depth) {
+            super::cifar::check_depth(depth)?;
+        }
+        Ok(NetworkName { shortcut, depth, variant })
     }
+}
+
+/// "18, 34, 50".
+pub(super) fn list(depths: &[u64]) -> String {
+    depths.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl TryFrom<String> for NetworkName {
@@ -101,7 +149,20 @@ mod tests {
 
     #[test]
     fn a_name_reads_back_as_it_was_written() {
-        for text in ["plain-8", "plain-20", "resnet-56", "resnet-1202", "resnet-20b", "resnet-20c", "highway-19"] {
+        for text in [
+            "plain-8",
+            "plain-20",
+            "resnet-56",
+            "resnet-1202",
+            "resnet-20b",
+            "resnet-20c",
+            "highway-19",
+            "plain-18",
+            "resnet-34c",
+            "resnet-50-v1.5",
+            "vgg-19",
+            "googlenet-aux",
+        ] {
             assert_eq!(text.parse::<NetworkName>().unwrap().to_string(), text);
         }
         assert_eq!("resnet-20a".parse::<NetworkName>().unwrap(), NetworkName::residual(20), "option A is the paper's on CIFAR-10");
@@ -109,7 +170,20 @@ mod tests {
 
     #[test]
     fn an_unknown_network_and_a_depth_that_is_not_6n_plus_2_are_refused() {
-        for text in ["vgg-19", "resnet", "resnet-", "resnet-x", "plain--8", "resnet20", "plain-20b", "resnet-20d", "resnet-20bb"] {
+        for text in [
+            "vgg-17",
+            "resnet-34-v1.5",
+            "highway-19-v1.5",
+            "resnet-50-v1",
+            "resnet",
+            "resnet-",
+            "resnet-x",
+            "plain--8",
+            "resnet20",
+            "plain-20b",
+            "resnet-20d",
+            "resnet-20bb",
+        ] {
             assert!(text.parse::<NetworkName>().unwrap_err().0.contains("unknown network"), "{text}");
         }
         let message = "resnet-57".parse::<NetworkName>().unwrap_err().0;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::checkpoints::CheckpointFolder;
-use super::files::{CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TRAIN_LOG, WEIGHTS};
+use super::files::{CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS};
 use super::log;
 use super::run_record::{Identity, RunRecord, State};
 use crate::error::bad_input;
@@ -59,6 +59,11 @@ impl RunDirectory {
     /// The log of evaluations.
     pub fn evaluation_log(&self) -> PathBuf {
         self.path.join(EVALUATION_LOG)
+    }
+
+    /// The paper's tests of the final weights.
+    pub fn tests(&self) -> PathBuf {
+        self.path.join(TESTS)
     }
 
     /// The record.

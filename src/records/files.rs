@@ -20,8 +20,10 @@ pub const TRAIN_LOG: &str = "train.csv";
 pub const EVALUATION_LOG: &str = "eval.csv";
 /// The final weights.
 pub const WEIGHTS: &str = "weights.safetensors";
+/// The paper's tests of the final weights, on photographs.
+pub const TESTS: &str = "tests.csv";
 /// The files that a finished run may have beside its record.
-pub const RUN_FILES: [&str; 3] = [TRAIN_LOG, EVALUATION_LOG, WEIGHTS];
+pub const RUN_FILES: [&str; 4] = [TRAIN_LOG, EVALUATION_LOG, WEIGHTS, TESTS];
 /// The record.
 pub const RECORD: &str = "run.toml";
 /// The folder that an unfinished run has in addition.

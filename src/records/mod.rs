@@ -6,6 +6,7 @@ mod files;
 mod log;
 mod provenance;
 mod run_record;
+mod tests_log;
 
 pub use checkpoints::CheckpointFolder;
 pub use directory::{Claim, RunDirectory};
@@ -13,3 +14,4 @@ pub use files::{FileProblem, RUN_FILES, find_runs, hash_file, verify_run};
 pub use log::{EvaluationRow, Log};
 pub use provenance::{Machine, Provenance, timestamp};
 pub use run_record::{Attempt, DatasetRecord, Failure, Identity, Progress, RunRecord, State};
+pub use tests_log::{TestRow, Views, read_tests, record_test};

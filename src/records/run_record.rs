@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::provenance::Provenance;
 use crate::dataset::{Dataset, DatasetName, Status};
-use crate::error::bad_input;
-use crate::network::NetworkName;
+use crate::error::{BadInput, bad_input};
+use crate::network::{self, Architecture, NetworkName};
 use crate::recipe::Recipe;
 
 /// How a run stands.
@@ -39,6 +39,13 @@ pub struct DatasetRecord {
     pub training_images: usize,
     /// Test images.
     pub test_images: usize,
+    /// Classes. Records of earlier versions are all of data sets with ten.
+    #[serde(default = "ten")]
+    pub classes: usize,
+}
+
+fn ten() -> usize {
+    10
 }
 
 impl From<&Dataset> for DatasetRecord {
@@ -49,6 +56,7 @@ impl From<&Dataset> for DatasetRecord {
             fingerprint: data.fingerprint.clone(),
             training_images: data.train.len(),
             test_images: data.test.len(),
+            classes: data.classes.len(),
         }
     }
 }
@@ -64,6 +72,19 @@ pub struct Identity {
     pub dataset: DatasetRecord,
     /// The recipe.
     pub recipe: Recipe,
+}
+
+impl Identity {
+    /// The network's architecture, for the images and classes that it is trained on.
+    pub fn architecture(&self) -> Result<Architecture, BadInput> {
+        let DatasetRecord { name, classes, .. } = self.dataset;
+        network::architecture(self.network, name.family(), self.recipe.image_side(), classes as i64)
+    }
+
+    /// In what the recipe differs from the paper's for this network and data: one phrase a difference, none for the paper's own.
+    pub fn differences_from_paper(&self) -> Vec<String> {
+        self.recipe.differences_from_paper(self.dataset.name.family(), self.network.depth)
+    }
 }
 
 /// How far a run is.

@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::findings::{Finding, findings};
 use crate::analysis::{RunCurves, RunSummary, Spread, final_window};
 use crate::dataset::{DatasetName, Status};
-use crate::network::{NetworkName, cifar};
+use crate::network::{self, Family, NetworkName};
 use crate::paper;
-use crate::recipe::PAPER_ITERATIONS;
+use crate::recipe::Recipe;
 use crate::report::protocol::Protocol;
 use crate::report::table::thousands;
 
@@ -38,6 +38,16 @@ pub struct Data {
     /// Whether it is the published data.
     #[serde(rename = "dataset_status")]
     pub status: Status,
+    /// Its classes.
+    pub classes: usize,
+}
+
+impl Data {
+    /// Parameters of a network for this data; 0 for one that it does not have.
+    fn parameters(&self, name: NetworkName) -> i64 {
+        let side = Recipe::for_dataset(self.name).image_side();
+        network::architecture(name, self.name.family(), side, self.classes as i64).map_or(0, |architecture| architecture.parameter_count())
+    }
 }
 
 /// A network over its seeds.
@@ -74,7 +84,7 @@ impl Comparison {
             data: *data,
             iterations,
             training_error_window: final_window(iterations as usize),
-            networks: names.into_iter().map(|name| NetworkSummary::of(name, data.name, &summaries)).collect(),
+            networks: names.into_iter().map(|name| NetworkSummary::of(name, data, &summaries)).collect(),
             findings: findings(&summaries),
             runs: summaries,
         }
@@ -116,9 +126,11 @@ fn diverged(runs: &[RunSummary]) -> Vec<String> {
 /// What keeps the numbers from being the paper's.
 fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<Status>) -> Vec<String> {
     let mut sentences = Vec::new();
-    if iterations < PAPER_ITERATIONS {
-        let iterations = thousands(iterations as i64);
-        sentences.push(format!("These runs have {iterations} iterations, the paper's 64,000: the curves can be compared, the final errors can not."));
+    let paper = Recipe::of_paper(dataset.map_or(Family::Cifar, DatasetName::family)).iterations;
+    if iterations < paper {
+        let [iterations, paper] = [iterations, paper].map(|iterations| thousands(iterations as i64));
+        sentences
+            .push(format!("These runs have {iterations} iterations, the paper's {paper}: the curves can be compared, the final errors can not."));
     }
     match (dataset, status) {
         (Some(DatasetName::Cifar10), Some(Status::Subset)) => {
@@ -132,14 +144,14 @@ fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<Status
 }
 
 impl NetworkSummary {
-    fn of(network: NetworkName, dataset: DatasetName, runs: &[RunSummary]) -> NetworkSummary {
+    fn of(network: NetworkName, data: &Data, runs: &[RunSummary]) -> NetworkSummary {
         let spread = |value: fn(&RunSummary) -> Option<f64>| Spread::of(runs.iter().filter(|run| run.network == network).map(value));
-        let paper = (dataset == DatasetName::Cifar10).then(|| paper::cifar10(network)).flatten();
+        let paper = (data.name == DatasetName::Cifar10).then(|| paper::cifar10(network)).flatten();
         let paper_test_error = paper.and_then(|paper| paper.mean_test_error.or(paper.test_error));
         let final_test_error = spread(|run| run.final_test_error);
         NetworkSummary {
             network,
-            parameters: cifar::architecture(network, 10).parameter_count(),
+            parameters: data.parameters(network),
             training_error: spread(|run| run.training_error),
             final_test_error,
             best_test_error: spread(|run| run.best_test_error),

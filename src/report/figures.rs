@@ -29,10 +29,7 @@ pub fn charts(protocol: &Protocol) -> Vec<Chart> {
 
 /// The figure of `compare`: plain nets on the left, residual nets on the right, on the same axes.
 pub fn comparison(dataset: DatasetName, iterations: u64, runs: &[DrawnRun]) -> Chart {
-    let data = match dataset {
-        DatasetName::Shapes => "shapes",
-        DatasetName::Cifar10 => "CIFAR-10",
-    };
+    let data = dataset.title();
     let curves = Curves { runs: runs.iter().collect(), iterations, paper_axis: false, subject: String::new() };
     let panels = [("plain nets", curves.networks(|name| name.is_plain())), ("residual nets", curves.networks(|name| name.is_residual()))];
     curves.errors("comparison", format!("Training and test error on {data}"), &panels, &[TRAINING, TEST])

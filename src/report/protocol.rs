@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::analysis::RunSummary;
 use crate::collection::CollectedRun;
 use crate::dataset::{DatasetName, Status};
-use crate::network::NetworkName;
-use crate::recipe::{PAPER_ITERATIONS, Recipe, WARMUP_FROM_DEPTH};
+use crate::network::{self, Family, NetworkName};
+use crate::recipe::{Recipe, WARMUP_FROM_DEPTH};
 use crate::report::table::thousands;
 
 /// Runs of one protocol.
@@ -67,7 +67,7 @@ impl<'a> Protocol<'a> {
         runs.sort_by_key(|run| (run.network, run.seed));
         let dataset = record.map(|record| record.run.dataset.name);
         let iterations = group.iter().map(|run| run.drawn.planned).max().unwrap_or(0);
-        let differences = record.map(|record| record.run.recipe.differences_from_paper(record.run.network.depth)).unwrap_or_default();
+        let differences = record.map(|record| record.run.differences_from_paper()).unwrap_or_default();
         let mut slug = format!("{}-{iterations}", dataset.map_or("unrecorded".to_string(), |name| name.to_string()));
         for change in changes(&differences) {
             slug.push('-');
@@ -79,17 +79,22 @@ impl<'a> Protocol<'a> {
     /// Title of its section.
     pub fn title(&self) -> String {
         let data = match self.dataset {
-            Some(DatasetName::Cifar10) => "CIFAR-10",
             Some(DatasetName::Shapes) => "Built-in drawings",
+            Some(dataset) => dataset.title(),
             None => "Runs without a record",
         };
         let changes: String = changes(&self.differences).map(|change| format!(", {change}")).collect();
         format!("{data}, {} iterations{changes}", thousands(self.iterations as i64))
     }
 
+    /// Iterations that the paper trains on this data.
+    fn paper_iterations(&self) -> u64 {
+        Recipe::of_paper(self.dataset.map_or(Family::Cifar, DatasetName::family)).iterations
+    }
+
     /// Why its numbers cannot be compared with the paper's, if they cannot.
     pub fn not_comparable(&self) -> Option<String> {
-        let recipe = (!self.differences.is_empty() || self.iterations != PAPER_ITERATIONS).then_some("another recipe");
+        let recipe = (!self.differences.is_empty() || self.iterations != self.paper_iterations()).then_some("another recipe");
         let data = match (self.dataset, self.status) {
             (Some(DatasetName::Cifar10), Some(Status::Official)) => None,
             (Some(DatasetName::Cifar10), Some(Status::Subset)) => Some("a subset of the data"),
@@ -104,6 +109,15 @@ impl<'a> Protocol<'a> {
         let mut networks: Vec<NetworkName> = self.runs.iter().map(|run| run.network).collect();
         networks.dedup();
         networks
+    }
+
+    /// Parameters of a network, for the classes of this protocol's data.
+    pub fn parameters(&self, name: NetworkName) -> Option<i64> {
+        let dataset = self.dataset.unwrap_or(DatasetName::Cifar10);
+        let record = self.runs.iter().find_map(|run| run.record.as_ref());
+        let classes = record.map_or(dataset.classes(), |record| record.run.dataset.classes);
+        let side = record.map_or_else(|| Recipe::for_dataset(dataset).image_side(), |record| record.run.recipe.image_side());
+        network::architecture(name, dataset.family(), side, classes as i64).ok().map(|architecture| architecture.parameter_count())
     }
 
     /// The runs of a network.

@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn data(name: DatasetName) -> Data {
-        Data { name, status: Status::Official }
+        Data { name, status: Status::Official, classes: 10 }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::table::{Row, RowKind, Table, percent, thousands};
 use crate::analysis::{RunSummary, Spread, final_window};
 use crate::collection::CollectedRun;
 use crate::dataset::DatasetName;
-use crate::network::{NetworkName, cifar};
+use crate::network::NetworkName;
 use crate::paper::{self, CifarResult};
 
 /// A network is inside the band if its mean final test error is this close to the paper's, in percentage points: two standard deviations of single
@@ -113,7 +113,7 @@ fn network_row(protocol: &Protocol, network: NetworkName) -> Row {
     let cells = vec![
         network.to_string(),
         network.depth.to_string(),
-        thousands(cifar::architecture(network, 10).parameter_count()),
+        protocol.parameters(network).map_or(NONE.to_string(), thousands),
         paper.map_or(NONE.to_string(), paper_error),
         if found.is_empty() { NONE.to_string() } else { complete.len().to_string() },
         bare(final_error),

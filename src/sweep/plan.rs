@@ -8,7 +8,6 @@ use glob::Pattern;
 use crate::dataset::DatasetName;
 use crate::error::{BadInput, bad_input};
 use crate::experiment::{Experiment, PlannedRun};
-use crate::network::cifar;
 use crate::records::{Claim, DatasetRecord, Identity, RunDirectory, RunRecord, State};
 
 /// A run of a sweep.
@@ -65,7 +64,7 @@ impl Task {
 
     /// Multiply-adds of one iteration's forward pass.
     pub fn iteration_cost(&self) -> f64 {
-        cifar::architecture(self.run.network, 10).multiply_adds() as f64 * self.run.recipe.batch_size as f64
+        self.run.architecture.multiply_adds() as f64 * self.run.recipe.batch_size as f64
     }
 
     /// Multiply-adds that are left.

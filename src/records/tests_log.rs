@@ -1,0 +1,89 @@
+//! `tests.csv`: how finished weights did in the paper's tests on photographs (section 3.4).
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// The views of each test image whose scores are averaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+pub enum Views {
+    /// The centre crop of the image, scaled to the recipe's `test_scale` (Figure 4, Table 1's nets in other code).
+    #[serde(rename = "centre")]
+    Centre,
+    /// Four corners and the centre, and their mirror images (Tables 2 and 3).
+    #[serde(rename = "10-crop")]
+    #[value(name = "10-crop")]
+    TenCrop,
+    /// The whole image at five scales, and its mirror images, fully convolutional (Tables 4 and 5).
+    #[serde(rename = "multi-scale")]
+    MultiScale,
+}
+
+impl std::fmt::Display for Views {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Views::Centre => "centre",
+            Views::TenCrop => "10-crop",
+            Views::MultiScale => "multi-scale",
+        })
+    }
+}
+
+/// One line of `tests.csv`: one test of a run's final weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestRow {
+    /// The views that were averaged.
+    pub views: Views,
+    /// Images.
+    pub images: u64,
+    /// Mean cross-entropy, in nats.
+    pub loss: f64,
+    /// Top-1 error in percent.
+    pub error: f64,
+    /// Top-5 error in percent.
+    pub top5_error: f64,
+}
+
+/// Reads `tests.csv`; no file is no tests.
+pub fn read_tests(path: &Path) -> Result<Vec<TestRow>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let mut reader = csv::Reader::from_path(path).with_context(|| path.display().to_string())?;
+    reader.deserialize().collect::<Result<_, _>>().with_context(|| format!("{}: not the tests of a run", path.display()))
+}
+
+/// Writes `tests.csv` with `row` in it, in place of an earlier one of the same views.
+pub fn record_test(path: &Path, row: TestRow) -> Result<()> {
+    let mut rows = read_tests(path)?;
+    rows.retain(|earlier| earlier.views != row.views);
+    rows.push(row);
+    rows.sort_by_key(|row| row.views);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in &rows {
+        writer.serialize(row).with_context(|| path.display().to_string())?;
+    }
+    let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    crate::files::write_atomically(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_is_done_again_takes_the_place_of_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tests.csv");
+        let row = |views, error| TestRow { views, images: 200, loss: 1.25, error, top5_error: 7.5 };
+        for row in [row(Views::MultiScale, 20.0), row(Views::TenCrop, 30.0), row(Views::TenCrop, 25.5)] {
+            record_test(&path, row).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "views,images,loss,error,top5_error\n10-crop,200,1.25,25.5,7.5\nmulti-scale,200,1.25,20.0,7.5\n"
+        );
+        assert_eq!(read_tests(&path).unwrap(), [row(Views::TenCrop, 25.5), row(Views::MultiScale, 20.0)]);
+    }
+}
