@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod logs;
 pub mod network;
 pub mod paper;
+pub mod parallel;
 pub mod progress;
 pub mod random;
 pub mod recipe;

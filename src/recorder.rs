@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::dataset::Source;
 use crate::network::Network;
 use crate::progress::{Event, Listener};
-use crate::records::{EvaluationRow, Failure, Log, RUN_FILES, RunRecord, State, hash_file, timestamp};
+use crate::records::{EvaluationRow, Failure, Log, RUN_FILES, RunRecord, State, TestRow, Views, hash_file, record_test, timestamp};
 use crate::run::{Conduct, Run};
 use crate::tensorboard::EventFile;
 use crate::training::batches::Normalization;
 use crate::training::checkpoint::Checkpoint;
-use crate::training::{EvaluationSet, Observer, Outcome, TrainingRow};
+use crate::training::{EvaluationSet, Observer, Outcome, PhotographTest, TrainingRow};
 
 const TRAIN_HEADER: &str = "iteration,learning_rate,loss,error";
 const EVALUATION_HEADER: &str = "iteration,split,loss,error,top5_error";
@@ -48,10 +49,11 @@ impl<'a> Recorder<'a> {
         listener: Listener<'a>,
     ) -> Result<Recorder<'a>> {
         let recipe = &run.identity.recipe;
-        let mut evaluation_sets = vec![("test", EvaluationSet::new(&run.data.test, run.device))];
+        let set = |source, positions| EvaluationSet::new(source, positions, recipe, run.device, conduct.loaders);
+        let mut evaluation_sets = vec![("test", set(&run.data.test, None))];
         if recipe.validation > 0 {
             let held_out = crate::training::split(run.identity.seed, run.data.train.len(), recipe.validation as usize).1;
-            evaluation_sets.push(("validation", EvaluationSet::of_positions(&run.data.train, &held_out, run.device)));
+            evaluation_sets.push(("validation", set(&run.data.train, Some(held_out))));
         }
         let done = record.progress.iterations;
         // The record comes first: a folder with logs and no record would be nobody's.
@@ -113,6 +115,7 @@ impl<'a> Recorder<'a> {
             Outcome::Diverged(_) => (State::Diverged, "diverged: the loss is not a number"),
         };
         if outcome == Outcome::Finished {
+            self.test(network)?;
             self.save_weights(network)?;
         }
         if state != State::Interrupted {
@@ -124,6 +127,26 @@ impl<'a> Recorder<'a> {
         }
         (self.listener)(Event::Ended(word.to_string()));
         Ok(outcome)
+    }
+
+    /// The paper's standard test of a net on photographs: ten crops.
+    fn test(&mut self, network: &Network) -> Result<()> {
+        let Source::Photographs(index) = &self.run.data.test else { return Ok(()) };
+        (self.listener)(Event::Evaluating);
+        let test = PhotographTest::new(index.clone(), None, &self.run.identity.recipe, Views::TenCrop, self.conduct.loaders);
+        let mut reasons = Vec::new();
+        let result = test.evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
+        self.unreadable(reasons, "it counts as wrong");
+        record_test(&self.run.directory.tests(), TestRow::new(Views::TenCrop, &result))
+    }
+
+    /// Puts photographs that cannot be read on record, and names those that were not known yet.
+    fn unreadable(&mut self, reasons: Vec<String>, consequence: &str) {
+        for reason in reasons {
+            if self.record.unreadable_images.insert(reason.clone()) {
+                (self.listener)(Event::Note(format!("{reason}; {consequence}")));
+            }
+        }
     }
 
     fn save_weights(&mut self, network: &Network) -> Result<()> {
@@ -177,12 +200,19 @@ impl Observer for Recorder<'_> {
         Ok(())
     }
 
-    fn evaluate(&mut self, network: &Network, iteration: u64) -> Result<()> {
+    fn replaced(&mut self, reasons: Vec<String>) {
+        self.unreadable(reasons, "the next image in the list stands in its place");
+    }
+
+    fn evaluate(&mut self, network: &Network, iteration: u64) -> Result<f64> {
         let start = Instant::now();
         (self.listener)(Event::Evaluating);
-        let mut rows = Vec::new();
+        let (mut rows, mut reasons) = (Vec::new(), Vec::new());
+        let mut watched = 0.0;
         for (split, images) in &self.evaluation_sets {
-            let result = images.evaluate(network, &self.normalization);
+            let result = images.evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
+            // The validation set comes last, if there is one: a schedule goes by it, else by the test set, as the paper's does on ImageNet.
+            watched = result.error();
             if *split == "test" {
                 (self.listener)(Event::Tested(result.error()));
             }
@@ -196,9 +226,10 @@ impl Observer for Recorder<'_> {
         }
         self.evaluation_log.evaluations(&rows)?;
         self.watch(|events| events.evaluations(&rows));
+        self.unreadable(reasons, "it counts as wrong");
         self.evaluating_seconds += start.elapsed().as_secs_f64();
         self.last_read = Instant::now();
-        Ok(())
+        Ok(watched)
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {

@@ -7,16 +7,17 @@ use std::time::Duration;
 use anyhow::Result;
 use tch::Device;
 
-use crate::dataset::{self, Dataset};
+use crate::dataset::{self, Dataset, Source};
 use crate::error::bad_input;
 use crate::network::{Architecture, Compute, Network, NetworkName, memory};
+use crate::parallel::available_threads;
 use crate::progress::{Event, Listener};
 use crate::recipe::{Precision, Recipe};
 use crate::recorder::Recorder;
 use crate::records::{Attempt, Claim, DatasetRecord, Failure, Identity, Progress, Provenance, RunDirectory, RunRecord, State, timestamp};
-use crate::training::batches::{Normalization, TrainingBatches};
+use crate::training::batches::{Batches, Normalization, TrainingBatches};
 use crate::training::checkpoint::Checkpoint;
-use crate::training::{Outcome, Plan, Trainer};
+use crate::training::{Outcome, PhotographBatches, Plan, Trainer};
 
 /// How a run is conducted: what changes none of its numbers.
 #[derive(Debug, Clone)]
@@ -29,11 +30,13 @@ pub struct Conduct {
     pub tensorboard: Option<PathBuf>,
     /// Whether a GPU gets each iteration as one CUDA graph, if it can.
     pub graph: bool,
+    /// Threads that decode photographs.
+    pub loaders: usize,
 }
 
 impl Default for Conduct {
     fn default() -> Conduct {
-        Conduct { checkpoint_every: Duration::from_secs(60), keep_weights: true, tensorboard: None, graph: true }
+        Conduct { checkpoint_every: Duration::from_secs(60), keep_weights: true, tensorboard: None, graph: true, loaders: available_threads() }
     }
 }
 
@@ -101,8 +104,8 @@ impl<'a> Run<'a> {
             Claim::New => (self.new_record(), None),
         };
         let mut network = Network::new(self.architecture.clone(), self.identity.seed, self.device).with_compute(self.compute(listener));
-        let normalization = Normalization::new(self.identity.recipe.normalize, &self.data.train, self.device);
-        let batches = self.batches(normalization.share());
+        let normalization = self.normalization(conduct, listener)?;
+        let batches = self.batches(normalization.share(), conduct);
         let mut recorder = Recorder::open(self, conduct, record, normalization, listener)?;
         let mut trainer = Trainer::new(&mut network, batches, &self.identity.recipe, checkpoint.as_ref());
         if conduct.graph
@@ -117,7 +120,8 @@ impl<'a> Run<'a> {
 
     /// How the network is computed here; tells the listener what memory its activations take.
     fn compute(&self, listener: Listener) -> Compute {
-        let Recipe { precision, batch_size, checkpoint_segments, .. } = self.identity.recipe;
+        let Recipe { precision, checkpoint_segments, .. } = self.identity.recipe;
+        let batch_size = self.identity.recipe.images_at_once();
         let architecture = &self.architecture;
         let segments = memory::segments_on(self.device, architecture, batch_size, precision, checkpoint_segments);
         let bytes = memory::activation_bytes(architecture, batch_size, precision, segments);
@@ -131,10 +135,27 @@ impl<'a> Run<'a> {
         Compute { precision, segments: segments as usize, ..Compute::default() }
     }
 
-    fn batches(&self, normalization: Normalization) -> TrainingBatches {
-        let Recipe { validation, batch_size, augment, iterations, .. } = self.identity.recipe;
-        let plan = Plan::new(self.identity.seed, self.data.train.len(), validation as usize, batch_size, augment);
-        TrainingBatches::new(plan, &self.data.train, normalization, iterations, self.device)
+    fn normalization(&self, conduct: &Conduct, listener: Listener) -> Result<Normalization> {
+        let recipe = &self.identity.recipe;
+        let unreadable = |reason| listener(Event::Note(format!("{reason}; the mean image is computed without it")));
+        let mean = || {
+            if matches!(self.data.train, Source::Photographs(_)) {
+                listener(Event::Note("the mean image of all training images is computed now, unless it was kept from an earlier run".to_string()));
+            }
+            self.data.train.mean_image(recipe, conduct.loaders, unreadable)
+        };
+        Normalization::new(recipe.normalize, recipe.image_side(), mean, self.device)
+    }
+
+    fn batches(&self, normalization: Normalization, conduct: &Conduct) -> Box<dyn Batches> {
+        let Identity { seed, recipe, .. } = &self.identity;
+        let plan = Plan::new(*seed, self.data.train.len(), recipe.validation as usize, recipe.batch_size, recipe.augment);
+        match &self.data.train {
+            Source::Resident(images) => Box::new(TrainingBatches::new(plan, images, normalization, recipe.iterations, self.device)),
+            Source::Photographs(index) => {
+                Box::new(PhotographBatches::new(plan, index.clone(), recipe, *seed, normalization, self.device, conduct.loaders))
+            }
+        }
     }
 
     fn new_record(&self) -> RunRecord {
@@ -143,6 +164,7 @@ impl<'a> Run<'a> {
             parameters: self.architecture.parameter_count(),
             differences_from_paper: self.identity.differences_from_paper(),
             weights_sha256: None,
+            unreadable_images: Default::default(),
             progress: Progress::default(),
             files: Default::default(),
             run: self.identity.clone(),
@@ -163,6 +185,7 @@ impl<'a> Run<'a> {
             progress: Progress { iterations, seconds: record.progress.seconds, ..Progress::default() },
             earlier_attempts,
             failures,
+            unreadable_images: record.unreadable_images,
             ..self.new_record()
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::Recipe;
+use crate::recipe::{LowerRate, Recipe};
 
 /// Whether the warm-up is over is decided after every so many iterations, on the mean training error of those iterations.
 /// A single batch's error is too noisy, an epoch (391 iterations) about as long as the paper's whole warm-up ("about 400 iterations").
@@ -17,16 +17,38 @@ pub struct WarmupState {
     pub error_sum: f64,
 }
 
+/// What waiting for a plateau remembers; part of a checkpoint.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlateauState {
+    /// The lowest error so far, in percent.
+    pub lowest: Option<f64>,
+    /// Evaluations in a row that were no progress.
+    pub waited: u64,
+    /// How often the rate was lowered.
+    pub reductions: u64,
+}
+
+/// All that a schedule remembers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleState {
+    /// Of the warm-up.
+    pub warmup: WarmupState,
+    /// Of the plateau; checkpoints of earlier versions have none.
+    #[serde(default)]
+    pub plateau: PlateauState,
+}
+
 /// The learning rate schedule of one run.
 pub struct Schedule {
     recipe: Recipe,
     warmup: WarmupState,
+    plateau: PlateauState,
 }
 
 impl Schedule {
-    /// The schedule of `recipe`, with the warm-up as it was at a checkpoint (or at the start: the default).
-    pub fn new(recipe: &Recipe, warmup: WarmupState) -> Schedule {
-        Schedule { recipe: recipe.clone(), warmup }
+    /// The schedule of `recipe`, as it was at a checkpoint (or at the start: the default).
+    pub fn new(recipe: &Recipe, ScheduleState { warmup, plateau }: ScheduleState) -> Schedule {
+        Schedule { recipe: recipe.clone(), warmup, plateau }
     }
 
     /// The learning rate of `iteration`, counted from 1. A milestone of 32,000 is the last iteration before the division.
@@ -34,8 +56,11 @@ impl Schedule {
         if self.warming_up() {
             return self.recipe.warmup_learning_rate;
         }
-        let passed = self.recipe.milestones.iter().filter(|&&milestone| iteration > milestone).count();
-        self.recipe.learning_rate * self.recipe.learning_rate_factor.powi(passed as i32)
+        let lowered = match self.recipe.lower_rate {
+            LowerRate::Milestones => self.recipe.milestones.iter().filter(|&&milestone| iteration > milestone).count(),
+            LowerRate::Plateau => self.plateau.reductions as usize,
+        };
+        self.recipe.learning_rate * self.recipe.learning_rate_factor.powi(lowered as i32)
     }
 
     /// Whether the warm-up is still on.
@@ -61,9 +86,33 @@ impl Schedule {
         }
     }
 
+    /// Takes note of the error (percent) of an evaluation; called once for each, in order. Where the rate waits for a plateau
+    /// ("divided by 10 when the error plateaus", section 3.4) this lowers it from the next iteration on: when `plateau_patience` evaluations in a row
+    /// were not lower by `plateau_threshold` than the lowest before.
+    pub fn observe_evaluation(&mut self, error: f64) {
+        if self.recipe.lower_rate != LowerRate::Plateau || self.warming_up() {
+            return;
+        }
+        if self.plateau.lowest.is_none_or(|lowest| error < lowest - self.recipe.plateau_threshold) {
+            self.plateau.lowest = Some(error);
+            self.plateau.waited = 0;
+            return;
+        }
+        self.plateau.waited += 1;
+        if self.plateau.waited >= self.recipe.plateau_patience && self.plateau.reductions < self.recipe.plateau_reductions {
+            self.plateau.reductions += 1;
+            self.plateau.waited = 0;
+        }
+    }
+
+    /// The last iteration of the warm-up, once it is over.
+    pub fn warmup_ended_after(&self) -> Option<u64> {
+        self.warmup.ended_after
+    }
+
     /// The state to keep in a checkpoint.
-    pub fn warmup_state(&self) -> &WarmupState {
-        &self.warmup
+    pub fn state(&self) -> ScheduleState {
+        ScheduleState { warmup: self.warmup.clone(), plateau: self.plateau.clone() }
     }
 }
 
@@ -73,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_paper_divides_the_rate_by_10_after_32k_and_48k_iterations() {
-        let schedule = Schedule::new(&Recipe::default(), WarmupState::default());
+        let schedule = Schedule::new(&Recipe::default(), ScheduleState::default());
         let rates = [1, 32_000, 32_001, 48_000, 48_001, 64_000].map(|iteration| schedule.learning_rate(iteration));
         let expected = [0.1, 0.1, 0.01, 0.01, 0.001, 0.001];
         for (rate, expected) in rates.iter().zip(expected) {
@@ -84,7 +133,7 @@ mod tests {
     #[test]
     fn the_rate_returns_to_its_full_value_once_the_error_falls_below_80_percent() {
         let recipe = Recipe { warmup: true, ..Recipe::default() };
-        let mut schedule = Schedule::new(&recipe, WarmupState::default());
+        let mut schedule = Schedule::new(&recipe, ScheduleState::default());
         let mut rates = Vec::new();
         for iteration in 1..=500 {
             rates.push(schedule.learning_rate(iteration));
@@ -92,7 +141,7 @@ mod tests {
         }
         assert!(rates[..400].iter().all(|&rate| rate == 0.01), "the warm-up lasts until a window is below the threshold");
         assert!(rates[400..].iter().all(|&rate| rate == 0.1), "and the full rate follows: it must not stay at 0.01");
-        assert_eq!(schedule.warmup_state().ended_after, Some(400));
+        assert_eq!(schedule.warmup_ended_after(), Some(400));
         assert!((schedule.learning_rate(32_001) - 0.01).abs() < 1e-12, "milestones count from the start of training");
     }
 
@@ -100,16 +149,34 @@ mod tests {
     fn a_warm_up_that_is_cut_in_two_ends_where_it_would_have_ended() {
         let recipe = Recipe { warmup: true, ..Recipe::default() };
         let error = |iteration: u64| if iteration <= 130 { 95.0 } else { 40.0 };
-        let mut whole = Schedule::new(&recipe, WarmupState::default());
-        let mut cut = Schedule::new(&recipe, WarmupState::default());
+        let mut whole = Schedule::new(&recipe, ScheduleState::default());
+        let mut cut = Schedule::new(&recipe, ScheduleState::default());
         for iteration in 1..=300 {
             whole.observe(iteration, error(iteration));
             cut.observe(iteration, error(iteration));
             if iteration == 157 {
-                cut = Schedule::new(&recipe, cut.warmup_state().clone());
+                cut = Schedule::new(&recipe, cut.state());
             }
         }
-        assert_eq!(whole.warmup_state(), cut.warmup_state());
-        assert_eq!(whole.warmup_state().ended_after, Some(200));
+        assert_eq!(whole.state(), cut.state());
+        assert_eq!(whole.warmup_ended_after(), Some(200));
+    }
+
+    #[test]
+    fn the_rate_falls_when_the_error_has_not_for_as_many_evaluations_as_the_patience_says() {
+        let recipe =
+            Recipe { lower_rate: LowerRate::Plateau, plateau_patience: 2, plateau_threshold: 0.5, plateau_reductions: 2, ..Recipe::default() };
+        let mut schedule = Schedule::new(&recipe, ScheduleState::default());
+        let mut rates = Vec::new();
+        //                 progress  …     too little  …       lowered  progress  …  lowered …     not a third time
+        for (step, error) in [60.0, 50.0, 49.6, 49.7, 49.4, 40.0, 41.0, 40.0, 40.0, 40.0, 40.0, 40.0].into_iter().enumerate() {
+            schedule.observe_evaluation(error);
+            rates.push((schedule.learning_rate(100_000) * 1e4).round() as u64);
+            // A run that is cut here goes on the same.
+            if step % 3 == 0 {
+                schedule = Schedule::new(&recipe, schedule.state());
+            }
+        }
+        assert_eq!(rates, [1000, 1000, 1000, 100, 100, 100, 100, 10, 10, 10, 10, 10]);
     }
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
-use crate::dataset::Images;
-use crate::network::{Architecture, Compute, Network, NetworkName, cifar};
+use crate::dataset::{DatasetName, Images};
+use crate::network::{Architecture, Compute, Family, Network, NetworkName};
 use crate::recipe::{Normalize, Precision, Recipe};
-use crate::training::batches::{Normalization, TrainingBatches};
+use crate::training::batches::{Batches, Normalization, TrainingBatches};
 use crate::training::{Plan, Trainer};
 
 pub use machine::{Peaks, peak_memory, release_freed_memory, reset_peak_memory};
@@ -24,10 +24,12 @@ const WARM_UP: usize = 5;
 const GPU_BLOCK: usize = 20;
 
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Case {
-    /// The network.
-    pub network: NetworkName,
+    /// The data set, which decides the family of networks and the size of the images.
+    pub dataset: DatasetName,
+    /// The network, `width` times as wide as the paper's.
+    pub architecture: Architecture,
     /// Filters, as a multiple of the paper's.
     pub width: i64,
     /// Number format, kernels and segments.
@@ -62,6 +64,9 @@ pub struct Measurements {
 pub struct Row {
     /// The network.
     pub network: NetworkName,
+    /// The data set whose family of networks and size of images it is.
+    #[serde(default = "cifar10")]
+    pub dataset: DatasetName,
     /// Number format.
     pub precision: Precision,
     /// Filters, as a multiple of the paper's.
@@ -96,6 +101,11 @@ pub struct Row {
     pub bytes_limit_milliseconds: f64,
 }
 
+/// The data of measurements of earlier versions.
+fn cifar10() -> DatasetName {
+    DatasetName::Cifar10
+}
+
 impl Case {
     /// Measures it on `images` with the machine's `peaks`.
     pub fn measure(&self, images: &Images, peaks: &Peaks) -> Result<Row> {
@@ -103,13 +113,14 @@ impl Case {
         reset_peak_memory(self.device);
         let (times, graph) = self.times(images)?;
         let peak_memory_bytes = peak_memory(self.device);
-        let architecture = self.architecture();
-        let convolution_milliseconds = convolutions::milliseconds(&architecture, self.batch, precision, self.device);
+        let architecture = &self.architecture;
+        let convolution_milliseconds = convolutions::milliseconds(architecture, self.batch, precision, self.device);
         let seconds = quantile(&times, 0.5);
         let operations = 6.0 * architecture.multiply_adds() as f64 * self.batch as f64;
-        let bytes = traffic::bytes(&architecture, precision) as f64 * self.batch as f64;
+        let bytes = traffic::bytes(architecture, precision) as f64 * self.batch as f64;
         Ok(Row {
-            network: self.network,
+            network: architecture.name,
+            dataset: self.dataset,
             precision,
             width: self.width,
             // The fused operation is the processor's.
@@ -130,17 +141,18 @@ impl Case {
         })
     }
 
-    fn architecture(&self) -> Architecture {
-        cifar::architecture(self.network, 10).widened(self.width)
-    }
-
     /// Seconds an iteration, sorted, and whether it was a graph.
     fn times(&self, images: &Images) -> Result<(Vec<f64>, bool)> {
         let recipe = Recipe { batch_size: self.batch, ..Recipe::default() };
-        let mut network = Network::new(self.architecture(), 0, self.device).with_compute(self.compute);
-        let normalization = Normalization::new(Normalize::PixelMean, images, self.device);
-        let plan = Plan::new(0, images.len(), 0, self.batch, true);
-        let batches = TrainingBatches::new(plan, images, normalization, recipe.iterations, self.device);
+        let mut network = Network::new(self.architecture.clone(), 0, self.device).with_compute(self.compute);
+        let batches: Box<dyn Batches> = match self.dataset.family() {
+            Family::Imagenet => Box::new(Constant::new(&self.architecture, self.batch as i64, self.device)),
+            Family::Cifar => {
+                let normalization = Normalization::new(Normalize::PixelMean, images.side as i64, || Ok(images.mean()), self.device)?;
+                let plan = Plan::new(0, images.len(), 0, self.batch, true);
+                Box::new(TrainingBatches::new(plan, images, normalization, recipe.iterations, self.device))
+            }
+        };
         let mut trainer = Trainer::new(&mut network, batches, &recipe, None);
         let graph = self.graph && self.device != Device::Cpu && trainer.use_graph(self.device).is_none();
         trainer.time(WARM_UP)?;
@@ -150,6 +162,30 @@ impl Case {
         let mut times = times?;
         times.sort_by(f64::total_cmp);
         Ok((times, graph))
+    }
+}
+
+/// One batch of random images again and again: the step of a net for photographs without their decoding.
+struct Constant {
+    images: Tensor,
+    labels: Tensor,
+}
+
+impl Constant {
+    fn new(architecture: &Architecture, batch: i64, device: Device) -> Constant {
+        let side = architecture.image_side;
+        let images = Tensor::randn([batch, side, side, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
+        Constant { images, labels: Tensor::arange(batch, (Kind::Int64, device)).remainder(architecture.classes) }
+    }
+}
+
+impl Batches for Constant {
+    fn turn_to(&mut self, _iteration: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn group(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+        (self.images.narrow(0, start, count), self.labels.narrow(0, start, count))
     }
 }
 

@@ -5,18 +5,18 @@ use clap::{Args, ValueEnum};
 
 use super::options::{GraphChoice, print, print_json};
 use crate::bench::{Case, Measurements, Peaks, Row, release_freed_memory};
-use crate::dataset::{self, DatasetName};
+use crate::dataset::{DatasetName, Source, shapes};
 use crate::device::{self, DeviceChoice};
 use crate::error::{EXIT_DONE, bad_input};
-use crate::network::{Compute, NetworkName, cifar, fused, memory};
+use crate::network::{self, Compute, NetworkName, fused, memory};
 use crate::progress::say;
-use crate::recipe::Precision;
+use crate::recipe::{Precision, Recipe};
 use crate::report::table::{Style, render};
 
 /// Measure the training step: images a second, memory, and how far from the machine's limits
 ///
 /// Times the whole step (choice of the batch, crop, flip, forward, backward, update, metrics) on built-in drawings, after five iterations of
-/// warm-up. The limits come from a matrix product and a copy that are timed first. Other programs on the machine distort every number.
+/// warm-up; with --dataset imagenet on one batch of random images, without decoding. The limits come from a matrix product and a copy that are timed first. Other programs on the machine distort every number.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,6 +26,9 @@ pub struct Arguments {
     /// Networks, with commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "resnet-20,resnet-56")]
     networks: Vec<NetworkName>,
+    /// Data set whose family of networks and size of images is meant
+    #[arg(long, value_name = "NAME", default_value = "cifar10")]
+    dataset: DatasetName,
     /// Number formats, with commas [default: f32,bf16]
     #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,bf16", hide_default_value = true)]
     precision: Vec<Precision>,
@@ -70,18 +73,31 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.precision.contains(&Precision::Tf32) && device == tch::Device::Cpu {
         return Err(bad_input("--precision tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());
     }
-    let data = dataset::load(DatasetName::Shapes, None)?;
+    let Source::Resident(images) = shapes::generate(shapes::SEED).train else { return Err(bad_input("the drawings are not in memory").into()) };
+    let side = Recipe::for_dataset(arguments.dataset).image_side();
+    let build = |name| network::architecture(name, arguments.dataset.family(), side, arguments.dataset.classes() as i64);
+    for &name in &arguments.networks {
+        build(name)?;
+    }
     let peaks = Peaks::measure(device);
     let mut rows = Vec::new();
     for (network, precision, batch, width, path) in cases(arguments) {
         release_freed_memory();
-        let architecture = cifar::architecture(network, 10).widened(width);
+        let architecture = build(network)?.widened(width);
         let segments = memory::segments_on(device, &architecture, batch, precision, arguments.checkpoint_segments);
         let compute = Compute { precision, fused: path == Kernels::Fused, segments: segments as usize };
         say(&format!("{network} {precision}, batch {batch} …"));
-        let case =
-            Case { network, width, compute, batch, iterations: arguments.iterations as usize, graph: arguments.graph == GraphChoice::Auto, device };
-        rows.push(case.measure(&data.train, &peaks)?);
+        let case = Case {
+            dataset: arguments.dataset,
+            architecture,
+            width,
+            compute,
+            batch,
+            iterations: arguments.iterations as usize,
+            graph: arguments.graph == GraphChoice::Auto,
+            device,
+        };
+        rows.push(case.measure(&images, &peaks)?);
     }
     let description = device::describe(device);
     let output = Measurements {

@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         run.check()?;
     }
     check_writable("--out", &out)?;
-    announce(device, &depths.iter().copied().zip(&recipes).collect::<Vec<_>>());
+    announce(device, dataset.family(), &depths.iter().copied().zip(&recipes).collect::<Vec<_>>());
     let Some(diverged) = train_all(&runs, &arguments.conduct.conduct())? else {
         say(&format!("stopped; what was logged is kept in {}, the same command goes on from there", out.display()));
         return Ok(EXIT_INTERRUPTED);

@@ -6,10 +6,17 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::options::{check_writable, print, print_json};
-use crate::dataset::{self, Dataset, DatasetName, Status, archive, cifar10, download};
-use crate::error::{EXIT_DONE, bad_input};
+use super::options::{check_writable, print, print_json, threads};
+use crate::dataset::photographs::{Decoder, Index, Packing, Quality, View, read};
+use crate::dataset::{self, Dataset, DatasetName, Source, Status, archive, cifar10, download};
+use crate::error::{EXIT_DONE, EXIT_FAILED, bad_input};
+use crate::network::Family;
+use crate::parallel::{available_threads, in_order};
+use crate::progress::say;
 use crate::report::{sheet, table::thousands};
+
+/// Side of the squares that `--decode` makes of photographs.
+const CHECK_SIDE: u32 = 64;
 
 /// Get a data set, or check the one that is there
 #[derive(Debug, Args)]
@@ -23,6 +30,7 @@ enum Action {
     Fetch(FetchArguments),
     Check(CheckArguments),
     Picture(PictureArguments),
+    Pack(PackArguments),
 }
 
 /// Download a data set and verify it
@@ -49,6 +57,9 @@ struct FetchArguments {
 }
 
 /// Count and fingerprint a data set, and say whether it is the official one
+///
+/// Of photographs the fingerprint is that of names and lengths; --decode decodes every one and names those that cannot be read (exit code 1
+/// if there are any).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -59,6 +70,12 @@ struct CheckArguments {
     /// Folder with its files [default: data/<dataset>]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Decode every photograph
+    #[arg(long)]
+    decode: bool,
+    /// Threads that decode [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    loaders: Option<usize>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -80,26 +97,114 @@ struct PictureArguments {
     out: PathBuf,
 }
 
+/// Pack photographs into tar shards, scaled down to what the training needs
+///
+/// For disks on a network, which are slow at opening files. Photographs whose shorter side is longer than --shorter-side are scaled down to it and
+/// encoded anew; the others stay as they are. Train and evaluate with --data set to the shards' folder. The shards are in WebDataset's layout.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  resnet-repro data pack imagenet --data data/imagenet --out /scratch/imagenet-480")]
+struct PackArguments {
+    /// Data set
+    name: DatasetName,
+    /// Folder with train/<class>/ and val/<class>/ [default: data/<dataset>]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Folder for the shards
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Longest shorter side that is kept, in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 480, value_parser = clap::value_parser!(u32).range(32..=4096))]
+    shorter_side: u32,
+    /// JPEG quality of photographs that are encoded anew
+    #[arg(long, value_name = "1-100", default_value_t = 92, value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: u8,
+    /// Photographs a shard
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    per_shard: u64,
+    /// Threads [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    loaders: Option<usize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     match &arguments.action {
         Action::Fetch(arguments) => fetch(arguments)?,
         Action::Check(arguments) => {
             let data = dataset::load(arguments.name, arguments.data.as_deref())?;
-            if arguments.json { print_json(&Output::of(&data))? } else { print(&describe(&data))? }
+            let unreadable = if arguments.decode { unreadable(&data, arguments.loaders.unwrap_or_else(available_threads))? } else { Vec::new() };
+            let code = if unreadable.is_empty() { EXIT_DONE } else { EXIT_FAILED };
+            if arguments.json {
+                print_json(&Output { unreadable_images: unreadable, ..Output::of(&data) })?;
+                return Ok(code);
+            }
+            print(&describe(&data))?;
+            if arguments.decode && matches!(data.test, Source::Photographs(_)) {
+                let names: String = unreadable.iter().map(|reason| format!("\n{reason}")).collect();
+                print(&format!("{} images cannot be read{names}", unreadable.len()))?;
+            }
+            return Ok(code);
         }
         Action::Picture(arguments) => {
             let data = dataset::load(arguments.name, arguments.data.as_deref())?;
             sheet::write(&data, &arguments.out)?;
             print(&format!("{}: rows are {}", arguments.out.display(), data.classes.join(", ")))?;
         }
+        Action::Pack(arguments) => pack(arguments)?,
     }
     Ok(EXIT_DONE)
 }
 
+fn pack(arguments: &PackArguments) -> Result<()> {
+    if arguments.name.family() != Family::Imagenet {
+        return Err(bad_input(format!("{}: only photographs are packed (imagenet, tiny-imagenet)", arguments.name)).into());
+    }
+    let root = arguments.data.clone().unwrap_or_else(|| dataset::default_folder(arguments.name));
+    check_writable("--out", &arguments.out)?;
+    let packing = Packing {
+        shorter_side: arguments.shorter_side,
+        quality: arguments.quality,
+        per_shard: arguments.per_shard as usize,
+        threads: arguments.loaders.unwrap_or_else(available_threads),
+    };
+    let packed = packing.pack(&root, &arguments.out, say)?;
+    if arguments.json {
+        return print_json(&packed);
+    }
+    print(&format!(
+        "{}: {} photographs in {} shards, {} of them scaled down; {:.1} MB, {:.1} MB before; {} could not be read",
+        arguments.out.display(),
+        thousands(packed.photographs as i64),
+        packed.shards,
+        thousands(packed.scaled as i64),
+        packed.bytes as f64 / 1e6,
+        packed.bytes_before as f64 / 1e6,
+        packed.unreadable.len()
+    ))
+}
+
 fn fetch(arguments: &FetchArguments) -> Result<()> {
-    if arguments.name == DatasetName::Shapes {
-        return Err(bad_input("shapes is built in: there is nothing to fetch").into());
+    match arguments.name {
+        DatasetName::Shapes => return Err(bad_input("shapes is built in: there is nothing to fetch").into()),
+        DatasetName::Cifar10 => {}
+        DatasetName::Imagenet => {
+            return Err(bad_input(
+                "imagenet: its owners give it to who signs their terms (https://image-net.org/download); unpack it as train/<class>/*.JPEG and \
+                 val/<class>/*.JPEG, and name the folder by --data",
+            )
+            .into());
+        }
+        DatasetName::TinyImagenet => {
+            return Err(bad_input(
+                "tiny-imagenet: it is not fetched by this program; unpack it as train/<class>/ and val/<class>/, and name the folder by --data",
+            )
+            .into());
+        }
     }
     let folder = arguments.data.clone().unwrap_or_else(|| dataset::default_folder(arguments.name));
     if let Ok(data) = cifar10::load(&folder)
@@ -147,27 +252,60 @@ struct Output {
     fingerprint: String,
     training_images_per_class: Vec<usize>,
     test_images_per_class: Vec<usize>,
+    /// Files that are no images by their names.
+    other_files: Vec<String>,
+    unreadable_images: Vec<String>,
 }
 
 impl Output {
     fn of(data: &Dataset) -> Output {
-        let per_class =
-            |labels: &[u8]| (0..data.classes.len()).map(|class| labels.iter().filter(|&&label| usize::from(label) == class).count()).collect();
+        let per_class = |source: &Source| {
+            let mut counts = vec![0; data.classes.len()];
+            source.labels().into_iter().for_each(|label| counts[label as usize] += 1);
+            counts
+        };
         Output {
             name: data.name,
             status: data.status,
             training_images: data.train.len(),
             test_images: data.test.len(),
             fingerprint: data.fingerprint.clone(),
-            training_images_per_class: per_class(&data.train.labels),
-            test_images_per_class: per_class(&data.test.labels),
+            training_images_per_class: per_class(&data.train),
+            test_images_per_class: per_class(&data.test),
+            other_files: photographs(data).flat_map(|index| index.others().to_vec()).collect(),
+            unreadable_images: Vec::new(),
         }
     }
+}
+
+fn photographs(data: &Dataset) -> impl Iterator<Item = &Index> {
+    [&data.train, &data.test].into_iter().filter_map(|source| match source {
+        Source::Photographs(index) => Some(&**index),
+        Source::Resident(_) => None,
+    })
+}
+
+/// Decodes every photograph; what is wrong with those that cannot be read.
+fn unreadable(data: &Dataset, threads: usize) -> Result<Vec<String>> {
+    let mut reasons = Vec::new();
+    for index in photographs(data) {
+        let view = View::Centre { shorter_side: CHECK_SIDE };
+        let decode = |(decoder, bytes, out): &mut (Decoder, Vec<u8>, Vec<u8>), position: usize| {
+            read(index, decoder, bytes, position, &view, CHECK_SIDE, out).err()
+        };
+        let state = || (Decoder::new(Quality::Fast), Vec::new(), vec![0; (CHECK_SIDE * CHECK_SIDE * 3) as usize]);
+        in_order(index.len(), threads, state, decode, |_, reason| {
+            reasons.extend(reason);
+            Ok(())
+        })?;
+    }
+    Ok(reasons)
 }
 
 fn describe(data: &Dataset) -> String {
     let output = Output::of(data);
     let meaning = match data.status {
+        Status::Official if data.name == DatasetName::Imagenet => "as many images and classes as published; their bytes are not looked at",
         Status::Official => "every byte as published",
         Status::Subset => "fewer images than the published data: errors cannot be compared with the paper's",
         Status::Other => "as many images as the published data, but other bytes (another order or encoding): errors may differ",
@@ -176,10 +314,15 @@ fn describe(data: &Dataset) -> String {
         let (low, high) = (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
         if low == high { format!("{low} a class") } else { format!("{low} to {high} a class") }
     };
+    let others = match output.other_files.split_first() {
+        Some((first, rest)) => format!("\nleft out: {} files that are no images by their names, such as {first}", rest.len() + 1),
+        None => String::new(),
+    };
     format!(
-        "{}: {} ({meaning})\ntraining images: {} ({})\ntest images: {} ({})\nfingerprint: {}",
+        "{}: {} ({meaning}), {} classes\ntraining images: {} ({})\ntest images: {} ({})\nfingerprint: {}{others}",
         data.name,
         data.status,
+        data.classes.len(),
         thousands(data.train.len() as i64),
         range(&output.training_images_per_class),
         thousands(data.test.len() as i64),

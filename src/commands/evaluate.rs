@@ -1,78 +1,173 @@
-//! `evaluate`: the test error of a weight file.
+//! `evaluate`: the test error of weight files, alone or together.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use tch::{Device, Kind, Tensor};
 
-use super::options::{DataOptions, print, print_json};
+use super::options::{DataOptions, print, print_json, threads};
+use crate::dataset::{Dataset, Source};
 use crate::device::{self, DeviceChoice};
-use crate::error::EXIT_DONE;
-use crate::network::{Network, NetworkName, cifar};
-use crate::recipe::Normalize;
+use crate::error::{EXIT_DONE, bad_input};
+use crate::network::weights::write_tensors;
+use crate::network::{self, Network, NetworkName};
+use crate::parallel::available_threads;
+use crate::progress::say;
+use crate::recipe::{Normalize, Recipe, parse_settings};
+use crate::records::Views;
 use crate::training::batches::Normalization;
-use crate::training::{Evaluation, EvaluationSet};
+use crate::training::{Evaluation, EvaluationSet, PhotographTest, Tally};
 
-/// Compute the test error of a weight file
+/// Compute the test error of a weight file, or of several together
 ///
-/// Reads safetensors with torchvision's layer names; scripts/to_safetensors.py makes them from PyTorch checkpoints. Every test image is
-/// seen once, as it is. Weights trained by this program want pixel-mean, most public ones imagenet. The mean image is that of the training
-/// images in --data: evaluate with the data that the weights were trained on.
+/// Reads safetensors with torchvision's layer names; scripts/to_safetensors.py makes them from PyTorch checkpoints. CIFAR's test images are seen
+/// once, as they are; of photographs the centre crop, ten crops, or the whole image at five scales (the network is applied as a convolution), with
+/// the probabilities averaged. Several pairs of --network and --weights are an ensemble, whose probabilities are averaged too. Weights trained by
+/// this program want pixel-mean, most public ones imagenet. The mean image is that of the training images in --data: evaluate with the data that
+/// the weights were trained on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  resnet-repro evaluate --network resnet-20 --dataset cifar10 --data data/cifar10 --weights resnet20.safetensors --normalize imagenet")]
+Examples:
+  resnet-repro evaluate --network resnet-20 --dataset cifar10 --data data/cifar10 --weights resnet20.safetensors --normalize imagenet
+  resnet-repro evaluate --network resnet-50-v1.5 --dataset imagenet --data data/imagenet --weights resnet50.safetensors --normalize imagenet --views 10-crop")]
 pub struct Arguments {
-    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2), highway-19 or highway-32
-    #[arg(long, value_name = "NAME")]
-    network: NetworkName,
+    /// The network; once for each --weights
+    #[arg(long = "network", value_name = "NAME", required = true)]
+    networks: Vec<NetworkName>,
     #[command(flatten)]
     data: DataOptions,
-    /// Weight file (safetensors)
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    /// Weight file (safetensors); once for each --network
+    #[arg(long = "weights", value_name = "FILE", required = true)]
+    weights: Vec<PathBuf>,
     /// How pixels are normalised: as when the weights were trained
     #[arg(long, value_enum, default_value_t = Normalize::PixelMean)]
     normalize: Normalize,
+    /// What is seen of each photograph
+    #[arg(long, value_enum, default_value_t = Views::Centre)]
+    views: Views,
+    /// Shorter sides of multi-scale views, with commas [default: the paper's 224,256,384,480,640; for smaller crops smaller by as much]
+    #[arg(long, value_name = "PIXELS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(32..=4096))]
+    scales: Vec<u32>,
+    /// Change what the data set's recipe says of test images: crop=N, test_scale=N
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// File for the averaged probabilities' logarithms and the labels of all test images, in order (safetensors: scores, labels)
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
     device: DeviceChoice,
+    /// Threads that decode photographs [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    loaders: Option<usize>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What `--json` prints.
+/// What `--json` prints. Of photographs, saved as ensemble….json under a results folder, it is a row of the report's Table 5.
 #[derive(Serialize)]
 struct Output {
-    network: NetworkName,
+    dataset: String,
+    networks: Vec<NetworkName>,
+    views: Option<Views>,
     #[serde(flatten)]
     evaluation: Evaluation,
     error: f64,
     top5_error: f64,
+    unreadable_images: Vec<String>,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
+    if arguments.networks.len() != arguments.weights.len() {
+        let (networks, weights) = (arguments.networks.len(), arguments.weights.len());
+        return Err(bad_input(format!("--network is there {networks} times and --weights {weights} times: give one of each for every net")).into());
+    }
+    let recipe = Recipe::resolve(arguments.data.name(), 0, None, &parse_settings(&arguments.settings)?)?;
     let device = device::select(arguments.device)?;
     let data = arguments.data.load()?;
-    let mut network = Network::new(cifar::architecture(arguments.network, data.classes.len() as i64), 0, device);
-    network.load_weights(&arguments.weights)?;
-    let normalization = Normalization::new(arguments.normalize, &data.train, device);
-    let result = EvaluationSet::new(&data.test, device).evaluate(&network, &normalization);
+    let mut networks = Vec::new();
+    for (&name, weights) in arguments.networks.iter().zip(&arguments.weights) {
+        let architecture = network::architecture(name, data.name.family(), recipe.image_side(), data.classes.len() as i64)?;
+        let mut network = Network::new(architecture, 0, device);
+        network.load_weights(weights)?;
+        networks.push(network);
+    }
+    let mut unreadable = Vec::new();
+    let evaluation = test(arguments, &data, &recipe, &networks, &mut |reason| {
+        say(&format!("{reason}; it counts as wrong"));
+        unreadable.push(reason);
+    })?;
+    let views = matches!(data.test, Source::Photographs(_)).then_some(arguments.views);
     if arguments.json {
-        print_json(&Output { network: arguments.network, evaluation: result, error: result.error(), top5_error: result.top5_error() })?;
+        print_json(&Output {
+            dataset: data.name.to_string(),
+            networks: arguments.networks.clone(),
+            views,
+            error: evaluation.error(),
+            top5_error: evaluation.top5_error(),
+            evaluation,
+            unreadable_images: unreadable,
+        })?;
     } else {
+        let names: Vec<String> = arguments.networks.iter().map(NetworkName::to_string).collect();
         print(&format!(
-            "{}: {} of {} test images wrong, error {:.2} %, top-5 error {:.2} %, loss {:.4}",
-            arguments.network,
-            result.wrong,
-            result.images,
-            result.error(),
-            result.top5_error(),
-            result.loss
+            "{}{}: {} of {} test images wrong, error {:.2} %, top-5 error {:.2} %, loss {:.4}",
+            names.join(" + "),
+            views.map_or(String::new(), |views| format!(", {views}")),
+            evaluation.wrong,
+            evaluation.images,
+            evaluation.error(),
+            evaluation.top5_error(),
+            evaluation.loss
         ))?;
     }
     Ok(EXIT_DONE)
+}
+
+fn test(arguments: &Arguments, data: &Dataset, recipe: &Recipe, networks: &[Network], unreadable: &mut dyn FnMut(String)) -> Result<Evaluation> {
+    let device = networks[0].device();
+    let loaders = arguments.loaders.unwrap_or_else(available_threads);
+    let mean = || {
+        if data.train.is_empty() {
+            return Err(bad_input("--normalize pixel-mean: there are no training images to take the mean image of: give --normalize imagenet").into());
+        }
+        data.train.mean_image(recipe, loaders, |reason| say(&format!("{reason}; the mean image is computed without it")))
+    };
+    let normalization = Normalization::new(arguments.normalize, recipe.image_side(), mean, device)?;
+    let Source::Photographs(index) = &data.test else {
+        return match (networks, arguments.views, &arguments.scores, arguments.scales.is_empty()) {
+            ([network], Views::Centre, None, true) => {
+                EvaluationSet::new(&data.test, None, recipe, device, loaders).evaluate(network, &normalization, unreadable)
+            }
+            _ => Err(bad_input("--views, --scales, --scores and several --weights are for photographs (imagenet, tiny-imagenet)").into()),
+        };
+    };
+    if !arguments.scales.is_empty() && arguments.views != Views::MultiScale {
+        return Err(bad_input("--scales: only multi-scale views have them: give --views multi-scale").into());
+    }
+    let test = PhotographTest::new(index.clone(), None, recipe, arguments.views, loaders);
+    let test = if arguments.scales.is_empty() { test } else { test.at_scales(arguments.scales.clone()) };
+    let pairs: Vec<(&Network, &Normalization)> = networks.iter().map(|network| (network, &normalization)).collect();
+    let mut tally = Tally::new(device);
+    let mut kept: Vec<(Tensor, Tensor)> = Vec::new();
+    test.scores(&pairs, unreadable, |scores, labels| {
+        tally.add(scores, labels);
+        if arguments.scores.is_some() {
+            kept.push((scores.to_device(Device::Cpu), labels.to_device(Device::Cpu)));
+        }
+    })?;
+    if let Some(file) = &arguments.scores {
+        let (scores, labels): (Vec<Tensor>, Vec<Tensor>) = kept.into_iter().unzip();
+        let labels = Tensor::cat(&labels, 0).to_kind(Kind::Float);
+        write_tensors(
+            file,
+            &[("scores".to_string(), Tensor::cat(&scores, 0)), ("labels".to_string(), labels)],
+            ("views", arguments.views.to_string()),
+        )?;
+    }
+    Ok(tally.result())
 }

@@ -11,8 +11,10 @@ use tch::Device;
 use crate::dataset::{self, Dataset, DatasetName};
 use crate::device::{self, Cuda, DeviceChoice};
 use crate::error::{BadInput, bad_input};
+use crate::network::Family;
+use crate::parallel::available_threads;
 use crate::progress::say;
-use crate::recipe::{self, PAPER_ITERATIONS, PAPER_MILESTONES, Recipe};
+use crate::recipe::{self, LowerRate, Recipe};
 use crate::run::Conduct;
 
 /// Which data.
@@ -41,12 +43,13 @@ impl DataOptions {
 /// How to train.
 #[derive(Debug, Args)]
 pub struct RecipeOptions {
-    /// Iterations of each run; the learning rate's milestones scale along [default: the paper's 64,000; on shapes 130]
+    /// Iterations of each run; the learning rate's milestones scale along [default: the paper's 64,000, on photographs 600,000; on shapes 130]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub iterations: Option<u64>,
     /// Change the paper's recipe, for example --set validation=5000; can be repeated. Keys: iterations, batch_size, learning_rate,
     /// milestones, learning_rate_factor, momentum, weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
-    /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments
+    /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments, lower_rate (milestones, plateau),
+    /// plateau_patience, plateau_threshold, plateau_reductions, group_size; for photographs also crop, scale, test_scale, lighting
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// Where to train
@@ -84,6 +87,9 @@ pub struct ConductOptions {
     /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there (scripts/build-cuda-graph makes it)
     #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
     pub graph: GraphChoice,
+    /// Threads that decode photographs; they change no number [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub loaders: Option<usize>,
 }
 
 /// What `--graph` says.
@@ -103,8 +109,15 @@ impl ConductOptions {
             keep_weights: !self.no_weights,
             tensorboard: None,
             graph: self.graph == GraphChoice::Auto,
+            loaders: self.loaders.unwrap_or_else(available_threads),
         }
     }
+}
+
+/// Reads a number of threads.
+pub fn threads(text: &str) -> Result<usize, BadInput> {
+    let threads = text.parse().ok().filter(|threads| (1..=1024).contains(threads));
+    threads.ok_or_else(|| bad_input("write a whole number of threads from 1 to 1024"))
 }
 
 fn seconds(text: &str) -> Result<f64, BadInput> {
@@ -113,7 +126,7 @@ fn seconds(text: &str) -> Result<f64, BadInput> {
 }
 
 /// Says on stderr where training happens, and what schedule each depth has if it is not the paper's.
-pub fn announce(device: Device, recipes: &[(u64, &Recipe)]) {
+pub fn announce(device: Device, family: Family, recipes: &[(u64, &Recipe)]) {
     let unused = match (device, device::register_cuda()) {
         (Device::Cpu, Cuda::Unavailable(reason)) if !device::gpu_models().is_empty() => format!("; the GPU is not used: {reason}"),
         _ => String::new(),
@@ -121,17 +134,9 @@ pub fn announce(device: Device, recipes: &[(u64, &Recipe)]) {
     let description = device::describe(device);
     say(&format!("device: {}, {} threads{unused}", description.gpu.unwrap_or(description.name), tch::get_num_threads()));
     // Depths differ in their warm-up alone: one line tells the schedule of all.
-    if let Some((_, recipe)) = recipes.first().filter(|(_, recipe)| recipe.iterations != PAPER_ITERATIONS || recipe.milestones != PAPER_MILESTONES) {
-        let milestones: Vec<String> = recipe.milestones.iter().map(u64::to_string).collect();
-        say(&format!(
-            "schedule: {} iterations (paper: {PAPER_ITERATIONS}), learning rate {} (paper: 0.1), times {} after iterations {} (paper: {}, {})",
-            recipe.iterations,
-            recipe.learning_rate,
-            recipe.learning_rate_factor,
-            if milestones.is_empty() { "none".to_string() } else { milestones.join(", ") },
-            PAPER_MILESTONES[0],
-            PAPER_MILESTONES[1],
-        ));
+    let paper = Recipe::of_paper(family);
+    if let Some((_, recipe)) = recipes.first().filter(|(_, recipe)| schedule(recipe) != schedule(&paper)) {
+        say(&format!("schedule: {} (paper: {})", schedule(recipe), schedule(&paper)));
     }
     for (depth, recipe) in recipes.iter().filter(|(_, recipe)| recipe.warmup) {
         say(&format!(
@@ -139,6 +144,17 @@ pub fn announce(device: Device, recipes: &[(u64, &Recipe)]) {
             recipe.warmup_learning_rate, recipe.warmup_until_error
         ));
     }
+}
+
+/// A recipe's schedule in words.
+fn schedule(recipe: &Recipe) -> String {
+    let milestones: Vec<String> = recipe.milestones.iter().map(u64::to_string).collect();
+    let lowered = match recipe.lower_rate {
+        LowerRate::Plateau => format!("after {} evaluations without progress", recipe.plateau_patience),
+        LowerRate::Milestones if milestones.is_empty() => "never".to_string(),
+        LowerRate::Milestones => format!("after iterations {}", milestones.join(", ")),
+    };
+    format!("{} iterations, learning rate {}, times {} {lowered}", recipe.iterations, recipe.learning_rate, recipe.learning_rate_factor)
 }
 
 /// Seeds are kept in TOML, whose integers have 63 bits.

@@ -25,7 +25,8 @@ Examples:
   resnet-repro train --network resnet-20 --out results/try
   resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out results/resnet-20-seed-3")]
 pub struct Arguments {
-    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2), highway-19 or highway-32
+    /// plain-N, resnet-N, resnet-Nb, resnet-Nc, highway-19, highway-32 (N = 6n+2; for photographs 18, 34, 50, 101, 152), resnet-N-v1.5, vgg-16,
+    /// vgg-19, googlenet, googlenet-aux
     #[arg(long, value_name = "NAME")]
     network: NetworkName,
     #[command(flatten)]
@@ -53,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let run = Run::new(RunDirectory::at(&arguments.out), arguments.network, arguments.seed, recipe, &data, device)?;
     run.check()?;
     check_writable("--out", &arguments.out)?;
-    announce(device, &[(arguments.network.depth, &run.identity.recipe)]);
+    announce(device, data.name.family(), &[(arguments.network.depth, &run.identity.recipe)]);
     let stop = interrupt::stop_flag()?;
     let name = arguments.network.to_string();
     let display = Display::new(name.len()).run(&name, run.identity.recipe.iterations);

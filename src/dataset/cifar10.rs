@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dataset, DatasetName, Images, Status, sha256};
+use super::{Dataset, DatasetName, Images, Source, Status, sha256};
 use crate::error::{BadInput, bad_input};
 
 /// Names of the classes, in label order (`batches.meta.txt`).
@@ -63,7 +63,14 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
         (false, true) => Status::Subset,
         (false, false) => Status::Other,
     };
-    Ok(Dataset { name: DatasetName::Cifar10, classes: &CLASSES, train, test, fingerprint: sha256(hashes.as_bytes()), status })
+    Ok(Dataset {
+        name: DatasetName::Cifar10,
+        classes: CLASSES.map(str::to_string).to_vec(),
+        train: Source::Resident(train),
+        test: Source::Resident(test),
+        fingerprint: sha256(hashes.as_bytes()),
+        status,
+    })
 }
 
 const HOW_TO_GET_IT: &str = "\"resnet-repro data fetch cifar10\" downloads the data, --data names another folder";
@@ -125,9 +132,10 @@ mod tests {
     fn records_are_read_pixel_by_pixel_with_their_labels() {
         let folder = folder(&[record(3), record(9)].concat(), &record(0));
         let data = load(folder.path()).unwrap();
-        assert_eq!(data.train.labels, [3, 9]);
-        assert_eq!(data.test.labels, [0]);
-        assert_eq!(data.train.pixels[..6], [0, 100, 200, 1, 100, 200]);
+        let (Source::Resident(train), Source::Resident(test)) = (&data.train, &data.test) else { panic!("CIFAR-10 is in memory") };
+        assert_eq!(train.labels, [3, 9]);
+        assert_eq!(test.labels, [0]);
+        assert_eq!(train.pixels[..6], [0, 100, 200, 1, 100, 200]);
         assert_eq!(data.status, Status::Subset);
     }
 

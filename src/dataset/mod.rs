@@ -1,20 +1,25 @@
-//! Data sets of small colour images that fit in memory.
+//! Data sets: small colour images that fit in memory, and photographs that do not.
 
 pub mod archive;
 pub mod cifar10;
 pub mod download;
 mod drawing;
+pub mod photographs;
 pub mod shapes;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use photographs::Index;
+
 use crate::error::{BadInput, bad_input};
 use crate::network::Family;
+use crate::recipe::Recipe;
 
 /// Which data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -109,17 +114,65 @@ impl Images {
     }
 }
 
+/// The images of a split.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// All in memory.
+    Resident(Images),
+    /// Files that are decoded when their turn comes.
+    Photographs(Arc<Index>),
+}
+
+impl Source {
+    /// A list of photographs.
+    pub fn photographs(index: Index) -> Source {
+        Source::Photographs(Arc::new(index))
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        match self {
+            Source::Resident(images) => images.len(),
+            Source::Photographs(index) => index.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The mean of all images as `recipe` has them tested: [side, side, 3], in [0, 1]. `threads` decode photographs; `unreadable` is told of each
+    /// that cannot be read.
+    pub fn mean_image(&self, recipe: &Recipe, threads: usize, unreadable: impl FnMut(String)) -> Result<Vec<f32>> {
+        match self {
+            Source::Resident(images) => Ok(images.mean()),
+            Source::Photographs(index) => {
+                photographs::mean_image(index, recipe.image_side() as u32, recipe.test_scale.unwrap_or_default() as u32, threads, unreadable)
+            }
+        }
+    }
+
+    /// Labels in the order of the images.
+    pub fn labels(&self) -> Vec<i64> {
+        match self {
+            Source::Resident(images) => images.labels.iter().map(|&label| i64::from(label)).collect(),
+            Source::Photographs(index) => (0..index.len()).map(|position| index.label(position)).collect(),
+        }
+    }
+}
+
 /// Training and test images, and what identifies them.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// Which data set it is (or is a subset of).
     pub name: DatasetName,
     /// Names of the classes, in label order.
-    pub classes: &'static [&'static str; 10],
+    pub classes: Vec<String>,
     /// Training images.
-    pub train: Images,
+    pub train: Source,
     /// Test images.
-    pub test: Images,
+    pub test: Source,
     /// SHA-256 that identifies every label and pixel and their order, in hexadecimal.
     pub fingerprint: String,
     /// Whether it is the official data, a subset, or something else.
@@ -161,7 +214,7 @@ pub fn load(name: DatasetName, folder: Option<&Path>) -> Result<Dataset> {
             Err(bad_input(format!("--data {}: shapes is built in and reads no files; did you mean --dataset cifar10?", folder.display())).into())
         }
         (DatasetName::Cifar10, folder) => Ok(cifar10::load(folder.unwrap_or(&default_folder(name)))?),
-        (DatasetName::Imagenet | DatasetName::TinyImagenet, _) => Err(bad_input(format!("{name}: cannot be read yet")).into()),
+        (DatasetName::Imagenet | DatasetName::TinyImagenet, folder) => photographs::load(name, folder.unwrap_or(&default_folder(name))),
     }
 }
 
@@ -178,6 +231,9 @@ pub fn chosen(dataset: Option<DatasetName>, folder: Option<&Path>) -> DatasetNam
 /// Refuses a validation set that would leave too few training images for a batch.
 pub fn check_split(dataset: &Dataset, validation: u64, batch_size: u64) -> Result<(), BadInput> {
     let images = dataset.train.len() as u64;
+    if images == 0 {
+        return Err(bad_input(format!("{}: the folder has no train/<class>/ in it: there is nothing to train on", dataset.name)));
+    }
     if validation + batch_size > images {
         return Err(bad_input(format!(
             "validation = {validation} and batch_size = {batch_size} need {} training images, {} has {images}: set a smaller validation or batch_size",

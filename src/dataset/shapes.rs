@@ -6,7 +6,7 @@
 use std::f64::consts::{PI, TAU};
 
 use super::drawing::{CLASSES, colour, inside};
-use super::{Dataset, DatasetName, Images, Status, sha256};
+use super::{Dataset, DatasetName, Images, Source, Status, sha256};
 use crate::random::{Purpose, Stream};
 
 /// The seed of the data set that all runs share.
@@ -36,7 +36,14 @@ pub fn generate(seed: u64) -> Dataset {
     let test = draw_all(seed, TRAINING_IMAGES..TRAINING_IMAGES + TEST_IMAGES);
     let fingerprint = sha256(&[&train.labels[..], &train.pixels, &test.labels, &test.pixels].concat());
     let status = if fingerprint == FINGERPRINT { Status::Official } else { Status::Other };
-    Dataset { name: DatasetName::Shapes, classes: &CLASSES, train, test, fingerprint, status }
+    Dataset {
+        name: DatasetName::Shapes,
+        classes: CLASSES.map(str::to_string).to_vec(),
+        train: Source::Resident(train),
+        test: Source::Resident(test),
+        fingerprint,
+        status,
+    }
 }
 
 fn draw_all(seed: u64, range: std::ops::Range<usize>) -> Images {
@@ -170,8 +177,8 @@ mod tests {
         let data = generate(1);
         assert_eq!((data.train.len(), data.test.len()), (TRAINING_IMAGES, TEST_IMAGES));
         for class in 0..10 {
-            assert_eq!(data.train.labels.iter().filter(|&&label| label == class).count(), TRAINING_IMAGES / 10);
-            assert_eq!(data.test.labels.iter().filter(|&&label| label == class).count(), TEST_IMAGES / 10);
+            assert_eq!(data.train.labels().iter().filter(|&&label| label == class).count(), TRAINING_IMAGES / 10);
+            assert_eq!(data.test.labels().iter().filter(|&&label| label == class).count(), TEST_IMAGES / 10);
         }
         assert_ne!(data.fingerprint, FINGERPRINT);
         assert_eq!(data.status, Status::Other);

@@ -131,12 +131,12 @@ impl Generation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::WarmupState;
+    use crate::schedule::ScheduleState;
     use tch::{Device, Kind, Tensor};
 
     fn checkpoint(iteration: u64) -> Checkpoint {
         let tensor = || Tensor::arange(5, (Kind::Float, Device::Cpu)) * iteration as f64;
-        Checkpoint { iteration, warmup: WarmupState::default(), theta: tensor(), velocity: tensor(), statistics: tensor() }
+        Checkpoint { iteration, schedule: ScheduleState::default(), theta: tensor(), velocity: tensor(), statistics: tensor() }
     }
 
     fn folder() -> (tempfile::TempDir, CheckpointFolder, Vec<PathBuf>) {

@@ -1,6 +1,6 @@
 //! `run.toml`: what a run is, how it was made, and how far it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -116,6 +116,9 @@ pub struct RunRecord {
     /// SHA-256 of the final weights, whether they are kept or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_sha256: Option<String>,
+    /// Photographs that could not be read, and why; in training the next in the list stood in their place, in tests they count as wrong.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unreadable_images: BTreeSet<String>,
     /// How far it is.
     pub progress: Progress,
     /// SHA-256 of each file beside the record, once the run is over.

@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::training::Evaluation;
+
 /// The views of each test image whose scores are averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 pub enum Views {
@@ -43,6 +45,13 @@ pub struct TestRow {
     pub error: f64,
     /// Top-5 error in percent.
     pub top5_error: f64,
+}
+
+impl TestRow {
+    /// The line of a test's result.
+    pub fn new(views: Views, result: &Evaluation) -> TestRow {
+        TestRow { views, images: result.images, loss: result.loss, error: result.error(), top5_error: result.top5_error() }
+    }
 }
 
 /// Reads `tests.csv`; no file is no tests.

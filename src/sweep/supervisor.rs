@@ -183,6 +183,7 @@ impl<'a> Supervisor<'a> {
             checkpoint_every_seconds: conditions.conduct.checkpoint_every.as_secs_f64(),
             keep_weights: conditions.conduct.keep_weights,
             graph: conditions.conduct.graph,
+            loaders: (conditions.conduct.loaders / conditions.slots.len()).max(1),
             tensorboard: conditions.conduct.tensorboard.as_ref().map(|folder| folder.join(&task.id)),
             supervisor: std::process::id(),
             recipe: task.run.recipe.clone(),

@@ -43,6 +43,8 @@ pub struct Assignment {
     pub keep_weights: bool,
     /// Whether a GPU gets each iteration as one CUDA graph.
     pub graph: bool,
+    /// Threads that decode photographs.
+    pub loaders: usize,
     /// The folder of TensorBoard's event file.
     pub tensorboard: Option<PathBuf>,
     /// Process number of the supervisor.
@@ -74,6 +76,7 @@ impl Assignment {
             keep_weights: self.keep_weights,
             tensorboard: self.tensorboard,
             graph: self.graph,
+            loaders: self.loaders,
         };
         let relay = Relay { told: Cell::new(None) };
         Ok(match run.train_locked(&conduct, &|event| relay.tell(event), &stop)? {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::plan::{PADDING, Plan};
@@ -14,6 +15,21 @@ const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 /// How many iterations' plans are uploaded at once.
 const UPLOAD: u64 = 256;
 
+/// What the training loop needs of its data.
+pub trait Batches {
+    /// Turns to `iteration`, counted from 1: its images will be on the device.
+    fn turn_to(&mut self, iteration: u64) -> Result<()>;
+
+    /// Images `start..start + count` of the iteration's batch: normalised, float32 [count, 3, side, side], channels-last, and labels, int64
+    /// [count]. Always the same operations on the same tensors, so that a GPU can repeat a captured step.
+    fn group(&self, start: i64, count: i64) -> (Tensor, Tensor);
+
+    /// What is wrong with images that could not be read since the last call; others stand in their place.
+    fn replacements(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// What is subtracted from pixels in [0, 1], and what they are divided by.
 pub struct Normalization {
     /// float32, [side, side, 3].
@@ -23,17 +39,17 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// The normalisation `how`, with the mean image of all `training` images where one is needed.
-    pub fn new(how: Normalize, training: &Images, device: Device) -> Normalization {
-        let side = training.side as i64;
+    /// The normalisation `how` of images of `side` pixels. `mean` gives the mean image of all training images ([side, side, 3], in [0, 1]),
+    /// and is asked only where one is needed.
+    pub fn new(how: Normalize, side: i64, mean: impl FnOnce() -> Result<Vec<f32>>, device: Device) -> Result<Normalization> {
         let (mean, deviation) = match how {
-            Normalize::PixelMean => (Tensor::from_slice(&training.mean()).view([side, side, 3]), Tensor::ones([3], (Kind::Float, Device::Cpu))),
+            Normalize::PixelMean => (Tensor::from_slice(&mean()?).view([side, side, 3]), Tensor::ones([3], (Kind::Float, Device::Cpu))),
             Normalize::Imagenet => {
                 let mean = Tensor::from_slice(&IMAGENET_MEAN).expand([side, side, 3], false).contiguous();
                 (mean, Tensor::from_slice(&IMAGENET_DEVIATION))
             }
         };
-        Normalization { mean: mean.to_device(device), deviation: deviation.to_device(device) }
+        Ok(Normalization { mean: mean.to_device(device), deviation: deviation.to_device(device) })
     }
 
     /// The same normalisation again, of the same tensors.
@@ -44,6 +60,16 @@ impl Normalization {
     /// Bytes [n, side, side, 3] to normalised float32 [n, 3, side, side] in channels-last layout.
     pub fn apply(&self, pixels: &Tensor) -> Tensor {
         self.apply_with(pixels, &self.mean)
+    }
+
+    /// The same of training images to whose pixels, in [0, 1], a colour is added each: `shifts`, float32 [n, 3].
+    pub fn apply_shifted(&self, pixels: &Tensor, shifts: &Tensor) -> Tensor {
+        self.apply_with(pixels, &(&self.mean - shifts.view([-1, 1, 1, 3])))
+    }
+
+    /// The same of images of any size: where there is a mean image, its mean colour is subtracted.
+    pub fn apply_any_size(&self, pixels: &Tensor) -> Tensor {
+        self.apply_with(pixels, &self.mean.mean_dim([0i64, 1].as_slice(), false, Kind::Float))
     }
 
     fn apply_with(&self, pixels: &Tensor, mean: &Tensor) -> Tensor {
@@ -96,9 +122,10 @@ impl TrainingBatches {
             iterations,
         }
     }
+}
 
-    /// Turns to `iteration`, counted from 1: its plan will be on the device.
-    pub fn turn_to(&mut self, iteration: u64) {
+impl Batches for TrainingBatches {
+    fn turn_to(&mut self, iteration: u64) -> Result<()> {
         if !self.uploaded.contains(&iteration) {
             self.uploaded = iteration..(iteration + UPLOAD).min(self.iterations.max(iteration) + 1);
             let flat: Vec<i64> = self.uploaded.clone().flat_map(|iteration| self.plan.batch(iteration)).flatten().collect();
@@ -106,11 +133,11 @@ impl TrainingBatches {
             self.plans.narrow(0, 0, count).copy_(&Tensor::from_slice(&flat).view([count, -1, 4]));
         }
         let _ = self.row.fill_((iteration - self.uploaded.start) as i64);
+        Ok(())
     }
 
-    /// The batch of the iteration that was turned to: normalised images, float32 [batch, 3, side, side], channels-last, and labels, int64 [batch].
-    pub fn batch(&self) -> (Tensor, Tensor) {
-        let draws = self.plans.index_select(0, &self.row).squeeze_dim(0);
+    fn group(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+        let draws = self.plans.index_select(0, &self.row).squeeze_dim(0).narrow(0, start, count);
         let column = |part: i64| draws.select(1, part);
         let image = column(0);
         let rows = (column(1).unsqueeze(1) + &self.steps).unsqueeze(2);
@@ -173,11 +200,11 @@ mod tests {
         let images = images(40);
         let plan = || Plan::new(9, 40, 0, 16, true);
         for how in [Normalize::PixelMean, Normalize::Imagenet] {
-            let normalization = Normalization::new(how, &images, Device::Cpu);
+            let normalization = Normalization::new(how, 32, || Ok(images.mean()), Device::Cpu).unwrap();
             let mut batches = TrainingBatches::new(plan(), &images, normalization, 300, Device::Cpu);
             for iteration in [1, 2, 299] {
-                batches.turn_to(iteration);
-                let (batch, labels) = batches.batch();
+                batches.turn_to(iteration).unwrap();
+                let (batch, labels) = batches.group(0, 16);
                 let draws = plan().batch(iteration);
                 let (mean, deviation) = match how {
                     Normalize::PixelMean => (images.mean(), [1.0; 3]),

@@ -1,6 +1,7 @@
 //! The state of an interrupted run: everything that the rest of the training depends on.
 //!
-//! Batches are a pure function of (seed, iteration), so there is no generator to save: three tensors, the iteration and the warm-up are all.
+//! Batches are a pure function of (seed, iteration), so there is no generator to save: three tensors, the iteration and the schedule's
+//! memory are all.
 
 use anyhow::{Context, Result};
 use safetensors::tensor::SafeTensors;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::network::weights::tensor_bytes;
-use crate::schedule::WarmupState;
+use crate::schedule::ScheduleState;
 
 /// Name of the note in the file that holds the position.
 const NOTE: &str = "position";
@@ -17,15 +18,16 @@ const NOTE: &str = "position";
 #[derive(Serialize, Deserialize)]
 struct Position {
     iteration: u64,
-    warmup: WarmupState,
+    #[serde(flatten)]
+    schedule: ScheduleState,
 }
 
 /// A run after some iteration.
 pub struct Checkpoint {
     /// The last iteration that was done.
     pub iteration: u64,
-    /// The warm-up.
-    pub warmup: WarmupState,
+    /// What the schedule remembers.
+    pub schedule: ScheduleState,
     /// float32, [parameters].
     pub theta: Tensor,
     /// float32, [parameters].
@@ -39,7 +41,7 @@ impl Checkpoint {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let tensors = [("theta", &self.theta), ("velocity", &self.velocity), ("statistics", &self.statistics)]
             .map(|(name, tensor)| (name.to_string(), tensor.detach().to_device(Device::Cpu).contiguous()));
-        let position = Position { iteration: self.iteration, warmup: self.warmup.clone() };
+        let position = Position { iteration: self.iteration, schedule: self.schedule.clone() };
         tensor_bytes(&tensors, (NOTE, serde_json::to_string(&position).context("the position")?))
     }
 
@@ -56,7 +58,7 @@ impl Checkpoint {
         };
         Ok(Checkpoint {
             iteration: position.iteration,
-            warmup: position.warmup,
+            schedule: position.schedule,
             theta: tensor("theta")?,
             velocity: tensor("velocity")?,
             statistics: tensor("statistics")?,

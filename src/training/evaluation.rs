@@ -1,81 +1,67 @@
-//! Loss and error over a whole set of images, each seen once, as it is (the paper's single original view).
+//! Loss and error over a whole set of images.
 
-use tch::{Device, Kind, Tensor};
+use std::sync::Arc;
+
+use anyhow::Result;
+use tch::{Device, Tensor};
 
 use super::batches::{Normalization, upload_labels, upload_pixels};
-use crate::dataset::Images;
+use super::scores::{Evaluation, Tally, averaged};
+use super::views::PhotographTest;
+use crate::dataset::{Images, Source};
 use crate::network::{Mode, Network};
+use crate::recipe::Recipe;
+use crate::records::Views;
 
 /// Images a forward pass; it changes the speed, not the result.
 const BATCH: i64 = 500;
 
-/// The result of an evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Evaluation {
-    /// Images.
-    pub images: u64,
-    /// Mean cross-entropy, in nats.
-    pub loss: f64,
-    /// Wrongly classified images.
-    pub wrong: u64,
-    /// Images whose class is not among the five with the highest scores.
-    pub top5_wrong: u64,
-}
-
-impl Evaluation {
-    /// Top-1 error in percent.
-    pub fn error(&self) -> f64 {
-        percent(self.wrong, self.images)
-    }
-
-    /// Top-5 error in percent.
-    pub fn top5_error(&self) -> f64 {
-        percent(self.top5_wrong, self.images)
-    }
-}
-
-fn percent(part: u64, whole: u64) -> f64 {
-    part as f64 * 100.0 / whole as f64
-}
-
-/// Images on the device that are evaluated again and again.
-pub struct EvaluationSet {
-    /// uint8, [images, side, side, 3].
-    pixels: Tensor,
-    /// int64, [images].
-    labels: Tensor,
+/// Images that are evaluated again and again, each seen once: as it is (CIFAR's single original view), or a photograph's centre crop.
+pub enum EvaluationSet {
+    /// On the device: uint8, [images, side, side, 3], and labels, int64 [images].
+    Resident(Tensor, Tensor),
+    /// Decoded anew each time.
+    Photographs(PhotographTest),
 }
 
 impl EvaluationSet {
-    /// Puts all images on the device.
-    pub fn new(images: &Images, device: Device) -> EvaluationSet {
-        EvaluationSet { pixels: upload_pixels(images, device), labels: upload_labels(images, device) }
+    /// The images of `source`, or those at `positions` in it, as `recipe` has them seen. `threads` decode photographs.
+    pub fn new(source: &Source, positions: Option<Vec<i64>>, recipe: &Recipe, device: Device, threads: usize) -> EvaluationSet {
+        match source {
+            Source::Resident(images) => EvaluationSet::resident(images, positions, device),
+            Source::Photographs(index) => {
+                EvaluationSet::Photographs(PhotographTest::new(Arc::clone(index), positions, recipe, Views::Centre, threads))
+            }
+        }
     }
 
-    /// Puts the images at `positions` on the device.
-    pub fn of_positions(images: &Images, positions: &[i64], device: Device) -> EvaluationSet {
-        let EvaluationSet { pixels, labels } = EvaluationSet::new(images, Device::Cpu);
-        let positions = Tensor::from_slice(positions);
-        EvaluationSet { pixels: pixels.index_select(0, &positions).to_device(device), labels: labels.index_select(0, &positions).to_device(device) }
+    /// Puts the images of a set that is in memory on the device.
+    pub fn resident(images: &Images, positions: Option<Vec<i64>>, device: Device) -> EvaluationSet {
+        let (pixels, labels) = (upload_pixels(images, Device::Cpu), upload_labels(images, Device::Cpu));
+        match positions {
+            None => EvaluationSet::Resident(pixels.to_device(device), labels.to_device(device)),
+            Some(positions) => {
+                let positions = Tensor::from_slice(&positions);
+                EvaluationSet::Resident(pixels.index_select(0, &positions).to_device(device), labels.index_select(0, &positions).to_device(device))
+            }
+        }
     }
 
-    /// Evaluates `network`. Waits for the device once, at the end.
-    pub fn evaluate(&self, network: &Network, normalization: &Normalization) -> Evaluation {
-        tch::no_grad(|| {
-            let images = self.labels.size()[0];
-            let mut sums = Tensor::zeros([3], (Kind::Double, self.labels.device()));
+    /// Evaluates `network`. `unreadable` is told of each image that cannot be read, which counts as wrong.
+    pub fn evaluate(&self, network: &Network, normalization: &Normalization, unreadable: &mut dyn FnMut(String)) -> Result<Evaluation> {
+        let (pixels, labels) = match self {
+            EvaluationSet::Photographs(photographs) => return photographs.evaluate(network, normalization, unreadable),
+            EvaluationSet::Resident(pixels, labels) => (pixels, labels),
+        };
+        Ok(tch::no_grad(|| {
+            let images = labels.size()[0];
+            let mut tally = Tally::new(labels.device());
             for start in (0..images).step_by(BATCH as usize) {
                 let count = BATCH.min(images - start);
-                let labels = self.labels.narrow(0, start, count);
-                let logits = network.forward(&normalization.apply(&self.pixels.narrow(0, start, count)), Mode::Evaluation);
-                let loss = logits.log_softmax(-1, Kind::Float).gather(1, &labels.unsqueeze(1), false).sum(Kind::Double).neg();
-                let wrong = logits.argmax(-1, false).ne_tensor(&labels).sum(Kind::Double);
-                let best_five = logits.topk(5, -1, true, false).1;
-                let top5_right = best_five.eq_tensor(&labels.unsqueeze(1)).sum(Kind::Double);
-                sums += Tensor::stack(&[loss, wrong, top5_right], 0);
+                let logits = network.forward(&normalization.apply(&pixels.narrow(0, start, count)), Mode::Evaluation);
+                tally.add(&averaged(&logits, 1), &labels.narrow(0, start, count));
             }
-            let sums = Vec::<f64>::try_from(sums.to_device(Device::Cpu)).expect("three numbers");
-            Evaluation { images: images as u64, loss: sums[0] / images as f64, wrong: sums[1] as u64, top5_wrong: images as u64 - sums[2] as u64 }
-        })
+            tally.result()
+        }))
     }
 }

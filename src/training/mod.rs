@@ -4,15 +4,22 @@ pub mod batches;
 pub mod checkpoint;
 pub mod evaluation;
 mod graphed;
+mod lighting;
 mod metrics;
 mod optimizer;
+mod photographs;
 mod plan;
+mod scores;
 mod trainer;
+mod views;
 
-pub use evaluation::{Evaluation, EvaluationSet};
+pub use evaluation::EvaluationSet;
 pub use optimizer::Optimizer;
+pub use photographs::{PhotographBatches, ViewPlan};
 pub use plan::{Plan, split};
+pub use scores::{Evaluation, Tally};
 pub use trainer::{Observer, Outcome, Trainer};
+pub use views::PhotographTest;
 
 /// One line of the training log.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -33,16 +33,21 @@ impl Plan {
         self.batch_size
     }
 
-    /// The batch of `iteration`, counted from 1.
+    /// Positions in the data set of the images of `iteration`, counted from 1.
     ///
     /// The epochs' random orders follow each other without a gap, and a batch may reach from one into the next: every batch is
     /// whole and every image is seen once an epoch.
+    pub fn positions(&mut self, iteration: u64) -> Vec<i64> {
+        let first = (iteration - 1) * self.batch_size;
+        (first..first + self.batch_size).map(|position| self.image_at(position)).collect()
+    }
+
+    /// The images of `iteration`, and how each of them is cropped and flipped.
     pub fn batch(&mut self, iteration: u64) -> Vec<Draw> {
         let mut stream = Stream::new(self.seed, Purpose::Augmentation, iteration);
-        let first = (iteration - 1) * self.batch_size;
-        (first..first + self.batch_size)
-            .map(|position| {
-                let image = self.image_at(position);
+        self.positions(iteration)
+            .into_iter()
+            .map(|image| {
                 if !self.augment {
                     return [image, PADDING, PADDING, 0];
                 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::batches::TrainingBatches;
+use super::batches::Batches;
 use super::checkpoint::Checkpoint;
 use super::graphed::GraphedStep;
 use super::metrics::MetricsWindow;
 use super::{Optimizer, TrainingRow};
-use crate::network::Network;
+use crate::network::{Gradient, Network};
 use crate::recipe::Recipe;
 use crate::schedule::Schedule;
 
@@ -25,7 +25,10 @@ pub trait Observer {
     /// The results of some iterations, in order, each once.
     fn trained(&mut self, rows: &[TrainingRow]) -> Result<()>;
     /// It is time to evaluate the network; all rows up to `iteration` have been reported.
-    fn evaluate(&mut self, network: &Network, iteration: u64) -> Result<()>;
+    /// Returns the error, in percent, that a schedule which waits for a plateau goes by.
+    fn evaluate(&mut self, network: &Network, iteration: u64) -> Result<f64>;
+    /// Images could not be read, for these reasons; others stood in their place.
+    fn replaced(&mut self, reasons: Vec<String>);
     /// The state now and then and at a stop, to keep; all rows up to its iteration have been reported.
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()>;
 }
@@ -47,7 +50,7 @@ pub enum Outcome {
 /// One run in progress.
 pub struct Trainer<'a> {
     network: &'a mut Network,
-    batches: TrainingBatches,
+    batches: Box<dyn Batches>,
     optimizer: Optimizer,
     schedule: Schedule,
     recipe: &'a Recipe,
@@ -63,14 +66,14 @@ pub struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     /// A run at its start, or where `checkpoint` was taken.
-    pub fn new(network: &'a mut Network, batches: TrainingBatches, recipe: &'a Recipe, checkpoint: Option<&Checkpoint>) -> Trainer<'a> {
+    pub fn new(network: &'a mut Network, batches: Box<dyn Batches>, recipe: &'a Recipe, checkpoint: Option<&Checkpoint>) -> Trainer<'a> {
         let mut optimizer = Optimizer::new(network.theta(), recipe.momentum, recipe.weight_decay);
         if let Some(checkpoint) = checkpoint {
             network.restore(&checkpoint.theta, &checkpoint.statistics);
             optimizer.restore(&checkpoint.velocity);
         }
         let metrics = MetricsWindow::new(recipe.batch_size, network.device());
-        let schedule = Schedule::new(recipe, checkpoint.map(|checkpoint| checkpoint.warmup.clone()).unwrap_or_default());
+        let schedule = Schedule::new(recipe, checkpoint.map(|checkpoint| checkpoint.schedule.clone()).unwrap_or_default());
         let iteration = checkpoint.map_or(0, |checkpoint| checkpoint.iteration);
         let learning_rate = Tensor::zeros([], (Kind::Float, network.device()));
         Trainer { network, batches, optimizer, schedule, recipe, metrics, learning_rate, graphed: None, pending_rates: Vec::new(), iteration }
@@ -93,6 +96,10 @@ impl<'a> Trainer<'a> {
             self.iteration += 1;
             observer.started(self.iteration);
             self.step()?;
+            let reasons = self.batches.replacements();
+            if !reasons.is_empty() {
+                observer.replaced(reasons);
+            }
             let last = self.iteration == self.recipe.iterations;
             let evaluate = self.iteration.is_multiple_of(self.recipe.evaluate_every) || last;
             let checkpoint = last_checkpoint.elapsed() >= wait && !last;
@@ -104,7 +111,8 @@ impl<'a> Trainer<'a> {
                 last_read = Instant::now();
             }
             if evaluate {
-                observer.evaluate(self.network, self.iteration)?;
+                let error = observer.evaluate(self.network, self.iteration)?;
+                self.schedule.observe_evaluation(error);
             }
             if checkpoint {
                 let start = Instant::now();
@@ -143,13 +151,13 @@ impl<'a> Trainer<'a> {
 
     /// The last iteration of the warm-up, if there was one and it is over.
     pub fn warmup_ended_after(&self) -> Option<u64> {
-        self.schedule.warmup_state().ended_after
+        self.schedule.warmup_ended_after()
     }
 
     /// One iteration. Does not wait for the device.
     fn step(&mut self) -> Result<()> {
         let learning_rate = self.schedule.learning_rate(self.iteration);
-        self.batches.turn_to(self.iteration);
+        self.batches.turn_to(self.iteration)?;
         self.metrics.advance();
         let _ = self.learning_rate.fill_(learning_rate);
         self.pending_rates.push(learning_rate);
@@ -166,10 +174,24 @@ impl<'a> Trainer<'a> {
     /// What an iteration computes: batch, forward, backward, metrics, update. All that differs between two iterations is in tensors on the
     /// device, which are changed beforehand.
     fn compute(&mut self) {
-        let (images, labels) = self.batches.batch();
-        let gradient = self.network.gradient(&images, &labels);
-        self.metrics.write(&gradient.loss, &gradient.logits, &labels);
-        self.optimizer.step(self.network.theta(), &gradient.theta, &self.learning_rate);
+        let count = self.recipe.images_at_once() as i64;
+        let groups = self.recipe.batch_size as i64 / count;
+        let (images, mut labels) = self.batches.group(0, count);
+        let Gradient { mut loss, mut logits, mut theta } = self.network.gradient(&images, &labels);
+        for group in 1..groups {
+            let (images, more_labels) = self.batches.group(group * count, count);
+            let more = self.network.gradient(&images, &more_labels);
+            loss += more.loss;
+            theta += more.theta;
+            logits = Tensor::cat(&[logits, more.logits], 0);
+            labels = Tensor::cat(&[labels, more_labels], 0);
+        }
+        if groups > 1 {
+            loss /= groups as f64;
+            theta /= groups as f64;
+        }
+        self.metrics.write(&loss, &logits, &labels);
+        self.optimizer.step(self.network.theta(), &theta, &self.learning_rate);
     }
 
     /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite number, if there is one.
@@ -193,7 +215,7 @@ impl<'a> Trainer<'a> {
     fn state(&self) -> Checkpoint {
         Checkpoint {
             iteration: self.iteration,
-            warmup: self.schedule.warmup_state().clone(),
+            schedule: self.schedule.state(),
             theta: self.network.theta().detach().copy(),
             velocity: self.optimizer.velocity().copy(),
             statistics: self.network.statistics().copy(),

@@ -31,6 +31,7 @@ unsafe extern "C" {
     fn resnet_norm_error() -> *const c_char;
     fn resnet_norm_instruction_set() -> i32;
     fn resnet_settings(deterministic: bool, tf32: bool);
+    fn resnet_copy_ahead(target: *mut c_void, source: *mut c_void) -> bool;
 }
 
 /// The instruction set that the fused kernels use on this processor.
@@ -48,6 +49,15 @@ pub fn instruction_set() -> &'static str {
 pub fn settings(deterministic: bool, tf32: bool) {
     // SAFETY: sets flags of libtorch's global context.
     unsafe { resnet_settings(deterministic, tf32) }
+}
+
+/// Copies `source` into `target`; a copy from page-locked memory to a GPU does not wait for it.
+pub fn copy_ahead(target: &mut Tensor, source: &Tensor) {
+    // SAFETY: both pointers are to live tensors, and libtorch checks shapes and kinds; the message is a C string.
+    unsafe {
+        let done = resnet_copy_ahead(target.as_mut_ptr().cast(), source.as_ptr().cast_mut().cast());
+        assert!(done, "{}", CStr::from_ptr(resnet_norm_error()).to_string_lossy());
+    }
 }
 
 /// A batch normalisation, float32.

@@ -214,6 +214,19 @@ void resnet_settings(bool deterministic, bool tf32) noexcept {
   context.setAllowTF32CuBLAS(tf32);
 }
 
+// Copies without waiting for the device, which the source's memory must be page-locked for.
+bool resnet_copy_ahead(void* target, void* source) noexcept {
+  try {
+    Tensor into = tensor(target);
+    at::NoGradGuard no_gradient;
+    into.copy_(tensor(source), true);
+    return true;
+  } catch (const std::exception& error) {
+    last_error = error.what();
+    return false;
+  }
+}
+
 const char* resnet_norm_error() { return last_error.c_str(); }
 
 int resnet_norm_instruction_set() { return instruction_set(); }

@@ -1,0 +1,56 @@
+//! Data sets of photographs of any size: lists of files or shards, decoding, crops, and threads that do it ahead of the training.
+
+mod cache;
+mod classes;
+mod decode;
+mod folders;
+mod index;
+mod loader;
+mod mean;
+mod pack;
+pub mod shards;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+pub use decode::{Decoder, Draw, Quality, Size, View};
+pub use index::Index;
+pub use loader::{Buffer, Filling, Loader, Replacement, Sample, read};
+pub use mean::mean_image;
+pub use pack::{Packed, Packing};
+
+use super::{Dataset, DatasetName, Source, Status, sha256};
+use crate::error::bad_input;
+
+/// Classes, training and validation images of ImageNet 2012.
+const OFFICIAL: (usize, usize, usize) = (1000, 1_281_167, 50_000);
+/// The splits' folders, or the first part of their shards' names. The validation images are the ones that the paper tests on.
+pub const SPLITS: [&str; 2] = ["train", "val"];
+
+/// Loads the lists of a data set's photographs; without a `train` folder there is nothing to train on, and the data can be tested on.
+///
+/// A class's number is its position among the sorted class folders, or in ImageNet's own list of classes if that is there (see [`classes::listed`]).
+pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
+    if !root.is_dir() {
+        return Err(bad_input(format!("{}: there is no such folder: name the one with train/ and val/ in it by --data", root.display())).into());
+    }
+    let listed = classes::listed(root)?;
+    let known = listed.as_ref().map(|(_, names)| names.as_slice());
+    let train = Index::open(root, SPLITS[0], known)?;
+    let test = Index::open(root, SPLITS[1], known.or((!train.is_empty()).then_some(train.classes())))?;
+    if train.is_empty() && test.is_empty() {
+        return Err(bad_input(format!("{}: neither train/<class>/ nor val/<class>/ is in it, nor shards of them", root.display())).into());
+    }
+    let names = if train.is_empty() { test.classes() } else { train.classes() }.to_vec();
+    let counts = (names.len(), train.len(), test.len());
+    let official = name == DatasetName::Imagenet && counts == OFFICIAL && !train.is_sharded();
+    Ok(Dataset {
+        name,
+        fingerprint: sha256(format!("{} {} {}", names.join(" "), train.fingerprint(), test.fingerprint()).as_bytes()),
+        status: if official { Status::Official } else { Status::Subset },
+        classes: names,
+        train: Source::photographs(train),
+        test: Source::photographs(test),
+    })
+}
