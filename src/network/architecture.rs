@@ -1,49 +1,16 @@
 //! An architecture as a table, and what follows from it: layers, parameters, multiply-adds.
 
-use super::layer::{Layer, LayerKind};
+use super::blocks::{self, Block, BlockKind, Stage, Stem};
+use super::googlenet::{self, Widths};
+use super::layer::Layer;
 use super::name::NetworkName;
+use super::shortcut::Shortcut;
+use super::{highway, vgg};
 
-/// What joins the ends of each pair of 3×3 layers: the one value in which a plain and a residual net differ (Figure 2 and section 3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Shortcut {
-    /// Nothing: the plain net.
-    None,
-    /// The identity; where the map size halves, every second pixel, with zero channels added evenly before and after (option A). No parameters.
-    PadChannels,
-    /// A 1×1 convolution where dimensions increase, the identity elsewhere (option B).
-    ProjectIncrease,
-    /// A 1×1 convolution everywhere (option C).
-    ProjectAll,
-    /// A highway net's gate around each single layer: y = H(x)·T(x) + x·(1 - T(x)) (section 2).
-    Gate,
-}
-
-impl Shortcut {
-    /// Whether a block from `inputs` to `outputs` channels with this `stride` has a projection on its shortcut.
-    pub fn projects(self, inputs: i64, outputs: i64, stride: i64) -> bool {
-        match self {
-            Shortcut::ProjectIncrease => inputs != outputs || stride != 1,
-            Shortcut::ProjectAll => true,
-            _ => false,
-        }
-    }
-}
-
-/// Blocks of two 3×3 layers on maps of one size.
-#[derive(Debug, Clone, Copy)]
-pub struct Stage {
-    /// Pairs of layers.
-    pub blocks: usize,
-    /// Filters of every layer.
-    pub filters: i64,
-    /// Stride of the first layer.
-    pub stride: i64,
-}
-
-/// Highway layers on maps of one size: one convolution that sets the number of filters, then gated layers.
-#[derive(Debug, Clone, Copy)]
-pub struct HighwayStage {
-    /// Layers, the first one included.
+/// Single layers on maps of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerStage {
+    /// Layers.
     pub layers: usize,
     /// Filters of every layer.
     pub filters: i64,
@@ -52,28 +19,48 @@ pub struct HighwayStage {
 /// What stands between the image and the classifier.
 #[derive(Debug, Clone)]
 pub enum Body {
-    /// A 3×3 convolution to `stem_filters`, then pairs of 3×3 layers: plain and residual nets.
-    Pairs {
-        /// Filters of the first 3×3 convolution.
-        stem_filters: i64,
+    /// A convolution, then blocks of layers: plain and residual nets.
+    Blocks {
+        /// The first convolution.
+        stem: Stem,
+        /// The layers of each block.
+        kind: BlockKind,
         /// The stages, in order.
         stages: Vec<Stage>,
     },
-    /// Highway layers with 2×2 max pooling between stages, and a hidden fully connected layer at the end.
+    /// Highway layers with 2×2 max pooling between stages.
     Highway {
+        /// The first convolution, if it is not a highway layer's.
+        stem: Option<Stem>,
         /// The stages, in order.
-        stages: Vec<HighwayStage>,
-        /// Outputs of the hidden fully connected layer.
+        stages: Vec<LayerStage>,
+        /// Outputs of a hidden fully connected layer at the end, if there is one.
+        hidden: Option<i64>,
+    },
+    /// 3×3 convolutions with 2×2 max pooling after each stage, then two hidden fully connected layers.
+    Vgg {
+        /// The stages, in order.
+        stages: Vec<LayerStage>,
+        /// Outputs of each hidden layer.
         hidden: i64,
+    },
+    /// Inception modules.
+    GoogLeNet {
+        /// Filters of all its layers.
+        widths: Widths,
+        /// Whether it has the two auxiliary classifiers.
+        auxiliary: bool,
     },
 }
 
 /// A network as a table that reads like the paper's.
 #[derive(Debug, Clone)]
 pub struct Architecture {
-    /// Depth and shortcut.
+    /// Depth and variant, as the user writes them.
     pub name: NetworkName,
-    /// Side of the square input images, in pixels.
+    /// What joins the ends of each block. For nets of bottlenecks it is not the name's: `resnet-50` has option B (section 3.4).
+    pub shortcut: Shortcut,
+    /// Side of the square input images, in pixels. Other sizes can be computed too; counts are for this one.
     pub image_side: i64,
     /// The layers but for the last.
     pub body: Body,
@@ -82,68 +69,67 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// All weighted layers: first those that count towards the depth (and gates) in forward order, then the projections on shortcuts.
+    /// All weighted layers: first those on the way from the image to the class scores, in forward order, then those aside of it, which are
+    /// the projections on shortcuts and the auxiliary classifiers.
     ///
-    /// Projections come last so that nets of one depth start with the same weights whatever their shortcut.
+    /// The latter come last so that nets of one depth start with the same weights whatever they have aside.
     pub fn layers(&self) -> Vec<Layer> {
+        let (mut main, aside) = match &self.body {
+            Body::Blocks { stem, .. } => blocks::layers(self.image_side, *stem, &self.blocks(), self.shortcut),
+            Body::Highway { stem, stages, hidden } => (highway::layers(self.image_side, *stem, stages, *hidden), Vec::new()),
+            Body::Vgg { stages, hidden } => (vgg::layers(self.image_side, stages, *hidden), Vec::new()),
+            Body::GoogLeNet { widths, auxiliary } => {
+                let aside = if *auxiliary { widths.auxiliary_layers(self.classes) } else { Vec::new() };
+                (widths.layers(self.image_side), aside)
+            }
+        };
+        let inputs = main.last().map_or(3, |layer| layer.outputs);
+        let (name, inputs) = match &self.body {
+            Body::Vgg { .. } => (vgg::LAST, inputs),
+            Body::GoogLeNet { widths, .. } => ("fc", widths.outputs()),
+            _ => ("fc", inputs),
+        };
+        main.push(Layer::fully_connected(name, inputs, self.classes));
+        main.extend(aside);
+        main
+    }
+
+    /// The blocks in order; none in nets that are not made of blocks.
+    pub(super) fn blocks(&self) -> Vec<Block> {
         match &self.body {
-            Body::Pairs { stem_filters, stages } => self.pairs(*stem_filters, stages),
-            Body::Highway { stages, hidden } => self.highway(stages, *hidden),
+            Body::Blocks { stem, kind, stages } => blocks::blocks(self.image_side, *stem, *kind, stages),
+            _ => Vec::new(),
         }
-    }
-
-    fn pairs(&self, stem_filters: i64, stages: &[Stage]) -> Vec<Layer> {
-        let mut side = self.image_side;
-        let mut channels = stem_filters;
-        let mut layers = vec![convolution("conv1".into(), 3, channels, 1, side)];
-        let mut projections = Vec::new();
-        for (stage_index, stage) in stages.iter().enumerate() {
-            side /= stage.stride;
-            for block in 0..stage.blocks {
-                let stride = if block == 0 { stage.stride } else { 1 };
-                let name = |layer: &str| format!("layer{}.{block}.{layer}", stage_index + 1);
-                layers.push(convolution(name("conv1"), channels, stage.filters, stride, side));
-                layers.push(convolution(name("conv2"), stage.filters, stage.filters, 1, side));
-                if self.name.shortcut.projects(channels, stage.filters, stride) {
-                    let kind = LayerKind::Projection { stride };
-                    projections.push(Layer { name: name("downsample.0"), kind, inputs: channels, outputs: stage.filters, output_side: side });
-                }
-                channels = stage.filters;
-            }
-        }
-        layers.push(fully_connected("fc", channels, self.classes));
-        layers.extend(projections);
-        layers
-    }
-
-    fn highway(&self, stages: &[HighwayStage], hidden: i64) -> Vec<Layer> {
-        let mut side = self.image_side;
-        let mut channels = 3;
-        let mut layers = Vec::new();
-        for (stage_index, stage) in stages.iter().enumerate() {
-            for position in 0..stage.layers {
-                let name = |layer: &str| format!("layer{}.{position}.{layer}", stage_index + 1);
-                layers.push(convolution(name("conv"), channels, stage.filters, 1, side));
-                if position > 0 {
-                    layers.push(Layer { name: name("gate"), kind: LayerKind::Gate, inputs: channels, outputs: stage.filters, output_side: side });
-                }
-                channels = stage.filters;
-            }
-            side /= 2;
-        }
-        layers.push(fully_connected("fc1", channels, hidden));
-        layers.push(fully_connected("fc", hidden, self.classes));
-        layers
     }
 
     /// The same network with `factor` times the filters in every convolution. The paper has none; measurements do.
-    pub fn widened(mut self, factor: i64) -> Architecture {
+    pub fn widened(self, factor: i64) -> Architecture {
+        self.with_filters(|filters| filters * factor)
+    }
+
+    /// The same network with the filters of every convolution, and the outputs of hidden layers, divided by `divisor`. The paper has none;
+    /// tests do, which compare numbers that are small enough to be kept.
+    pub fn narrowed(self, divisor: i64) -> Architecture {
+        let mut narrow = self.with_filters(|filters| (filters / divisor).max(1));
+        match &mut narrow.body {
+            Body::Highway { hidden: Some(hidden), .. } | Body::Vgg { hidden, .. } => *hidden = (*hidden / divisor).max(1),
+            _ => {}
+        }
+        narrow
+    }
+
+    fn with_filters(mut self, change: impl Fn(i64) -> i64) -> Architecture {
         match &mut self.body {
-            Body::Pairs { stem_filters, stages } => {
-                *stem_filters *= factor;
-                stages.iter_mut().for_each(|stage| stage.filters *= factor);
+            Body::Blocks { stem, stages, .. } => {
+                stem.filters = change(stem.filters);
+                stages.iter_mut().for_each(|stage| stage.filters = change(stage.filters));
             }
-            Body::Highway { stages, .. } => stages.iter_mut().for_each(|stage| stage.filters *= factor),
+            Body::Highway { stem, stages, .. } => {
+                stem.iter_mut().for_each(|stem| stem.filters = change(stem.filters));
+                stages.iter_mut().for_each(|stage| stage.filters = change(stage.filters));
+            }
+            Body::Vgg { stages, .. } => stages.iter_mut().for_each(|stage| stage.filters = change(stage.filters)),
+            Body::GoogLeNet { widths, .. } => widths.change(change),
         }
         self
     }
@@ -153,18 +139,11 @@ impl Architecture {
         self.layers().iter().map(Layer::parameter_count).sum()
     }
 
-    /// Multiply-adds for one image.
+    /// Multiply-adds for one image of `image_side` pixels: of every convolution, projections included, and every fully connected layer. Batch
+    /// normalisation, biases, additions and pooling are not counted, and neither are auxiliary classifiers, which a test does not use.
     pub fn multiply_adds(&self) -> i64 {
-        self.layers().iter().map(Layer::multiply_adds).sum()
+        self.layers().iter().filter(|layer| !googlenet::is_auxiliary(&layer.name)).map(Layer::multiply_adds).sum()
     }
-}
-
-fn convolution(name: String, inputs: i64, outputs: i64, stride: i64, output_side: i64) -> Layer {
-    Layer { name, kind: LayerKind::Convolution { kernel: 3, stride }, inputs, outputs, output_side }
-}
-
-fn fully_connected(name: &str, inputs: i64, outputs: i64) -> Layer {
-    Layer { name: name.into(), kind: LayerKind::FullyConnected, inputs, outputs, output_side: 1 }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! The paper's networks for 32×32 images (section 4.2).
 
-use super::architecture::{Architecture, Body, Shortcut, Stage};
+use super::architecture::{Architecture, Body};
+use super::blocks::{BlockKind, Stage, Stem};
 use super::highway;
 use super::name::NetworkName;
+use super::shortcut::Shortcut;
 use crate::error::{BadInput, bad_input};
 
-/// Filters of the first convolution.
-const STEM_FILTERS: i64 = 16;
+/// The first convolution.
+const STEM: Stem = Stem { filters: 16, kernel: 3, stride: 1, pool: false };
 /// Side of the images, in pixels.
 pub const IMAGE_SIDE: i64 = 32;
 /// Depths that the paper trains.
@@ -24,8 +26,9 @@ pub fn architecture(name: NetworkName, classes: i64) -> Architecture {
     let blocks = ((name.depth - 2) / 6) as usize;
     let body = match name.shortcut {
         Shortcut::Gate => highway::body(name.depth),
-        _ => Body::Pairs {
-            stem_filters: STEM_FILTERS,
+        _ => Body::Blocks {
+            stem: STEM,
+            kind: BlockKind::Pair,
             stages: vec![
                 Stage { blocks, filters: 16, stride: 1 },
                 Stage { blocks, filters: 32, stride: 2 },
@@ -33,7 +36,7 @@ pub fn architecture(name: NetworkName, classes: i64) -> Architecture {
             ],
         },
     };
-    Architecture { name, image_side: IMAGE_SIDE, body, classes }
+    Architecture { name, shortcut: name.shortcut, image_side: IMAGE_SIDE, body, classes }
 }
 
 /// Refuses a depth that is not 6n+2, and names the nearest ones that are.

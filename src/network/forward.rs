@@ -2,9 +2,11 @@
 
 use tch::{Kind, Tensor};
 
-use super::architecture::{Body, HighwayStage, Shortcut, Stage};
+use super::architecture::{Body, LayerStage};
+use super::blocks::{Block, Stem};
 use super::fused::{self, Maps};
-use super::layer::{Parameter, ParameterKind};
+use super::highway;
+use super::shortcut::Shortcut;
 use super::state::Network;
 use crate::recipe::Precision;
 
@@ -20,35 +22,31 @@ pub enum Mode {
 }
 
 impl Network {
-    /// Class scores (logits), float32 [images, classes], of normalised images, float32 [images, 3, side, side].
+    /// Class scores (logits), float32 [images, classes], of normalised images, float32 [images, 3, height, width].
+    ///
+    /// Images may have another size than the architecture's, down to 32 pixels: the layers go over the whole image, and the last maps are
+    /// averaged over all positions, which is the paper's fully convolutional test (section 3.4). VGG, whose fully connected layers take 7×7
+    /// maps, applies them at every position of larger maps and averages the class scores.
     ///
     /// Layout: a channels-last input stays channels-last throughout.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Tensor {
+        self.scores(images, mode).0
+    }
+
+    /// The class scores, and in training those of auxiliary classifiers.
+    pub(super) fn scores(&self, images: &Tensor, mode: Mode) -> (Tensor, Vec<Tensor>) {
         let mut pass = Pass::new(self, mode, Position::default());
-        match &self.architecture.body {
-            Body::Pairs { stages, .. } => {
-                let maps = blocks(stages).fold(pass.stem(images), |maps, block| pass.block(&maps, block));
+        let logits = match &self.architecture.body {
+            Body::Blocks { .. } => {
+                let maps = self.architecture.blocks().iter().fold(pass.stem(images), |maps, block| pass.block(&maps, block));
                 pass.classify(&maps.main)
             }
-            Body::Highway { stages, .. } => pass.highway(images, stages),
-        }
+            Body::Highway { stem, stages, hidden } => pass.highway(images, *stem, stages, hidden.is_some()),
+            Body::Vgg { stages, .. } => pass.vgg(images, stages),
+            Body::GoogLeNet { widths, auxiliary } => return pass.googlenet(images, widths, *auxiliary),
+        };
+        (logits, Vec::new())
     }
-}
-
-/// A pair of 3×3 layers, and what joins its ends.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Block {
-    filters: i64,
-    stride: i64,
-}
-
-/// The blocks of all stages, in order.
-pub(super) fn blocks(stages: &[Stage]) -> impl Iterator<Item = Block> {
-    let of = |stage: &Stage| {
-        let Stage { blocks, filters, stride } = *stage;
-        (0..blocks).map(move |block| Block { filters, stride: if block == 0 { stride } else { 1 } })
-    };
-    stages.iter().flat_map(of)
 }
 
 /// The mean of each map: [n, c, h, w] to float32 [n, c].
@@ -66,15 +64,15 @@ pub(super) struct Pass<'a> {
     mode: Mode,
 }
 
-/// How far a walk is. Parameters are taken in the order of [`super::Architecture::layers`]: the main path from the front, the projections
-/// from where they begin.
+/// How far a walk is. Parameters are taken in the order of [`super::Architecture::layers`]: the main path from the front, what is aside of it
+/// from where that begins.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Position {
     main: Cursor,
-    projections: Cursor,
+    aside: Cursor,
 }
 
-/// A position among parameters and running statistics.
+/// A position among parameters and batch normalisations.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cursor {
     parameter: usize,
@@ -98,16 +96,39 @@ impl<'a> Pass<'a> {
         self.position
     }
 
-    /// The first layer: images, float32 [n, 3, h, w], to maps [n, filters, h, w].
-    pub(super) fn stem(&mut self, images: &Tensor) -> Maps {
-        self.layer(&images.to_kind(self.network.compute.kind()), 1, None)
+    /// The kind of feature maps.
+    pub(super) fn kind(&self) -> Kind {
+        self.network.compute.kind()
     }
 
-    /// The next two layers and their shortcut (Eqn. 1: y = F(x) + x): [n, c, h, w] to [n, filters, h / stride, w / stride].
-    pub(super) fn block(&mut self, maps: &Maps, block: Block) -> Maps {
-        let shortcut = self.shortcut(&maps.again, block);
-        let inner = self.layer(&maps.main, block.stride, None);
-        self.layer(&inner.main, 1, shortcut)
+    /// How batch normalisation works.
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The first layer: images, float32 [n, 3, h, w], to the maps that the first block takes.
+    pub(super) fn stem(&mut self, images: &Tensor) -> Maps {
+        match &self.network.architecture.body {
+            Body::Blocks { stem, .. } | Body::Highway { stem: Some(stem), .. } => self.convolution_and_pool(images, *stem),
+            _ => images.to_kind(self.kind()).into(),
+        }
+    }
+
+    fn convolution_and_pool(&mut self, images: &Tensor, stem: Stem) -> Maps {
+        let maps = self.layer(&images.to_kind(self.kind()), stem.stride, None);
+        if stem.pool { maps.main.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false).into() } else { maps }
+    }
+
+    /// The next block and its shortcut (Eqn. 1: y = F(x) + x): [n, c, h, w] to [n, outputs, h / stride, w / stride], rounded up.
+    pub(super) fn block(&mut self, maps: &Maps, block: &Block) -> Maps {
+        let mut shortcut = self.shortcut(&maps.again, block);
+        let strides = block.strides();
+        let mut inner: Maps = maps.main.shallow_clone().into();
+        for (index, &stride) in strides.iter().enumerate() {
+            let added = if index + 1 == strides.len() { shortcut.take() } else { None };
+            inner = self.layer(&inner.main, stride, added);
+        }
+        inner
     }
 
     /// The last layer: maps to logits, float32 [n, classes].
@@ -116,81 +137,97 @@ impl<'a> Pass<'a> {
     }
 
     /// The next convolution of the main path, its batch normalisation, the addition of a shortcut, and ReLU.
-    fn layer(&mut self, input: &Tensor, stride: i64, shortcut: Option<Tensor>) -> Maps {
-        let (output, next) = self.normalised_convolution(self.position.main, input, stride, shortcut.as_ref(), true);
-        self.position.main = next;
-        output
+    pub(super) fn layer(&mut self, input: &Tensor, stride: i64, shortcut: Option<Tensor>) -> Maps {
+        self.normalised_convolution(input, stride, shortcut.as_ref(), true)
     }
 
-    fn normalised_convolution(&self, at: Cursor, input: &Tensor, stride: i64, shortcut: Option<&Tensor>, relu: bool) -> (Maps, Cursor) {
+    fn normalised_convolution(&mut self, input: &Tensor, stride: i64, shortcut: Option<&Tensor>, relu: bool) -> Maps {
+        let at = self.position.main;
         let weight = &self.weights[at.parameter];
         let padding = weight.size()[2] / 2;
         let output = input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1);
-        let (mean, variance) = &self.network.statistic_views[at.norm];
+        let state = &self.network.norms[at.norm];
         let norm = fused::Norm {
             scale: &self.parameters[at.parameter + 1],
             shift: &self.parameters[at.parameter + 2],
-            running: (self.mode != Mode::Again).then_some((mean, variance)),
+            running: (self.mode != Mode::Again).then_some((&state.mean, &state.variance)),
             training: self.mode != Mode::Evaluation,
+            epsilon: state.epsilon,
         };
-        let next = Cursor { parameter: at.parameter + 3, norm: at.norm + 1 };
-        (norm.apply(&output, shortcut, relu, self.network.compute.fused), next)
+        self.position.main = Cursor { parameter: at.parameter + 3, norm: at.norm + 1 };
+        norm.apply(&output, shortcut, relu, self.network.compute.fused)
     }
 
     /// What is added to the block's output; nothing in a plain net.
-    fn shortcut(&mut self, maps: &Tensor, block: Block) -> Option<Tensor> {
-        let kind = self.network.architecture.name.shortcut;
-        let Block { filters, stride } = block;
-        let channels = maps.size()[1];
-        let added = filters - channels;
+    fn shortcut(&mut self, maps: &Tensor, block: &Block) -> Option<Tensor> {
+        let kind = self.network.architecture.shortcut;
         if kind == Shortcut::None {
             return None;
         }
-        if kind.projects(channels, filters, stride) {
-            let at = if self.position.projections.parameter == 0 { self.first_projection() } else { self.position.projections };
-            let (projected, next) = self.normalised_convolution(at, maps, stride, None, false);
-            self.position.projections = next;
-            return Some(projected.main);
+        if block.projects(kind) {
+            return Some(self.aside(|pass| pass.normalised_convolution(maps, block.stride, None, false)).main);
         }
-        if added == 0 && stride == 1 {
+        if !block.increases() {
             return Some(maps.shallow_clone());
         }
-        let every_second = maps.slice(2, 0, None, stride).slice(3, 0, None, stride);
+        let added = block.outputs() - block.inputs;
+        let every_second = maps.slice(2, 0, None, block.stride).slice(3, 0, None, block.stride);
         Some(every_second.constant_pad_nd([0, 0, 0, 0, added / 2, added - added / 2]))
     }
 
-    /// Projections are what follows the last layer of the main path.
-    fn first_projection(&self) -> Cursor {
-        let all = &self.network.parameters;
-        let projection = |parameter: &Parameter| parameter.name.contains("downsample");
-        let first = all.iter().position(projection).unwrap_or(all.len());
-        Cursor { parameter: first, norm: all[..first].iter().filter(|parameter| parameter.kind == ParameterKind::Scale).count() }
+    /// Goes through the next of the layers that are aside of the main path.
+    pub(super) fn aside<T>(&mut self, walk: impl FnOnce(&mut Pass<'a>) -> T) -> T {
+        let main = self.position.main;
+        let (parameter, norm) = self.network.aside;
+        let begun = self.position.aside.parameter > 0;
+        self.position.main = if begun { self.position.aside } else { Cursor { parameter, norm } };
+        let result = walk(self);
+        self.position = Position { main, aside: self.position.main };
+        result
     }
 
-    /// The next fully connected layer: [n, inputs] to [n, outputs].
-    fn fully_connected(&mut self, input: &Tensor) -> Tensor {
+    /// The next fully connected layer: float32 [..., inputs] to [..., outputs].
+    pub(super) fn fully_connected(&mut self, input: &Tensor) -> Tensor {
+        let (weight, bias) = self.next_weight_and_bias();
+        input.linear(&weight, Some(&bias))
+    }
+
+    /// The next layer's weights and bias, float32.
+    pub(super) fn next_weight_and_bias(&mut self) -> (Tensor, Tensor) {
         let first = self.advance(2);
-        input.linear(&self.parameters[first], Some(&self.parameters[first + 1]))
+        (self.parameters[first].shallow_clone(), self.parameters[first + 1].shallow_clone())
+    }
+
+    /// The next 3×3 convolution with bias and nothing after it.
+    pub(super) fn biased_convolution(&mut self, maps: &Tensor) -> Tensor {
+        let first = self.advance(2);
+        maps.conv2d(&self.weights[first], Some(&self.weights[first + 1]), [1, 1], [1, 1], [1, 1], 1)
     }
 
     /// A highway net: where the width stays, y = H(x)·T(x) + x·(1 - T(x)), which is x + T(x)·(H(x) - x); maximum pooling between stages.
-    fn highway(&mut self, images: &Tensor, stages: &[HighwayStage]) -> Tensor {
-        let mut maps = images.to_kind(self.network.compute.kind());
+    fn highway(&mut self, images: &Tensor, stem: Option<Stem>, stages: &[LayerStage], hidden: bool) -> Tensor {
+        let mut maps = self.stem(images).main;
+        let mut channels = stem.map_or(3, |stem| stem.filters);
         for (index, stage) in stages.iter().enumerate() {
             if index > 0 {
                 maps = maps.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
             }
-            maps = self.layer(&maps, 1, None).main;
-            for _ in 1..stage.layers {
+            for _ in 0..stage.layers {
                 let transformed = self.layer(&maps, 1, None).main;
-                let first = self.advance(2);
-                let [weight, bias] = [&self.weights[first], &self.weights[first + 1]];
-                let gate = maps.conv2d(weight, Some(bias), [1, 1], [1, 1], [1, 1], 1).sigmoid();
-                maps = &maps + gate * (transformed - &maps);
+                maps = if highway::is_gated(channels, stage.filters) {
+                    let gate = self.biased_convolution(&maps).sigmoid();
+                    &maps + gate * (transformed - &maps)
+                } else {
+                    transformed
+                };
+                channels = stage.filters;
             }
         }
-        let hidden = self.fully_connected(&pooled(&maps)).relu();
-        self.fully_connected(&hidden)
+        let mut features = pooled(&maps);
+        if hidden {
+            features = self.fully_connected(&features).relu();
+        }
+        self.fully_connected(&features)
     }
 
     /// Position of the next of the main path's parameters, of which `count` are then behind.

@@ -2,9 +2,10 @@
 
 use tch::{Kind, Tensor};
 
-use super::architecture::{Body, Stage};
-use super::forward::{Block, Mode, Pass, Position, blocks};
+use super::blocks::Block;
+use super::forward::{Mode, Pass, Position};
 use super::fused::Maps;
+use super::googlenet::AUXILIARY_WEIGHT;
 use super::memory::segment_blocks;
 use super::state::Network;
 
@@ -14,28 +15,27 @@ pub struct Gradient {
     pub loss: Tensor,
     /// float32, [images, classes].
     pub logits: Tensor,
-    /// Of the loss by the flat parameter vector: float32, [parameters].
+    /// Of the loss, plus 0.3 of that of each auxiliary classifier, by the flat parameter vector: float32, [parameters].
     pub theta: Tensor,
 }
 
 impl Network {
     /// Loss, logits and gradient in training mode; running statistics are updated once. Does not wait for the device.
     pub fn gradient(&self, images: &Tensor, labels: &Tensor) -> Gradient {
-        match &self.architecture.body {
-            Body::Pairs { stages, .. } if self.compute.segments > 1 => self.checkpointed(images, labels, stages),
-            _ => {
-                let logits = self.forward(images, Mode::Training);
-                let loss = logits.cross_entropy_for_logits(labels);
-                let mut gradients = Tensor::run_backward(&[&loss], &[&self.theta], false, false);
-                Gradient { loss: loss.detach(), logits: logits.detach(), theta: gradients.remove(0) }
-            }
+        let blocks = self.architecture.blocks();
+        if self.compute.segments > 1 && !blocks.is_empty() {
+            return self.checkpointed(images, labels, &blocks);
         }
+        let (logits, auxiliary) = self.scores(images, Mode::Training);
+        let loss = logits.cross_entropy_for_logits(labels);
+        let whole = auxiliary.iter().fold(loss.shallow_clone(), |sum, logits| sum + logits.cross_entropy_for_logits(labels) * AUXILIARY_WEIGHT);
+        let mut gradients = Tensor::run_backward(&[&whole], &[&self.theta], false, false);
+        Gradient { loss: loss.detach(), logits: logits.detach(), theta: gradients.remove(0) }
     }
 
     /// Keeps the inputs of each segment only, and computes a segment again when its gradient is due. Each parameter belongs to one segment,
     /// so that the sum over segments adds zeros to it: the gradients are those of the plain way, bit for bit.
-    fn checkpointed(&self, images: &Tensor, labels: &Tensor, stages: &[Stage]) -> Gradient {
-        let blocks: Vec<Block> = blocks(stages).collect();
+    fn checkpointed(&self, images: &Tensor, labels: &Tensor, blocks: &[Block]) -> Gradient {
         let parts: Vec<&[Block]> = blocks.chunks(segment_blocks(blocks.len(), self.compute.segments)).collect();
         let (last, before) = parts.split_last().expect("a network has blocks");
         let mut starts = Vec::new();
@@ -85,7 +85,7 @@ impl Start {
 
     fn walk(&self, pass: &mut Pass, part: &[Block]) -> Maps {
         let maps = if self.first { pass.stem(&self.maps) } else { self.maps.shallow_clone().into() };
-        part.iter().fold(maps, |maps, &block| pass.block(&maps, block))
+        part.iter().fold(maps, |maps, block| pass.block(&maps, block))
     }
 
     /// Gradients of a scalar by theta and by this segment's maps, unless they are the images.

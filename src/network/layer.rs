@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-/// A weighted layer. Every convolution but a gate's is followed by batch normalisation and has no bias.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Batch normalisation's epsilon (PyTorch's default).
+const EPSILON: f64 = 1e-5;
+
+/// A weighted layer.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     /// torchvision's name: `conv1`, `layer1.0.conv2`, `layer2.0.downsample.0`, `fc`.
     pub name: String,
@@ -15,6 +18,8 @@ pub struct Layer {
     pub outputs: i64,
     /// Side of the output map in pixels; 1 for the fully connected layer.
     pub output_side: i64,
+    /// Epsilon of the batch normalisation that follows; a layer without one has a bias instead.
+    pub norm_epsilon: Option<f64>,
 }
 
 /// The kinds of weighted layers.
@@ -101,10 +106,35 @@ impl Parameter {
 }
 
 impl Layer {
-    /// Name of the batch normalisation that follows a convolution: `layer1.0.bn2` for `layer1.0.conv2`, `downsample.1` for `downsample.0`.
+    /// A convolution without bias, followed by batch normalisation.
+    pub(super) fn convolution(name: &str, kernel: i64, stride: i64, inputs: i64, outputs: i64, output_side: i64) -> Layer {
+        let kind = LayerKind::Convolution { kernel, stride };
+        Layer { name: name.into(), kind, inputs, outputs, output_side, norm_epsilon: Some(EPSILON) }
+    }
+
+    /// A 3×3 convolution with bias and nothing after it.
+    pub(super) fn biased_convolution(name: &str, inputs: i64, outputs: i64, output_side: i64) -> Layer {
+        Layer { norm_epsilon: None, ..Layer::convolution(name, 3, 1, inputs, outputs, output_side) }
+    }
+
+    /// A fully connected layer.
+    pub(super) fn fully_connected(name: &str, inputs: i64, outputs: i64) -> Layer {
+        Layer { name: name.into(), kind: LayerKind::FullyConnected, inputs, outputs, output_side: 1, norm_epsilon: None }
+    }
+
+    /// Whether it is aside of the way from the image to the class scores: on a shortcut, or in an auxiliary classifier.
+    pub(super) fn is_aside(&self) -> bool {
+        matches!(self.kind, LayerKind::Projection { .. }) || super::googlenet::is_auxiliary(&self.name)
+    }
+
+    /// Name of the batch normalisation that follows a convolution: `layer1.0.bn2` for `layer1.0.conv2`, `conv1.bn` for `conv1.conv`,
+    /// `downsample.1` for `downsample.0`.
     pub fn norm_name(&self) -> String {
-        match self.name.strip_suffix("downsample.0") {
-            Some(block) => format!("{block}downsample.1"),
+        if let Some(block) = self.name.strip_suffix("downsample.0") {
+            return format!("{block}downsample.1");
+        }
+        match self.name.rsplit_once('.') {
+            Some((module, layer)) => format!("{module}.{}", layer.replace("conv", "bn")),
             None => self.name.replace("conv", "bn"),
         }
     }
@@ -116,17 +146,19 @@ impl Layer {
         let weight =
             |shape: Vec<i64>| parameter(format!("{}.weight", self.name), shape, ParameterKind::Weight { fan_in: self.inputs * kernel * kernel });
         let bias = |name: String, kind| parameter(format!("{name}.bias"), vec![self.outputs], kind);
-        match self.kind {
-            LayerKind::Convolution { .. } | LayerKind::Projection { .. } => vec![
-                weight(vec![self.outputs, self.inputs, kernel, kernel]),
-                parameter(format!("{}.weight", self.norm_name()), vec![self.outputs], ParameterKind::Scale),
-                bias(self.norm_name(), ParameterKind::Shift),
-            ],
-            LayerKind::Gate => {
-                vec![weight(vec![self.outputs, self.inputs, kernel, kernel]), bias(self.name.clone(), ParameterKind::GateBias)]
+        let mut parameters = vec![match self.kind {
+            LayerKind::FullyConnected => weight(vec![self.outputs, self.inputs]),
+            _ => weight(vec![self.outputs, self.inputs, kernel, kernel]),
+        }];
+        match (self.norm_epsilon, self.kind) {
+            (Some(_), _) => {
+                parameters.push(parameter(format!("{}.weight", self.norm_name()), vec![self.outputs], ParameterKind::Scale));
+                parameters.push(bias(self.norm_name(), ParameterKind::Shift));
             }
-            LayerKind::FullyConnected => vec![weight(vec![self.outputs, self.inputs]), bias(self.name.clone(), ParameterKind::Shift)],
+            (None, LayerKind::Gate) => parameters.push(bias(self.name.clone(), ParameterKind::GateBias)),
+            (None, _) => parameters.push(bias(self.name.clone(), ParameterKind::Shift)),
         }
+        parameters
     }
 
     /// Number of parameters.

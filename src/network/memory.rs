@@ -3,18 +3,42 @@
 use tch::Device;
 
 use super::architecture::{Architecture, Body};
+use super::blocks::Block;
 use super::layer::{Layer, LayerKind};
+use super::outline::{Outline, StepKind};
 use crate::device;
 use crate::recipe::Precision;
 
 /// Part of the available memory that activations may take: gradients of maps, the convolutions' workspace and the data need the rest.
 const SHARE: f64 = 0.6;
 
-/// Values kept for the backward pass of one image: of each convolution the output, and what normalisation and ReLU make of it.
+/// Values that maximum pooling keeps for each of its outputs: the output, and its place as a 64-bit number, which is two values.
+const POOLED: u64 = 3;
+
+/// Values kept for the backward pass of one image: of each convolution the output, and what normalisation and ReLU make of it (ReLU alone
+/// overwrites the output); of maximum pooling the output and the places that it came from; of an inception module its joined branches.
 pub fn activation_values(architecture: &Architecture) -> u64 {
-    let maps = |layer: &Layer| (layer.outputs * layer.output_side * layer.output_side) as u64;
-    let normalised = |layer: &&Layer| !matches!(layer.kind, LayerKind::FullyConnected);
-    2 * architecture.layers().iter().filter(normalised).map(maps).sum::<u64>()
+    let convolutions: u64 = architecture.layers().iter().map(convolution_values).sum();
+    let steps = Outline::of(architecture).steps;
+    let joined = steps.iter().map(|step| match step.kind {
+        StepKind::MaxPool { .. } => POOLED * step.values(),
+        StepKind::Inception { inputs } => step.values() + POOLED * pixels(inputs, step.side),
+        _ => 0,
+    });
+    convolutions + joined.sum::<u64>()
+}
+
+fn convolution_values(layer: &Layer) -> u64 {
+    let copies = match layer.kind {
+        LayerKind::FullyConnected => 0,
+        LayerKind::Convolution { .. } if layer.norm_epsilon.is_none() => 1,
+        _ => 2,
+    };
+    copies * pixels(layer.outputs, layer.output_side)
+}
+
+fn pixels(channels: i64, side: i64) -> u64 {
+    (channels * side * side) as u64
 }
 
 /// Bytes of activations of a batch with `segments` segments: those of the largest one, and the maps between segments.
@@ -40,24 +64,19 @@ struct BlockValues {
     output: u64,
 }
 
-/// The blocks in order; the first includes the layer before it. Highway nets have none.
+/// The blocks in order; the first includes the layer and the pooling before it. Only plain and residual nets have blocks.
 fn blocks(architecture: &Architecture) -> Vec<BlockValues> {
-    let Body::Pairs { stem_filters, stages } = &architecture.body else { return Vec::new() };
-    let mut side = architecture.image_side;
-    let mut blocks = Vec::new();
-    let mut channels = *stem_filters;
-    for stage in stages {
-        side /= stage.stride;
-        for block in 0..stage.blocks {
-            let output = (stage.filters * side * side) as u64;
-            let stride = if block == 0 { stage.stride } else { 1 };
-            let layers = if architecture.name.shortcut.projects(channels, stage.filters, stride) { 3 } else { 2 };
-            blocks.push(BlockValues { kept: 2 * layers * output, output });
-            channels = stage.filters;
-        }
-    }
-    let stem = 2 * (stem_filters * architecture.image_side * architecture.image_side) as u64;
-    blocks.iter_mut().take(1).for_each(|first| first.kept += stem);
+    let Body::Blocks { stem, .. } = architecture.body else { return Vec::new() };
+    let values = |block: &Block| {
+        let output = pixels(block.outputs(), block.side());
+        let layers: u64 = block.layers().iter().map(|layer| pixels(layer.outputs, layer.side)).sum();
+        let projection = if block.projects(architecture.shortcut) { output } else { 0 };
+        BlockValues { kept: 2 * (layers + projection), output }
+    };
+    let mut blocks: Vec<BlockValues> = architecture.blocks().iter().map(values).collect();
+    let pooled = if stem.pool { POOLED * pixels(stem.filters, stem.output_side(architecture.image_side)) } else { 0 };
+    let first = convolution_values(&stem.layer(architecture.image_side)) + pooled;
+    blocks.iter_mut().take(1).for_each(|block| block.kept += first);
     blocks
 }
 
@@ -101,13 +120,31 @@ pub fn gib(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{NetworkName, cifar};
+    use crate::network::{NetworkName, cifar, imagenet};
 
     #[test]
     fn activations_of_plain_8_equal_a_count_by_hand() {
         // Three maps of 16 × 32² (the stem's and the first stage's), two of 32 × 16², two of 64 × 8²; two values are kept a pixel.
         let by_hand = 2 * (3 * 16 * 1024 + 2 * 32 * 256 + 2 * 64 * 64);
         assert_eq!(activation_values(&cifar::architecture(NetworkName::plain(8), 10)), by_hand);
+    }
+
+    #[test]
+    fn activations_of_imagenet_nets_equal_counts_by_hand_and_those_of_their_blocks() {
+        let net = |name: &str| imagenet::architecture(name.parse().unwrap(), 224, 1000).unwrap();
+        let stem = 64 * (2 * 112 * 112 + 3 * 56 * 56);
+        let stages = [64 * 56 * 56, 128 * 28 * 28, 256 * 14 * 14, 512 * 7 * 7];
+        assert_eq!(activation_values(&net("plain-18")), stem + stages.iter().map(|maps| 2 * 4 * maps).sum::<u64>());
+        // A bottleneck: two layers and one of four times their maps, once more on a projected shortcut. The paper's stride comes first.
+        let bottlenecks = stages.iter().zip([3, 4, 6, 3]).map(|(maps, blocks)| 2 * (blocks * (2 + 4) + 4) * maps);
+        assert_eq!(activation_values(&net("resnet-50")), stem + bottlenecks.sum::<u64>());
+        for name in ["plain-18", "resnet-34", "resnet-50", "resnet-50-v1.5", "resnet-101c"] {
+            let net = net(name);
+            assert_eq!(blocks(&net).iter().map(|block| block.kept).sum::<u64>(), activation_values(&net), "{name}");
+            assert_eq!(activation_bytes(&net, 2, Precision::F32, 1), activation_values(&net) * 8, "{name}");
+            assert!(activation_bytes(&net, 2, Precision::F32, 4) < activation_values(&net) * 6, "{name}: segments save memory");
+        }
+        assert_eq!(actual_segments(&net("vgg-16"), 4), 1, "a net without blocks is not cut");
     }
 
     #[test]

@@ -1,23 +1,32 @@
-//! Plain and residual networks: one builder, which differs between the two in one value, the [`Shortcut`]. Highway nets beside them.
+//! Plain and residual networks: one builder, which differs between the two in one value, the [`Shortcut`]. Beside them those that the paper
+//! compares with: highway nets, VGG and GoogLeNet.
 
 mod architecture;
+mod blocks;
 pub mod cifar;
 mod forward;
 pub mod fused;
+mod googlenet;
 mod gradient;
 pub mod highway;
 pub mod imagenet;
 mod layer;
 pub mod memory;
 mod name;
+pub mod outline;
+mod shortcut;
 mod state;
+mod vgg;
 pub mod weights;
 
-pub use architecture::{Architecture, Body, HighwayStage, Shortcut, Stage};
+pub use architecture::{Architecture, Body, LayerStage};
+pub use blocks::{BlockKind, Stage, Stem};
 pub use forward::Mode;
+pub use googlenet::{Inception, Widths};
 pub use gradient::Gradient;
 pub use layer::{Layer, LayerKind, Parameter, ParameterKind};
 pub use name::{NetworkName, Variant};
+pub use shortcut::Shortcut;
 pub use state::{Compute, Network};
 
 use crate::error::{BadInput, bad_input};

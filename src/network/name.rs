@@ -104,6 +104,9 @@ impl FromStr for NetworkName {
         let depth: u64 = digits.parse().map_err(|_| unknown())?;
         let shortcut = match (family, &rest[digits.len()..]) {
             ("plain", "") => Shortcut::None,
+            ("resnet", "a") if super::imagenet::BOTTLENECK_DEPTHS.contains(&depth) => {
+                return Err(bad_input(format!("{text}: write resnet-{depth}, which has option A on 32×32 images and option B on ImageNet")));
+            }
             ("resnet", "" | "a") => Shortcut::PadChannels,
             ("resnet", "b") => Shortcut::ProjectIncrease,
             ("resnet", "c") => Shortcut::ProjectAll,

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::architecture::Architecture;
 use super::fused;
 use super::highway::GATE_BIAS;
-use super::layer::{Parameter, ParameterKind};
+use super::layer::{Layer, Parameter, ParameterKind};
 use crate::random::{Purpose, Stream};
 use crate::recipe::Precision;
 
@@ -20,10 +20,22 @@ pub struct Network {
     pub(super) theta: Tensor,
     /// Running mean and variance of every batch normalisation: float32, [2 × normalised channels].
     pub(super) statistics: Tensor,
-    /// Views of `statistics`, (mean, variance) a convolution, in layer order.
-    pub(super) statistic_views: Vec<(Tensor, Tensor)>,
+    /// The batch normalisations, in layer order.
+    pub(super) norms: Vec<NormState>,
     pub(super) parameters: Vec<Parameter>,
+    /// Where the parameters and batch normalisations of layers aside of the main path begin.
+    pub(super) aside: (usize, usize),
     pub(super) compute: Compute,
+}
+
+/// What a batch normalisation has beside its parameters.
+pub(super) struct NormState {
+    /// Running mean, [channels]: a view of the flat vector.
+    pub mean: Tensor,
+    /// Running variance, the same.
+    pub variance: Tensor,
+    /// Epsilon.
+    pub epsilon: f64,
 }
 
 /// How a network is computed: number format, and what changes no number but in its last bits.
@@ -56,7 +68,8 @@ impl Network {
     pub fn new(architecture: Architecture, seed: u64, device: Device) -> Network {
         // libtorch's own default lets a GPU's float32 convolutions round to TF32.
         fused::settings(true, false);
-        let parameters: Vec<Parameter> = architecture.layers().iter().flat_map(|layer| layer.parameters()).collect();
+        let layers = architecture.layers();
+        let parameters: Vec<Parameter> = layers.iter().flat_map(Layer::parameters).collect();
         let values: Vec<f32> = parameters
             .iter()
             .enumerate()
@@ -64,20 +77,25 @@ impl Network {
             .collect();
         let theta = Tensor::from_slice(&values).to_device(device).set_requires_grad(true);
 
-        let channels: Vec<i64> = parameters.iter().filter(|parameter| parameter.kind == ParameterKind::Scale).map(Parameter::count).collect();
-        let initial: Vec<f32> =
-            channels.iter().flat_map(|&count| [0.0, 1.0].into_iter().flat_map(move |value| std::iter::repeat_n(value, count as usize))).collect();
+        let normalised: Vec<(i64, f64)> = layers.iter().filter_map(|layer| Some((layer.outputs, layer.norm_epsilon?))).collect();
+        let initial: Vec<f32> = normalised
+            .iter()
+            .flat_map(|&(channels, _)| [0.0, 1.0].into_iter().flat_map(move |value| std::iter::repeat_n(value, channels as usize)))
+            .collect();
         let statistics = Tensor::from_slice(&initial).to_device(device);
         let mut start = 0;
-        let statistic_views = channels
+        let norms = normalised
             .iter()
-            .map(|&count| {
-                let views = (statistics.narrow(0, start, count), statistics.narrow(0, start + count, count));
-                start += 2 * count;
-                views
+            .map(|&(channels, epsilon)| {
+                let mean = statistics.narrow(0, start, channels);
+                let variance = statistics.narrow(0, start + channels, channels);
+                start += 2 * channels;
+                NormState { mean, variance, epsilon }
             })
             .collect();
-        Network { architecture, theta, statistics, statistic_views, parameters, compute: Compute::default() }
+        let main = || layers.iter().take_while(|layer| !layer.is_aside());
+        let aside = (main().map(|layer| layer.parameters().len()).sum(), main().filter(|layer| layer.norm_epsilon.is_some()).count());
+        Network { architecture, theta, statistics, norms, parameters, aside, compute: Compute::default() }
     }
 
     /// The same network, computed in another way.
@@ -129,10 +147,10 @@ impl Network {
         let views = self.views_of(&self.theta.detach());
         let mut named: Vec<(String, Tensor)> = self.parameters.iter().map(|parameter| parameter.name.clone()).zip(views).collect();
         let norms = self.parameters.iter().filter(|parameter| parameter.kind == ParameterKind::Scale);
-        for (scale, (mean, variance)) in norms.zip(&self.statistic_views) {
+        for (scale, state) in norms.zip(&self.norms) {
             let norm = scale.name.trim_end_matches(".weight");
-            named.push((format!("{norm}.running_mean"), mean.shallow_clone()));
-            named.push((format!("{norm}.running_var"), variance.shallow_clone()));
+            named.push((format!("{norm}.running_mean"), state.mean.shallow_clone()));
+            named.push((format!("{norm}.running_var"), state.variance.shallow_clone()));
         }
         named
     }

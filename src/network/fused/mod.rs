@@ -7,8 +7,6 @@ use std::ffi::{CStr, c_char, c_void};
 
 use tch::{Device, Kind, Tensor};
 
-/// Batch normalisation's epsilon (PyTorch's default).
-const EPSILON: f64 = 1e-5;
 /// Weight of the newest batch in the running statistics (PyTorch's default).
 const MOMENTUM: f64 = 0.1;
 /// Channels that the fused kernels work on at a time.
@@ -70,6 +68,8 @@ pub(super) struct Norm<'a> {
     pub running: Option<(&'a Tensor, &'a Tensor)>,
     /// Whether the batch's own statistics are used.
     pub training: bool,
+    /// Added to the variance.
+    pub epsilon: f64,
 }
 
 /// Maps for two consumers: the tensors have the same values, in the same memory, but each brings a gradient of its own back.
@@ -97,7 +97,7 @@ impl Norm<'_> {
 
     fn plain(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool) -> Tensor {
         let (mean, variance) = self.running.unzip();
-        let mut output = maps.batch_norm(Some(self.scale), Some(self.shift), mean, variance, self.training, MOMENTUM, EPSILON, true);
+        let mut output = maps.batch_norm(Some(self.scale), Some(self.shift), mean, variance, self.training, MOMENTUM, self.epsilon, true);
         if let Some(shortcut) = shortcut {
             output = output.g_add_(shortcut);
         }
@@ -121,7 +121,7 @@ impl Norm<'_> {
                 relu,
                 self.training,
                 MOMENTUM,
-                EPSILON,
+                self.epsilon,
             );
             // libtorch's errors are panics everywhere in tch; the program's outermost frame makes one line of them.
             assert!(done, "{}", CStr::from_ptr(resnet_norm_error()).to_string_lossy());

@@ -3,6 +3,8 @@
 use super::*;
 use crate::random::{Purpose, Stream};
 
+const EPSILON: f64 = 1e-5;
+
 /// Output, gradients of (maps, scale, shift, shortcut) and running statistics.
 fn results(kind: Kind, channels: i64, side: i64, with_shortcut: bool, relu: bool, fused: bool) -> Vec<Tensor> {
     let mut stream = Stream::new(7, Purpose::Initialisation, 0);
@@ -18,7 +20,7 @@ fn results(kind: Kind, channels: i64, side: i64, with_shortcut: bool, relu: bool
     let (upstream, second) = (maps(0.0).detach(), maps(0.0).detach());
     let (scale, shift) = ((normal(&[channels]) * 0.1 + 1.0).set_requires_grad(true), (normal(&[channels]) * 0.3).set_requires_grad(true));
     let [mean, variance] = [Tensor::zeros([channels], (Kind::Float, Device::Cpu)), Tensor::ones([channels], (Kind::Float, Device::Cpu))];
-    let norm = Norm { scale: &scale, shift: &shift, running: Some((&mean, &variance)), training: true };
+    let norm = Norm { scale: &scale, shift: &shift, running: Some((&mean, &variance)), training: true, epsilon: EPSILON };
     let Maps { main, again } = norm.apply(&x, with_shortcut.then_some(&added), relu, fused);
     let mut leaves = vec![&x, &scale, &shift];
     leaves.extend(with_shortcut.then_some(&added));
@@ -64,7 +66,7 @@ fn what_is_not_a_number_stays_so() {
     for kind in [Kind::Float, Kind::BFloat16] {
         let maps = Tensor::full([2, 16, 8, 8], f64::NAN, (Kind::Float, Device::Cpu)).to_kind(kind);
         let ones = Tensor::ones([16], (Kind::Float, Device::Cpu));
-        let norm = Norm { scale: &ones, shift: &ones, running: None, training: true };
+        let norm = Norm { scale: &ones, shift: &ones, running: None, training: true, epsilon: EPSILON };
         assert_eq!(norm.apply(&maps, None, true, true).main.isnan().all().int64_value(&[]), 1, "{kind:?}");
     }
 }
@@ -73,7 +75,7 @@ fn what_is_not_a_number_stays_so() {
 fn evaluation_uses_the_running_statistics() {
     let maps = Tensor::randn([3, 32, 7, 7], (Kind::Float, Device::Cpu));
     let [scale, shift, mean, variance] = [0.5, -0.25, 0.125, 4.0].map(|value| Tensor::full([32], value, (Kind::Float, Device::Cpu)));
-    let norm = Norm { scale: &scale, shift: &shift, running: Some((&mean, &variance)), training: false };
+    let norm = Norm { scale: &scale, shift: &shift, running: Some((&mean, &variance)), training: false, epsilon: EPSILON };
     let [fused, plain] = [true, false].map(|fused| norm.apply(&maps, None, true, fused).main);
     assert!(difference(&fused, &plain) < 1e-6);
 }
