@@ -36,13 +36,14 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
     std::fs::write(directory.train_log(), train).unwrap();
     std::fs::write(directory.evaluation_log(), evaluations).unwrap();
     let fingerprint = "0".repeat(64);
-    let dataset = DatasetRecord { name: DatasetName::Cifar10, status: Status::Official, fingerprint, training_images: 50_000, test_images: 10_000 };
+    let dataset = DatasetRecord { name: DatasetName::Cifar10, status: Status::Official, fingerprint, training_images: 50_000, test_images: 10_000, classes: 10 };
     let recipe = Recipe { warmup: network.depth >= 110, ..Recipe::default() };
     let record = RunRecord {
         state: if done == 64_000 { State::Finished } else { State::Running },
         parameters: cifar::architecture(network, 10).parameter_count(),
         differences_from_paper: Vec::new(),
         weights_sha256: None,
+        unreadable_images: Default::default(),
         progress: Progress { iterations: done, seconds: 3600.0, images_per_second: 500.0, ..Progress::default() },
         files: Default::default(),
         run: Identity { network, seed, dataset, recipe },

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::options::{check_writable, print, print_json, threads};
-use crate::dataset::photographs::{Decoder, Index, Packing, Quality, View, read};
+use crate::dataset::photographs::{Decoder, Index, Packing, Quality, View, decoder, read};
 use crate::dataset::{self, Dataset, DatasetName, Source, Status, archive, cifar10, download};
 use crate::error::{EXIT_DONE, EXIT_FAILED, bad_input};
 use crate::network::Family;
@@ -291,9 +291,9 @@ fn unreadable(data: &Dataset, threads: usize) -> Result<Vec<String>> {
     for index in photographs(data) {
         let view = View::Centre { shorter_side: CHECK_SIDE };
         let decode = |(decoder, bytes, out): &mut (Decoder, Vec<u8>, Vec<u8>), position: usize| {
-            read(index, decoder, bytes, position, &view, CHECK_SIDE, out).err()
+            read(index, (decoder, Quality::Fast), bytes, position, &view, CHECK_SIDE, out).err()
         };
-        let state = || (Decoder::new(Quality::Fast), Vec::new(), vec![0; (CHECK_SIDE * CHECK_SIDE * 3) as usize]);
+        let state = || (decoder(Quality::Fast), Vec::new(), vec![0; (CHECK_SIDE * CHECK_SIDE * 3) as usize]);
         in_order(index.len(), threads, state, decode, |_, reason| {
             reasons.extend(reason);
             Ok(())

@@ -148,8 +148,9 @@ impl Batches for PhotographBatches {
         self.replacements.extend(replacements);
         let labels: Vec<i64> = positions.iter().map(|&position| self.index.label(position as usize)).collect();
         copy_ahead(&mut self.pixels, &buffer.pixels);
-        self.shifts.copy_(&Tensor::from_slice(&shifts).view([-1, 3]));
-        self.labels.copy_(&Tensor::from_slice(&labels));
+        // These are small: a copy from ordinary memory has read its source when it returns.
+        copy_ahead(&mut self.shifts, &Tensor::from_slice(&shifts).view([-1, 3]));
+        copy_ahead(&mut self.labels, &Tensor::from_slice(&labels));
         if let Device::Cuda(index) = self.device {
             self.in_flight.push(buffer);
             if self.in_flight.len() == IN_FLIGHT {

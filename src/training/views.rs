@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::batches::Normalization;
 use super::scores::{Evaluation, Tally, averaged};
-use crate::dataset::photographs::{Decoder, Index, Quality, Size, View, read};
+use crate::dataset::photographs::{Decoder, Index, Quality, Size, View, decoder, read};
 use crate::network::{Mode, Network};
 use crate::parallel::in_order;
 use crate::recipe::Recipe;
@@ -79,7 +79,7 @@ impl PhotographTest {
         };
         let at_once = (BATCH / per_image).max(1);
         let mut waiting: Vec<Decoded> = Vec::new();
-        let state = || (Decoder::new(Quality::Exact), Vec::new());
+        let state = || (decoder(Quality::Exact), Vec::new());
         in_order(
             count,
             self.threads,
@@ -116,7 +116,7 @@ impl PhotographTest {
                     _ => (View::Centre { shorter_side: self.test_scale }, 1),
                 };
                 decoded.crops = vec![0; count * (self.crop * self.crop * 3) as usize];
-                read(&self.index, decoder, bytes, position, &view, self.crop, &mut decoded.crops)
+                read(&self.index, (decoder, Quality::Exact), bytes, position, &view, self.crop, &mut decoded.crops)
             }
         };
         if let Err(reason) = result {

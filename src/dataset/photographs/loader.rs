@@ -160,7 +160,7 @@ impl Drop for Loader {
 
 impl Shared {
     fn work(&self) {
-        let mut decoder = Decoder::new(Quality::Fast);
+        let mut decoder = super::decoder(Quality::Fast);
         let mut bytes = Vec::new();
         while let Some((fill, rows)) = self.next() {
             let length = (self.crop * self.crop * 3) as usize;
@@ -197,7 +197,7 @@ impl Shared {
         let mut wrong = None;
         for step in 0..MOST_REPLACEMENTS.min(self.index.len()) {
             let position = (sample.position + step) % self.index.len();
-            match read(&self.index, decoder, bytes, position, &sample.view, self.crop, out) {
+            match read(&self.index, (decoder, Quality::Fast), bytes, position, &sample.view, self.crop, out) {
                 Ok(()) => return wrong.map(|reason| Replacement { row, by: Some(position), reason }),
                 Err(reason) => wrong = wrong.or(Some(reason)),
             }
@@ -210,7 +210,7 @@ impl Shared {
 /// Reads and decodes one view; an error names the photograph and what is wrong with it. A decoder that panics is a photograph that cannot be read.
 pub fn read(
     index: &Index,
-    decoder: &mut Decoder,
+    (decoder, quality): (&mut Decoder, Quality),
     bytes: &mut Vec<u8>,
     position: usize,
     view: &View,
@@ -219,10 +219,10 @@ pub fn read(
 ) -> Result<(), String> {
     let named = |reason: String| format!("{}: {reason}", index.path(position));
     index.read(position, bytes).map_err(|error| named(error.to_string()))?;
-    match catch_unwind(AssertUnwindSafe(|| decoder.view(bytes, view, crop, out))) {
+    match catch_unwind(AssertUnwindSafe(|| view.decode(decoder, bytes, crop, out))) {
         Ok(result) => result.map_err(|error| named(error.to_string())),
         Err(_) => {
-            *decoder = Decoder::new(decoder.quality());
+            *decoder = super::decoder(quality);
             Err(named("the decoder failed on it".to_string()))
         }
     }

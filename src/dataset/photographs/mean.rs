@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Decoder, Index, Quality, View, cache};
+use super::{Decoder, Index, Quality, View, cache, read};
 use crate::dataset::sha256;
 use crate::parallel::in_order;
 
@@ -22,22 +22,21 @@ pub fn mean_image(index: &Index, crop: u32, test_scale: u32, threads: usize, mut
     let view = View::Centre { shorter_side: test_scale };
     let make = |(decoder, bytes): &mut (Decoder, Vec<u8>), position: usize| -> Result<Vec<u8>, String> {
         let mut pixels = vec![0; values];
-        index.read(position, bytes).map_err(|error| error.to_string())?;
-        decoder.view(bytes, &view, crop, &mut pixels).map_err(|error| error.to_string())?;
+        read(index, (decoder, Quality::Fast), bytes, position, &view, crop, &mut pixels)?;
         Ok(pixels)
     };
     in_order(
         index.len(),
         threads,
-        || (Decoder::new(Quality::Fast), Vec::new()),
+        || (super::decoder(Quality::Fast), Vec::new()),
         make,
-        |position, made| {
+        |_, made| {
             match made {
                 Ok(pixels) => {
                     sums.iter_mut().zip(&pixels).for_each(|(sum, &pixel)| *sum += u64::from(pixel));
                     readable += 1;
                 }
-                Err(reason) => unreadable(format!("{}: {reason}", index.path(position))),
+                Err(reason) => unreadable(reason),
             }
             Ok(())
         },

@@ -1,24 +1,44 @@
-//! Data sets of photographs of any size: lists of files or shards, decoding, crops, and threads that do it ahead of the training.
+//! Photographs: lists of files or shards, and from the bytes of a JPEG or PNG file to the square that a network sees.
+//!
+//! A [`Decoder`] decodes only what the square needs. With [`Quality::Exact`] its pixels are those of Pillow and torchvision (`Image.open`,
+//! `convert("RGB")`, `Resize`, a crop); with [`Quality::Fast`] large images are reduced while they are decoded, and differ slightly.
+//! Every file is decoded or refused with a [`PhotographError`]: what libjpeg would fill up with grey is refused.
+//!
+//! The EXIF orientation is applied, so that the photograph is seen as a viewer shows it, unless the decoder is told to ignore it. torchvision's
+//! ImageFolder ignores it; where a file has one, only [`Decoder::ignoring_orientation`] gives torchvision's pixels.
 
 mod cache;
 mod classes;
 mod decode;
+mod error;
 mod folders;
 mod index;
+mod jpeg;
 mod loader;
 mod mean;
+mod orientation;
 mod pack;
+mod png_image;
+mod resample;
+mod seen;
 pub mod shards;
+mod view;
 
 use std::path::Path;
 
 use anyhow::Result;
 
-pub use decode::{Decoder, Draw, Quality, Size, View};
+pub use decode::{Decoder, Quality};
+pub use error::PhotographError;
 pub use index::Index;
 pub use loader::{Buffer, Filling, Loader, Replacement, Sample, read};
 pub use mean::mean_image;
 pub use pack::{Packed, Packing};
+pub use seen::{View, decoder};
+pub use view::{Draw, Place, Size, centre, cut, ten_crops};
+
+/// Larger images are refused, as Pillow refuses them: no photograph has so many pixels, but a damaged header may.
+pub const MOST_PIXELS: u64 = 178_956_970;
 
 use super::{Dataset, DatasetName, Source, Status, sha256};
 use crate::error::bad_input;

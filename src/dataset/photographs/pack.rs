@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::index::Index;
 use super::shards::{Writer, file_name};
@@ -70,7 +71,7 @@ impl Packing {
         let mut order: Vec<usize> = (0..index.len()).collect();
         Stream::new(0, Purpose::Order, 0).shuffle(&mut order);
         let (mut writer, mut in_shard, mut shards) = (None, 0, 0);
-        let state = || Decoder::new(Quality::Exact);
+        let state = || super::decoder(Quality::Exact);
         in_order(
             order.len(),
             self.threads,
@@ -112,11 +113,27 @@ impl Packing {
         .with_context(|| format!("{}: packing {split}", out.display()))
     }
 
+    /// The photograph scaled down and encoded anew, if it is larger than it needs to be. It is decoded in any case: a damaged one is found here.
+    fn smaller(&self, decoder: &mut Decoder, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        let size = decoder.size(bytes).map_err(|error| error.to_string())?;
+        let (scaled, pixels) = decoder.scaled(bytes, size.shorter().min(self.shorter_side)).map_err(|error| error.to_string())?;
+        if size.shorter() <= self.shorter_side {
+            return Ok(None);
+        }
+        let side = |side: u32| u16::try_from(side).map_err(|_| format!("{side} pixels are more than a JPEG file has"));
+        let mut encoded = Vec::new();
+        let mut encoder = Encoder::new(&mut encoded, self.quality);
+        // Colours at half the resolution, as nearly all photographs on the web have them.
+        encoder.set_sampling_factor(SamplingFactor::F_2_2);
+        encoder.encode(&pixels, side(scaled.width)?, side(scaled.height)?, ColorType::Rgb).map_err(|error| error.to_string())?;
+        Ok(Some(encoded))
+    }
+
     fn make(&self, index: &Index, decoder: &mut Decoder, position: usize) -> Item {
         let mut bytes = Vec::new();
         let result = index.read(position, &mut bytes).map_err(|error| error.to_string());
         let bytes_before = bytes.len();
-        let result = result.and_then(|()| decoder.repack(&bytes, self.shorter_side, self.quality).map_err(|error| error.to_string()));
+        let result = result.and_then(|()| self.smaller(decoder, &bytes));
         let result = result.map(|repacked| match repacked {
             Some(smaller) => (smaller, "jpg", true),
             None => {
