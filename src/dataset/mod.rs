@@ -4,6 +4,7 @@ pub mod archive;
 pub mod cifar10;
 pub mod download;
 mod drawing;
+pub mod photographs;
 pub mod shapes;
 
 use std::fmt;
