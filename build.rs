@@ -17,6 +17,7 @@ fn main() {
         }
         Err(_) => println!("cargo::error=torch-sys did not say where libtorch is: run scripts/setup, then build again"),
     }
+    compile_jpeg();
     // Git appends to this file at every commit and checkout. A path that does not exist would make every build a rebuild.
     let history = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|path| Path::new(path).exists());
     for watched in SOURCES.map(str::to_string).into_iter().chain(history) {
@@ -72,6 +73,27 @@ fn compile_fused_norm(libraries: &Path) {
     match openmp(libraries) {
         Some(name) => println!("cargo::rustc-link-lib=dylib:+verbatim={name}"),
         None => println!("cargo::rustc-link-lib=dylib=gomp"),
+    }
+}
+
+/// Compiles what calls libjpeg. Without nasm, mozjpeg-sys leaves out its assembly without a word, and decoding takes three times as long.
+fn compile_jpeg() {
+    const WITHOUT: &str = "RESNET_REPRO_WITHOUT_NASM";
+    println!("cargo::rerun-if-env-changed={WITHOUT}");
+    println!("cargo::rerun-if-env-changed=PATH");
+    let x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture.starts_with("x86"));
+    if x86 && std::env::var_os(WITHOUT).is_none() && Command::new("nasm").arg("-v").output().is_err() {
+        println!(
+            "cargo::error=nasm is missing: install Debian's package nasm, then \"cargo clean -p mozjpeg-sys\"; {WITHOUT}=1 builds a slow decoder"
+        );
+    }
+    match std::env::var_os("DEP_JPEG_INCLUDE") {
+        Some(folders) => cc::Build::new()
+            .file("src/dataset/photographs/jpeg.c")
+            .includes(std::env::split_paths(&folders))
+            .opt_level(3)
+            .compile("resnet_photographs"),
+        None => println!("cargo::error=mozjpeg-sys did not say where its headers are"),
     }
 }
 
