@@ -75,7 +75,7 @@ impl<'a> Protocol<'a> {
         if let Some(classes) = classes {
             slug.push_str(&format!("-{classes}-classes"));
         }
-        for change in changes(&differences) {
+        for change in changes(&differences, dataset) {
             slug.push('-');
             slug.extend(change.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }));
         }
@@ -91,7 +91,7 @@ impl<'a> Protocol<'a> {
             None => "Runs without a record",
         };
         let classes = self.classes.map_or(String::new(), |classes| format!(", {classes} classes"));
-        let changes: String = changes(&self.differences).map(|change| format!(", {change}")).collect();
+        let changes: String = changes(&self.differences, self.dataset).iter().map(|change| format!(", {change}")).collect();
         format!("{data}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
     }
 
@@ -194,8 +194,16 @@ fn key(run: &CollectedRun) -> String {
     }
 }
 
-/// The differences from the paper but for the length and what follows from it, such as "learning rate 0.02".
-fn changes(differences: &[String]) -> impl Iterator<Item = &str> {
-    let others = differences.iter().filter(|difference| !difference.starts_with("iterations ") && !difference.starts_with("milestones "));
-    others.map(|difference| difference.split(" instead of").next().unwrap_or(difference))
+/// The differences from the paper but for the length and what follows from it, and for the sizes that go with the size of the data's photographs: such
+/// as "learning rate 0.02".
+fn changes(differences: &[String], dataset: Option<DatasetName>) -> Vec<&str> {
+    let photographs = dataset.filter(|dataset| dataset.family() == Family::Imagenet);
+    let usual = photographs.map_or(Vec::new(), |dataset| Recipe::for_dataset(dataset).differences_from_paper(dataset.family(), 0));
+    let says_more =
+        |difference: &String| !difference.starts_with("iterations ") && !difference.starts_with("milestones ") && !usual.contains(difference);
+    differences
+        .iter()
+        .filter(|difference| says_more(difference))
+        .map(|difference| difference.split(" instead of").next().unwrap_or(difference))
+        .collect()
 }
