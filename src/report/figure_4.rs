@@ -26,7 +26,7 @@ impl Curves<'_> {
         }
         // Deep nets end below the axis of Figure 4.
         let curves = Curves { paper_axis: None, subject: self.subject.clone(), runs: self.runs.clone(), ..*self };
-        Some(curves.errors("other-nets", format!("Nets that Figure 4 has not: {}", self.subject), &panels, &[TRAINING, TEST]))
+        Some(curves.errors("other-nets", format!("Other nets: {}", self.subject), &panels, &[TRAINING, TEST]))
     }
 }
 

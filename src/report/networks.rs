@@ -43,8 +43,10 @@ fn cells(network: NetworkName, paper: Option<&TableOneRow>, (side, classes): (i6
     let built = built(network, (side, classes));
     let papers = paper.and_then(|row| row.multiply_adds);
     let deviation = built.as_ref().zip(papers).map(|(built, papers)| (built.multiply_adds() as f64 / papers - 1.0) * 100.0);
-    let mut cells = vec![network.to_string(), paper.and_then(|row| row.block.clone()).unwrap_or_else(dash)];
-    match paper.and_then(|row| row.blocks) {
+    // A net with other shortcuts has the blocks of its depth.
+    let blocks = paper.or_else(|| paper::table_1().iter().find(|row| row.network.depth == network.depth && network.is_residual()));
+    let mut cells = vec![network.to_string(), blocks.and_then(|row| row.block.clone()).unwrap_or_else(dash)];
+    match blocks.and_then(|row| row.blocks) {
         Some(blocks) => cells.extend(blocks.map(|count| count.to_string())),
         None => cells.extend((0..4).map(|_| dash())),
     }

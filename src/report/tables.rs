@@ -21,11 +21,11 @@ pub fn tables(protocol: &Protocol, ensembles: &[Ensemble]) -> Vec<Table> {
     let mut tables = match protocol.family() {
         Family::Cifar => Vec::new(),
         Family::Imagenet => vec![
+            networks::table_1(protocol),
             imagenet::table_2(protocol),
             imagenet::table_3(protocol),
             imagenet::table_4(protocol),
             table_5(protocol, ensembles),
-            networks::table_1(protocol),
         ],
     };
     tables.extend([test_errors(protocol), training_errors(protocol), pairs::table(protocol), runs(protocol)]);
