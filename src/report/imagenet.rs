@@ -4,7 +4,7 @@ use super::protocol::Protocol;
 use super::table::{NONE, Row, RowKind, Table, bare, keep_columns, thousands};
 use crate::analysis::Spread;
 use crate::collection::CollectedRun;
-use crate::network::{NetworkName, Shortcut, imagenet};
+use crate::network::NetworkName;
 use crate::paper::{self, ImagenetResult};
 use crate::records::{TestRow, Views};
 
@@ -23,7 +23,7 @@ pub fn table_2(protocol: &Protocol) -> Table {
 /// Table 3, and the networks that neither it nor Table 2 has.
 pub fn table_3(protocol: &Protocol) -> Table {
     let known: Vec<&ImagenetResult> = paper::table_2().iter().chain(paper::table_3()).collect();
-    let others = protocol.networks().into_iter().filter(|&network| !known.iter().any(|paper| is_of(paper, network)));
+    let others = protocol.networks().into_iter().filter(|&network| !known.iter().any(|paper| paper.network == Some(network)));
     let rows = paper::table_3().iter().map(|paper| row(protocol, Views::TenCrop, paper));
     let rows = rows.chain(others.map(|network| row(protocol, Views::TenCrop, &unknown(network)))).collect();
     table("table-3", "Table 3: top-1 and top-5 error (%), 10-crop", Views::TenCrop, rows)
@@ -32,7 +32,8 @@ pub fn table_3(protocol: &Protocol) -> Table {
 /// Table 4, and the other networks that were tested in its way.
 pub fn table_4(protocol: &Protocol) -> Table {
     let tested = |network: NetworkName| protocol.of_network(network).any(|run| run.test(Views::MultiScale).is_some());
-    let others = protocol.networks().into_iter().filter(|&network| !paper::table_4().iter().any(|paper| is_of(paper, network)) && tested(network));
+    let others =
+        protocol.networks().into_iter().filter(|&network| !paper::table_4().iter().any(|paper| paper.network == Some(network)) && tested(network));
     let rows = paper::table_4().iter().map(|paper| row(protocol, Views::MultiScale, paper));
     let rows = rows.chain(others.map(|network| row(protocol, Views::MultiScale, &unknown(network)))).collect();
     table("table-4", "Table 4: single models at several scales, top-1 and top-5 error (%)", Views::MultiScale, rows)
@@ -40,8 +41,7 @@ pub fn table_4(protocol: &Protocol) -> Table {
 
 fn table(name: &str, title: &str, views: Views, rows: Vec<Row>) -> Table {
     let [top1, top5] = ["top-1", "top-5"].map(|kind| format!("{views} {kind}"));
-    let header =
-        ["network", "paper top-1", "paper top-5", "seeds", &top1, &top5, "centre crop top-1", "deviation top-1", "deviation top-5", "verdict"];
+    let header = ["network", "paper top-1", "paper top-5", "seeds", &top1, &top5, "centre crop", "deviation top-1", "deviation top-5", "verdict"];
     let test = match views {
         Views::MultiScale => "the whole image and its mirror image at five scales",
         _ => "ten crops: four corners, centre, and their mirror images",
@@ -50,7 +50,7 @@ fn table(name: &str, title: &str, views: Views, rows: Vec<Row>) -> Table {
         name: name.to_string(),
         title: title.to_string(),
         caption: format!(
-            "Errors of the validation images, mean ± standard deviation over seeds; scores averaged over {test} (tests.csv). Centre crop: one view, after the \
+            "Errors of the validation images, mean ± standard deviation over seeds; scores averaged over {test} (tests.csv). Centre crop: top-1 error of one view, after the \
              last iteration (eval.csv). Deviation: ours minus the paper's. Verdict: inside if the top-1 error (top-5 where the paper has no other) is within \
              {BAND} points of the paper's; only complete runs of the paper's recipe on the official data, tested on all images, are judged. Quoted rows are from \
              other papers."
@@ -60,22 +60,13 @@ fn table(name: &str, title: &str, views: Views, rows: Vec<Row>) -> Table {
     }
 }
 
-/// Whether the paper's row is about `network`. Its bottleneck nets have option B's shortcuts, with or without the letter.
-fn is_of(paper: &ImagenetResult, network: NetworkName) -> bool {
-    let with_letter = |name: NetworkName| match name.shortcut {
-        Shortcut::PadChannels if imagenet::BOTTLENECK_DEPTHS.contains(&name.depth) => NetworkName { shortcut: Shortcut::ProjectIncrease, ..name },
-        _ => name,
-    };
-    paper.network.is_some_and(|name| with_letter(name) == with_letter(network))
-}
-
 /// A row for a network that the paper's table does not have.
 fn unknown(network: NetworkName) -> ImagenetResult {
     ImagenetResult { name: None, network: Some(network), quoted: false, top1: None, top5: None }
 }
 
 fn row(protocol: &Protocol, views: Views, paper: &ImagenetResult) -> Row {
-    let found: Vec<&CollectedRun> = protocol.runs.iter().copied().filter(|run| is_of(paper, run.network)).collect();
+    let found: Vec<&CollectedRun> = protocol.runs.iter().copied().filter(|run| paper.network == Some(run.network)).collect();
     let complete: Vec<&CollectedRun> = found.iter().copied().filter(|run| run.drawn.is_complete() && run.summary.diverged_at.is_none()).collect();
     let spread = |value: fn(&TestRow) -> f64| Spread::of(complete.iter().map(|run| run.test(views).map(value)));
     let (top1, top5) = (spread(|test| test.error), spread(|test| test.top5_error));
@@ -122,7 +113,7 @@ fn progress(protocol: &Protocol, found: &[&CollectedRun]) -> String {
         Some(iteration) => format!("diverged at iteration {}", thousands(iteration as i64)),
         None => {
             let done = found.iter().map(|run| run.drawn.done).max().unwrap_or(0);
-            format!("partial: {} of {} iterations", thousands(done as i64), thousands(protocol.iterations as i64))
+            format!("partial: {} of {}", thousands(done as i64), thousands(protocol.iterations as i64))
         }
     }
 }
