@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::analysis::{DrawnRun, RunCurves, RunSummary, final_window};
 use crate::network::NetworkName;
-use crate::records::{RunDirectory, RunRecord, State, find_runs};
+use crate::records::{RunDirectory, RunRecord, State, TestRow, Views, find_runs, read_tests};
 
 /// A run that was found.
 #[derive(Debug, Clone)]
@@ -28,6 +28,15 @@ pub struct CollectedRun {
     pub quarters: [Option<f64>; 4],
     /// Its curves.
     pub drawn: DrawnRun,
+    /// The paper's tests of its final weights, where they were made.
+    pub tests: Vec<TestRow>,
+}
+
+impl CollectedRun {
+    /// The test of its final weights with these views.
+    pub fn test(&self, views: Views) -> Option<&TestRow> {
+        self.tests.iter().find(|test| test.views == views)
+    }
 }
 
 /// What a results folder holds.
@@ -94,6 +103,7 @@ fn read_run(root: &Path, path: &Path) -> Result<CollectedRun> {
         summary,
         quarters: quarters(&curves.training.errors, planned as usize),
         drawn: DrawnRun::of(&curves, planned),
+        tests: read_tests(&directory.tests())?,
         record,
     })
 }

@@ -14,14 +14,15 @@ use crate::error::{EXIT_DONE, EXIT_RUN_FAILED, bad_input};
 use crate::progress::say;
 use crate::report::chart::Chart;
 use crate::report::comparison::notes;
+use crate::report::ensembles::{self, Ensemble};
 use crate::report::page::{Cost, Section, page};
 use crate::report::protocol::Protocol;
 use crate::report::{cost, figures, readme, tables};
 
 /// Make all figures, tables and the report from logged runs
 ///
-/// Reads every run under the results folder and trains nothing. Runs of the same data and recipe share figures and tables: Figures 1 and 6, Table 6
-/// with the paper's values, training errors, differences between pairs, learning rates, throughput. Each comes as SVG and PNG or as Markdown, and
+/// Reads every run under the results folder and trains nothing. Runs of the same data and recipe share figures and tables: Figures 1 and 6 and Table 6, or
+/// Figure 4 and Tables 1 to 5 for ImageNet's networks, with the paper's values; training errors, differences between pairs, learning rates, throughput. Each comes as SVG and PNG or as Markdown, and
 /// with its data as CSV; report.html has all of it on one page. What is missing or not complete is shown as such. Exit code 3 if a run could not be
 /// read; the others are shown.
 #[derive(Debug, Args)]
@@ -77,11 +78,16 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let out = arguments.out.clone().unwrap_or_else(|| arguments.results.join("report"));
     check_writable("--out", &out)?;
     let protocols = Protocol::of(&collection.runs);
-    let sections = protocols.iter().map(|protocol| section(protocol, &out)).collect::<Result<Vec<_>>>()?;
+    let (found, mut unread) = ensembles::read(&arguments.results)?;
+    let (places, homeless) = ensembles::assign(&protocols, found);
+    unread.extend(
+        homeless.iter().map(|one| format!("{} on {}: an ensemble of networks of which there are no complete runs", one.label(), one.dataset)),
+    );
+    let sections = protocols.iter().zip(&places).map(|(protocol, ensembles)| section(protocol, ensembles, &out)).collect::<Result<Vec<_>>>()?;
     let command = format!("resnet-repro figures {}", arguments.results.display());
     let report = out.join("report.html");
-    let (cost, unread) = cost(&arguments.results, &out)?;
-    let problems: Vec<String> = collection.problems.iter().cloned().chain(unread).collect();
+    let (cost, unread_measurements) = cost(&arguments.results, &out)?;
+    let problems: Vec<String> = collection.problems.iter().cloned().chain(unread).chain(unread_measurements).collect();
     crate::files::write_atomically(&report, page(&sections, &cost, &command, &problems)?.as_bytes())?;
     if let Some(path) = &arguments.readme {
         readme::splice(path, &sections, &out)?;
@@ -94,11 +100,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 /// Makes and writes what a protocol has.
-fn section<'a>(protocol: &'a Protocol<'a>, out: &Path) -> Result<Section<'a>> {
+fn section<'a>(protocol: &'a Protocol<'a>, ensembles: &[Ensemble], out: &Path) -> Result<Section<'a>> {
     let folder = out.join(&protocol.slug);
     check_writable("--out", &folder)?;
     let charts = write_all(figures::charts(protocol), &folder)?;
-    let tables = tables::tables(protocol);
+    let tables = tables::tables(protocol, ensembles);
     for table in tables.iter().filter(|table| !table.rows.is_empty()) {
         table.write(&folder)?;
     }

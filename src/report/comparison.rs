@@ -85,7 +85,7 @@ impl Comparison {
             iterations,
             training_error_window: final_window(iterations as usize),
             networks: names.into_iter().map(|name| NetworkSummary::of(name, data, &summaries)).collect(),
-            findings: findings(&summaries),
+            findings: findings(&summaries, Recipe::for_dataset(data.name).batch_size),
             runs: summaries,
         }
     }
@@ -100,7 +100,7 @@ impl Comparison {
 /// The same for all runs of a protocol, with what its recipe changes.
 pub fn notes(protocol: &Protocol) -> Vec<String> {
     let summaries = protocol.summaries();
-    let mut sentences: Vec<String> = findings(&summaries).into_iter().map(|finding| finding.sentence).collect();
+    let mut sentences: Vec<String> = findings(&summaries, protocol.batch_size()).into_iter().map(|finding| finding.sentence).collect();
     sentences.extend(diverged(&summaries));
     sentences.extend(cautions(protocol.iterations, protocol.dataset, protocol.status));
     if !protocol.differences.is_empty() {
@@ -133,11 +133,17 @@ fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<Status
             .push(format!("These runs have {iterations} iterations, the paper's {paper}: the curves can be compared, the final errors can not."));
     }
     match (dataset, status) {
-        (Some(DatasetName::Cifar10), Some(Status::Subset)) => {
-            sentences.push("The data is a subset of CIFAR-10: its errors are not the paper's.".to_string())
+        (Some(name @ (DatasetName::Cifar10 | DatasetName::Imagenet)), Some(Status::Subset)) => {
+            sentences.push(format!("The data is a subset of {}: its errors are not the paper's.", name.title()))
         }
         (Some(DatasetName::Cifar10), Some(Status::Other)) => sentences
             .push("The data is not byte for byte the official CIFAR-10 (another order or encoding): errors may differ for that reason.".to_string()),
+        (Some(DatasetName::Imagenet), Some(Status::Other)) => {
+            sentences.push("The data is not the official ImageNet: its errors are not the paper's.".to_string())
+        }
+        (Some(DatasetName::TinyImagenet), _) => {
+            sentences.push("The paper does not train on Tiny-ImageNet: its errors can be compared with each other, not with the paper's.".to_string())
+        }
         _ => {}
     }
     sentences

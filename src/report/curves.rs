@@ -3,10 +3,8 @@
 use super::chart::{Chart, Panel, Series};
 use super::table::thousands;
 use crate::analysis::{DrawnRun, Spread, smoothing_window};
-use crate::network::NetworkName;
+use crate::network::{Family, NetworkName};
 
-/// The axis of the paper's Figures 1 and 6, in percent.
-const PAPER_AXIS: (f64, f64) = (0.0, 20.0);
 /// From so many iterations on their axis is labelled in units of 10,000, as in the paper.
 const TEN_THOUSANDS_FROM: u64 = 20_000;
 
@@ -14,6 +12,8 @@ const TEN_THOUSANDS_FROM: u64 = 20_000;
 pub const TRAINING: &str = "training error";
 /// See [`TRAINING`].
 pub const TEST: &str = "test error";
+/// What the paper's Figure 4 shows in place of a test error.
+const VALIDATION: &str = "centre-crop validation error";
 
 /// Runs whose curves are drawn together.
 pub struct Curves<'a> {
@@ -21,8 +21,10 @@ pub struct Curves<'a> {
     pub runs: Vec<&'a DrawnRun>,
     /// Iterations that each was to have.
     pub iterations: u64,
-    /// Whether errors are drawn on the paper's axis.
-    pub paper_axis: bool,
+    /// The paper's axis of errors, in percent, where theirs can be compared with it.
+    pub paper_axis: Option<(f64, f64)>,
+    /// Which of the paper's figures they are drawn like.
+    pub family: Family,
     /// What they are runs of, for titles.
     pub subject: String,
 }
@@ -45,19 +47,38 @@ impl Curves<'_> {
                 Panel { title: title.to_string(), x: (0.0, self.iterations.max(1) as f64), y: (0.0, 100.0), series }
             })
             .collect();
-        let range = if self.paper_axis { PAPER_AXIS } else { joined(&panels) };
+        let range = self.paper_axis.unwrap_or_else(|| joined(&panels));
         panels.iter_mut().for_each(|panel| panel.y = range);
         let remark = above(&panels);
         Chart {
             name: name.to_string(),
             title,
-            note: format!("dashed: training error (mean of the last {} iterations); bold: test error{}{remark}", self.window(), self.bands()),
+            note: format!(
+                "{}: training error (mean of the last {} iterations); bold: {}{}{remark}",
+                if self.dashes() { "dashed" } else { "thin" },
+                self.window(),
+                self.test(),
+                self.bands()
+            ),
             description: describe(&panels),
             x_label: self.x_label(),
             y_label: "error (%)".to_string(),
             x_scale: self.x_scale(),
             y_log: false,
             panels,
+        }
+    }
+
+    /// Whether training errors are dashed, as in Figure 6; they are thin lines in Figure 4.
+    fn dashes(&self) -> bool {
+        self.family == Family::Cifar
+    }
+
+    /// What the evaluations along a run are of.
+    pub fn test(&self) -> &'static str {
+        match self.family {
+            Family::Cifar => TEST,
+            Family::Imagenet => VALIDATION,
         }
     }
 
@@ -99,13 +120,14 @@ impl Curves<'_> {
         let drawn = if complete.is_empty() { &all } else { &complete };
         let curves: Vec<&[(f64, f64)]> = drawn.iter().map(|run| if kind == TRAINING { &run.training[..] } else { &run.test[..] }).collect();
         let points = over_seeds(&curves);
+        let shown = if kind == TRAINING { kind } else { self.test() };
         (!points.is_empty()).then(|| Series {
             network: network.to_string(),
-            kind: kind.to_string(),
-            label: format!("{network} {kind}"),
+            kind: shown.to_string(),
+            label: format!("{network} {shown}"),
             colour: self.colour(network),
             bold: kind == TEST,
-            dashed: kind == TRAINING,
+            dashed: kind == TRAINING && self.dashes(),
             points,
             note: (!notes.is_empty()).then(|| notes.join(", ")),
         })
@@ -142,7 +164,7 @@ pub fn joined(panels: &[Panel]) -> (f64, f64) {
         .filter(|error| error.is_finite())
         .collect();
     training.sort_by(f64::total_cmp);
-    let final_tests = series().filter(|series| series.kind == TEST).filter_map(|series| series.points.last()).map(|point| point.1);
+    let final_tests = series().filter(|series| series.kind != TRAINING).filter_map(|series| series.points.last()).map(|point| point.1);
     let high = final_tests.filter(|error| error.is_finite()).fold(training.get(training.len() * 9 / 10).copied().unwrap_or(0.0), f64::max);
     let high = if high > 0.0 { high } else { 100.0 };
     let lowest = series().flat_map(|series| &series.points).map(|point| point.1 - point.2).filter(|error| error.is_finite()).fold(high, f64::min);

@@ -5,34 +5,41 @@ use super::curves::{Curves, TEST, TRAINING, joined};
 use super::protocol::Protocol;
 use crate::analysis::DrawnRun;
 use crate::dataset::DatasetName;
-use crate::network::{NetworkName, Shortcut};
+use crate::network::{Family, NetworkName, Shortcut};
+use crate::paper;
+use crate::recipe::Recipe;
 
-/// Runs of this length and more are drawn on the paper's axes.
-const PAPER_AXIS_FROM: u64 = 32_000;
+/// The axis of the paper's Figures 1 and 6, in percent.
+const CIFAR_AXIS: (f64, f64) = (0.0, 20.0);
 
 /// Every figure that the protocol's runs have something for.
 pub fn charts(protocol: &Protocol) -> Vec<Chart> {
     let curves = Curves::of(protocol);
-    [
-        curves.figure_1(),
-        curves.figure_6(),
-        super::pairs::chart(protocol),
-        curves.shortcut_options(),
-        curves.highway(),
-        curves.learning_rate(),
-        super::throughput::chart(protocol),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let papers = match protocol.family() {
+        Family::Cifar => [curves.figure_1(), curves.figure_6()],
+        Family::Imagenet => [curves.figure_4(), curves.other_nets()],
+    };
+    let others =
+        [super::pairs::chart(protocol), curves.shortcut_options(), curves.highway(), curves.learning_rate(), super::throughput::chart(protocol)];
+    papers.into_iter().chain(others).flatten().collect()
+}
+
+/// The paper's axis of errors, for runs on its data of at least half its length.
+fn paper_axis(protocol: &Protocol) -> Option<(f64, f64)> {
+    let axis = match protocol.dataset? {
+        DatasetName::Cifar10 => CIFAR_AXIS,
+        DatasetName::Imagenet => paper::imagenet().figure_4_axis,
+        DatasetName::Shapes | DatasetName::TinyImagenet => return None,
+    };
+    (protocol.iterations >= Recipe::of_paper(protocol.family()).iterations / 2).then_some(axis)
 }
 
 /// The figure of `compare`: plain nets on the left, residual nets on the right, on the same axes.
 pub fn comparison(dataset: DatasetName, iterations: u64, runs: &[DrawnRun]) -> Chart {
     let data = dataset.title();
-    let curves = Curves { runs: runs.iter().collect(), iterations, paper_axis: false, subject: String::new() };
+    let curves = Curves { runs: runs.iter().collect(), iterations, paper_axis: None, family: dataset.family(), subject: String::new() };
     let panels = [("plain nets", curves.networks(|name| name.is_plain())), ("residual nets", curves.networks(|name| name.is_residual()))];
-    curves.errors("comparison", format!("Training and test error on {data}"), &panels, &[TRAINING, TEST])
+    curves.errors("comparison", format!("Training and {} on {data}", curves.test()), &panels, &[TRAINING, TEST])
 }
 
 impl<'a> Curves<'a> {
@@ -40,7 +47,8 @@ impl<'a> Curves<'a> {
         Curves {
             runs: protocol.runs.iter().map(|run| &run.drawn).collect(),
             iterations: protocol.iterations,
-            paper_axis: protocol.dataset == Some(DatasetName::Cifar10) && protocol.iterations >= PAPER_AXIS_FROM,
+            paper_axis: paper_axis(protocol),
+            family: protocol.family(),
             subject: protocol.title(),
         }
     }
@@ -73,7 +81,7 @@ impl<'a> Curves<'a> {
             return None;
         }
         let mut panels = vec![("plain nets", plain.clone()), ("residual nets", residual)];
-        if !deep.is_empty() || self.paper_axis {
+        if !deep.is_empty() || self.paper_axis.is_some() {
             panels.push(("110 and 1202 layers", deep));
         }
         Some(self.errors("figure-6", format!("Figure 6: {}", self.subject), &panels, &[TRAINING, TEST]))
@@ -220,7 +228,8 @@ mod tests {
     #[test]
     fn a_network_that_is_above_the_axis_throughout_is_named() {
         let runs = [run(NetworkName::plain(110), 0, 80.0, 60), run(NetworkName::plain(20), 0, 10.0, 60)];
-        let curves = Curves { runs: runs.iter().collect(), iterations: 60, paper_axis: true, subject: String::new() };
+        let curves =
+            Curves { runs: runs.iter().collect(), iterations: 60, paper_axis: Some(CIFAR_AXIS), family: Family::Cifar, subject: String::new() };
         assert!(curves.figure_6().unwrap().note.ends_with("; above the axis: plain-110"));
     }
 

@@ -5,13 +5,10 @@ use serde::Serialize;
 use crate::analysis::{RunSummary, Spread, final_window};
 use crate::network::NetworkName;
 
-/// Images of a batch in the paper's recipe; a smaller batch makes the means below less certain than they are taken for.
-const BATCH: f64 = 128.0;
-
 /// Training errors of one seed that differ by less, in percentage points, are called equal: two standard errors of the difference of two means
-/// over the final window of a run of so many iterations, for an error of 50 %, where it is largest.
-fn equal_within(iterations: usize) -> f64 {
-    2.0 * 2f64.sqrt() * 50.0 / (BATCH * final_window(iterations).max(1) as f64).sqrt()
+/// over the final window of a run of so many iterations with batches of `batch_size`, for an error of 50 %, where it is largest.
+fn equal_within(iterations: usize, batch_size: u64) -> f64 {
+    2.0 * 2f64.sqrt() * 50.0 / (batch_size.max(1) as f64 * final_window(iterations).max(1) as f64).sqrt()
 }
 
 /// A difference between two networks' training errors, paired over seeds.
@@ -28,8 +25,8 @@ pub struct Finding {
 }
 
 /// Deepest against shallowest plain net, residual against plain at the greatest depth that both have, deepest against shallowest residual net.
-/// Where there is one depth only, residual against plain.
-pub fn findings(runs: &[RunSummary]) -> Vec<Finding> {
+/// Where there is one depth only, residual against plain. `batch_size` says how certain a training error is.
+pub fn findings(runs: &[RunSummary], batch_size: u64) -> Vec<Finding> {
     let depths = |of: fn(u64) -> NetworkName| -> Vec<u64> {
         let mut depths: Vec<u64> = runs.iter().filter(|run| run.network == of(run.network.depth)).map(|run| run.network.depth).collect();
         depths.sort_unstable();
@@ -47,7 +44,7 @@ pub fn findings(runs: &[RunSummary]) -> Vec<Finding> {
     if let [shallow, .., deep] = residual[..] {
         pairs.push((NetworkName::residual(deep), NetworkName::residual(shallow)));
     }
-    pairs.into_iter().filter_map(|(network, reference)| finding(network, reference, runs)).collect()
+    pairs.into_iter().filter_map(|(network, reference)| finding(network, reference, runs, batch_size)).collect()
 }
 
 /// The difference `of` two networks' values, paired over the seeds that both have.
@@ -57,13 +54,13 @@ pub fn paired(runs: &[RunSummary], network: NetworkName, reference: NetworkName,
     Spread::of(seeds.map(|seed| Some(value(network, seed)? - value(reference, seed)?)))
 }
 
-fn finding(network: NetworkName, reference: NetworkName, runs: &[RunSummary]) -> Option<Finding> {
+fn finding(network: NetworkName, reference: NetworkName, runs: &[RunSummary], batch_size: u64) -> Option<Finding> {
     let error = |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed)?.training_error;
     let seeds: Vec<u64> = runs.iter().filter(|run| run.network == network).map(|run| run.seed).collect();
     let of_pairs = |name: NetworkName| Spread::of(seeds.iter().map(|&seed| error(network, seed).and(error(reference, seed)).and(error(name, seed))));
     let iterations = runs.iter().filter(|run| run.network == network).map(|run| run.iterations).max().unwrap_or(0);
     let difference = self::paired(runs, network, reference, |run| run.training_error)?;
-    let sentence = sentence(network, of_pairs(network)?.mean, reference, of_pairs(reference)?.mean, difference, equal_within(iterations));
+    let sentence = sentence(network, of_pairs(network)?.mean, reference, of_pairs(reference)?.mean, difference, equal_within(iterations, batch_size));
     Some(Finding { network, reference, difference, sentence })
 }
 
@@ -114,7 +111,7 @@ mod tests {
             run(NetworkName::plain(56), 0, 78.0),
             run(NetworkName::residual(56), 0, 72.6),
         ];
-        let sentences: Vec<String> = findings(&runs).into_iter().map(|finding| finding.sentence).collect();
+        let sentences: Vec<String> = findings(&runs, 128).into_iter().map(|finding| finding.sentence).collect();
         assert_eq!(
             sentences,
             [
@@ -127,9 +124,26 @@ mod tests {
 
     #[test]
     fn the_opposite_is_told_as_plainly() {
-        let sentences = |plain, residual| findings(&[run(NetworkName::plain(56), 0, plain), run(NetworkName::residual(56), 0, residual)]);
+        let sentences = |plain, residual| findings(&[run(NetworkName::plain(56), 0, plain), run(NetworkName::residual(56), 0, residual)], 128);
         assert!(sentences(50.0, 60.0)[0].sentence.starts_with("Shortcuts do not help here"));
         assert!(sentences(50.0, 50.2)[0].sentence.starts_with("Shortcuts make no difference here"));
+    }
+
+    #[test]
+    fn the_nets_of_figure_4_are_compared_as_it_shows_them_and_small_batches_are_less_certain() {
+        let runs = [
+            run(NetworkName::plain(18), 0, 60.0),
+            run(NetworkName::plain(34), 0, 63.0),
+            run("vgg-16".parse().unwrap(), 0, 10.0),
+            run(NetworkName::residual(34), 0, 55.0),
+        ];
+        let found = findings(&runs, 256);
+        assert_eq!(found.len(), 2);
+        assert_eq!(
+            found[0].sentence,
+            "Without shortcuts the deeper net trains worse: plain-34's training error of 63.0 % is 3.0 points above plain-18's 60.0 %."
+        );
+        assert!(findings(&runs, 32)[0].sentence.starts_with("Without shortcuts the deeper net trains as well as the shallower one here"));
     }
 
     #[test]
@@ -141,7 +155,7 @@ mod tests {
             run(NetworkName::residual(56), 1, 72.0),
             run(NetworkName::residual(56), 2, 10.0),
         ];
-        let finding = &findings(&runs)[0];
+        let finding = &findings(&runs, 128)[0];
         assert_eq!((finding.difference.mean, finding.difference.count), (-9.0, 2));
         assert!(finding.sentence.contains("training error of 66.0 % is 9.0 ± 1.4 points below plain-56's 75.0 %"), "{}", finding.sentence);
     }

@@ -6,7 +6,7 @@ use super::findings::paired;
 use super::protocol::Protocol;
 use super::table::{Row, RowKind, Table};
 use crate::analysis::{DrawnRun, Spread, smoothing_window};
-use crate::network::{NetworkName, Shortcut};
+use crate::network::NetworkName;
 
 const NONE: &str = "–";
 
@@ -19,8 +19,8 @@ struct Pairs {
 impl Pairs {
     fn of(protocol: &Protocol) -> Pairs {
         let networks = protocol.networks();
-        let of = |shortcut: Shortcut| networks.iter().copied().filter(move |name| name.shortcut == shortcut).collect::<Vec<_>>();
-        let (plain, residual) = (of(Shortcut::None), of(Shortcut::PadChannels));
+        let of = |twin: fn(u64) -> NetworkName| networks.iter().copied().filter(move |name| *name == twin(name.depth)).collect::<Vec<_>>();
+        let (plain, residual) = (of(NetworkName::plain), of(NetworkName::residual));
         let twins = plain.iter().map(|name| (NetworkName::residual(name.depth), *name)).filter(|(twin, _)| residual.contains(twin)).collect();
         let deeper = |family: &Vec<NetworkName>| family.iter().skip(1).map(|deeper| (*deeper, family[0])).collect::<Vec<_>>();
         Pairs { twins, depths: [deeper(&plain), deeper(&residual)].concat() }

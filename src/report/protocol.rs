@@ -8,6 +8,7 @@ use crate::collection::CollectedRun;
 use crate::dataset::{DatasetName, Status};
 use crate::network::{self, Family, NetworkName};
 use crate::recipe::{Recipe, WARMUP_FROM_DEPTH};
+use crate::records::RunRecord;
 use crate::report::table::thousands;
 
 /// Runs of one protocol.
@@ -18,6 +19,8 @@ pub struct Protocol<'a> {
     pub dataset: Option<DatasetName>,
     /// Whether it is the published data.
     pub status: Option<Status>,
+    /// Classes of the data, where they are not as many as the published data has.
+    pub classes: Option<usize>,
     /// Iterations that each run was to have.
     pub iterations: u64,
     /// In what the recipe differs from the paper's. A warm-up that the depth has in the paper too is none.
@@ -29,16 +32,15 @@ pub struct Protocol<'a> {
 }
 
 impl<'a> Protocol<'a> {
-    /// Sorts `runs` into protocols: the longest and largest first, the built-in data last.
+    /// Sorts `runs` into protocols: data of the paper first, then the longest and largest.
     pub fn of(runs: &'a [CollectedRun]) -> Vec<Protocol<'a>> {
         let mut groups: BTreeMap<String, Vec<&CollectedRun>> = BTreeMap::new();
         for run in runs {
             groups.entry(key(run)).or_default().push(run);
         }
         let mut protocols: Vec<Protocol> = groups.into_values().map(Protocol::new).collect();
-        protocols.sort_by_key(|protocol| {
-            (protocol.dataset != Some(DatasetName::Cifar10), std::cmp::Reverse((protocol.iterations, protocol.runs.len())), protocol.slug.clone())
-        });
+        protocols
+            .sort_by_key(|protocol| (order(protocol.dataset), std::cmp::Reverse((protocol.iterations, protocol.runs.len())), protocol.slug.clone()));
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         for protocol in &mut protocols {
             let count = taken.entry(protocol.slug.clone()).or_default();
@@ -68,12 +70,17 @@ impl<'a> Protocol<'a> {
         let dataset = record.map(|record| record.run.dataset.name);
         let iterations = group.iter().map(|run| run.drawn.planned).max().unwrap_or(0);
         let differences = record.map(|record| record.run.differences_from_paper()).unwrap_or_default();
+        let classes = record.map(|record| record.run.dataset.classes).filter(|&classes| dataset.is_some_and(|name| name.classes() != classes));
         let mut slug = format!("{}-{iterations}", dataset.map_or("unrecorded".to_string(), |name| name.to_string()));
-        for change in changes(&differences) {
+        if let Some(classes) = classes {
+            slug.push_str(&format!("-{classes}-classes"));
+        }
+        for change in changes(&differences, dataset) {
             slug.push('-');
             slug.extend(change.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }));
         }
-        Protocol { slug, dataset, status: record.map(|record| record.run.dataset.status), iterations, differences, runs, duplicates }
+        let status = record.map(|record| record.run.dataset.status);
+        Protocol { slug, dataset, status, classes, iterations, differences, runs, duplicates }
     }
 
     /// Title of its section.
@@ -83,21 +90,37 @@ impl<'a> Protocol<'a> {
             Some(dataset) => dataset.title(),
             None => "Runs without a record",
         };
-        let changes: String = changes(&self.differences).map(|change| format!(", {change}")).collect();
-        format!("{data}, {} iterations{changes}", thousands(self.iterations as i64))
+        let classes = self.classes.map_or(String::new(), |classes| format!(", {classes} classes"));
+        let changes: String = changes(&self.differences, self.dataset).iter().map(|change| format!(", {change}")).collect();
+        format!("{data}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
+    }
+
+    /// Which of the paper's figures and tables its runs belong to.
+    pub fn family(&self) -> Family {
+        self.dataset.map_or(Family::Cifar, DatasetName::family)
+    }
+
+    /// Images of a batch.
+    pub fn batch_size(&self) -> u64 {
+        self.record().map_or_else(|| Recipe::of_paper(self.family()).batch_size, |record| record.run.recipe.batch_size)
+    }
+
+    /// A record of one of its runs; in what this looks at, all are alike.
+    fn record(&self) -> Option<&'a RunRecord> {
+        self.runs.iter().find_map(|run| run.record.as_ref())
     }
 
     /// Iterations that the paper trains on this data.
     fn paper_iterations(&self) -> u64 {
-        Recipe::of_paper(self.dataset.map_or(Family::Cifar, DatasetName::family)).iterations
+        Recipe::of_paper(self.family()).iterations
     }
 
     /// Why its numbers cannot be compared with the paper's, if they cannot.
     pub fn not_comparable(&self) -> Option<String> {
         let recipe = (!self.differences.is_empty() || self.iterations != self.paper_iterations()).then_some("another recipe");
         let data = match (self.dataset, self.status) {
-            (Some(DatasetName::Cifar10), Some(Status::Official)) => None,
-            (Some(DatasetName::Cifar10), Some(Status::Subset)) => Some("a subset of the data"),
+            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(Status::Official)) => None,
+            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(Status::Subset)) => Some("a subset of the data"),
             _ => Some("other data"),
         };
         let reasons: Vec<&str> = recipe.into_iter().chain(data).collect();
@@ -111,13 +134,17 @@ impl<'a> Protocol<'a> {
         networks
     }
 
+    /// Side of the images that its networks see, and the classes they tell apart.
+    pub fn image_side_and_classes(&self) -> (i64, i64) {
+        let dataset = self.dataset.unwrap_or(DatasetName::Cifar10);
+        let side = self.record().map_or_else(|| Recipe::for_dataset(dataset).image_side(), |record| record.run.recipe.image_side());
+        (side, self.classes.unwrap_or(dataset.classes()) as i64)
+    }
+
     /// Parameters of a network, for the classes of this protocol's data.
     pub fn parameters(&self, name: NetworkName) -> Option<i64> {
-        let dataset = self.dataset.unwrap_or(DatasetName::Cifar10);
-        let record = self.runs.iter().find_map(|run| run.record.as_ref());
-        let classes = record.map_or(dataset.classes(), |record| record.run.dataset.classes);
-        let side = record.map_or_else(|| Recipe::for_dataset(dataset).image_side(), |record| record.run.recipe.image_side());
-        network::architecture(name, dataset.family(), side, classes as i64).ok().map(|architecture| architecture.parameter_count())
+        let (side, classes) = self.image_side_and_classes();
+        network::architecture(name, self.family(), side, classes).ok().map(|architecture| architecture.parameter_count())
     }
 
     /// The runs of a network.
@@ -137,6 +164,16 @@ impl<'a> Protocol<'a> {
     }
 }
 
+/// The order of the sections: data of the paper, then what resembles it.
+fn order(dataset: Option<DatasetName>) -> usize {
+    match dataset {
+        Some(DatasetName::Cifar10) => 0,
+        Some(DatasetName::Imagenet) => 1,
+        Some(DatasetName::TinyImagenet) => 2,
+        Some(DatasetName::Shapes) | None => 3,
+    }
+}
+
 fn without_warmup(recipe: &Recipe) -> Recipe {
     Recipe { warmup: false, checkpoint_segments: 0, ..recipe.clone() }
 }
@@ -147,7 +184,8 @@ fn key(run: &CollectedRun) -> String {
         Some(record) => {
             let recipe = &record.run.recipe;
             // A warm-up belongs to a depth; one that the depth does not have in the paper, or the lack of one, is another recipe.
-            let usual = recipe.warmup == (record.run.network.depth >= WARMUP_FROM_DEPTH);
+            let warms_up = record.run.dataset.name.family() == Family::Cifar && record.run.network.depth >= WARMUP_FROM_DEPTH;
+            let usual = recipe.warmup == warms_up;
             let shared = if usual { without_warmup(recipe) } else { Recipe { checkpoint_segments: 0, ..recipe.clone() } };
             format!("{} {} {usual} {}", record.run.dataset.name, record.run.dataset.fingerprint, toml::to_string(&shared).unwrap_or_default())
         }
@@ -156,8 +194,16 @@ fn key(run: &CollectedRun) -> String {
     }
 }
 
-/// The differences from the paper but for the length and what follows from it, such as "learning rate 0.02".
-fn changes(differences: &[String]) -> impl Iterator<Item = &str> {
-    let others = differences.iter().filter(|difference| !difference.starts_with("iterations ") && !difference.starts_with("milestones "));
-    others.map(|difference| difference.split(" instead of").next().unwrap_or(difference))
+/// The differences from the paper but for the length and what follows from it, and for the sizes that go with the size of the data's photographs: such
+/// as "learning rate 0.02".
+fn changes(differences: &[String], dataset: Option<DatasetName>) -> Vec<&str> {
+    let photographs = dataset.filter(|dataset| dataset.family() == Family::Imagenet);
+    let usual = photographs.map_or(Vec::new(), |dataset| Recipe::for_dataset(dataset).differences_from_paper(dataset.family(), 0));
+    let says_more =
+        |difference: &String| !difference.starts_with("iterations ") && !difference.starts_with("milestones ") && !usual.contains(difference);
+    differences
+        .iter()
+        .filter(|difference| says_more(difference))
+        .map(|difference| difference.split(" instead of").next().unwrap_or(difference))
+        .collect()
 }

@@ -12,7 +12,9 @@ use crate::error::bad_input;
 /// Opens the section.
 pub const BEGIN: &str = "<!-- results: made by \"resnet-repro figures --readme\" -->";
 /// Tables that are shown; the others are in the report.
-const SHOWN_TABLES: [&str; 3] = ["table-6", "test-errors", "training-errors"];
+const SHOWN_TABLES: [&str; 7] = ["table-6", "table-2", "table-3", "table-4", "table-5", "test-errors", "training-errors"];
+/// Figures that are shown.
+const SHOWN_FIGURES: [&str; 2] = ["figure-6", "figure-4"];
 /// Closes it.
 pub const END: &str = "<!-- end of results -->";
 
@@ -51,7 +53,7 @@ fn part(section: &Section, folder: &str) -> String {
     for sentence in &section.sentences {
         text.push_str(&format!("{sentence}\n\n"));
     }
-    if let Some((chart, _)) = section.charts.iter().find(|(chart, _)| chart.name == "figure-6") {
+    if let Some((chart, _)) = section.charts.iter().find(|(chart, _)| SHOWN_FIGURES.contains(&chart.name.as_str())) {
         text.push_str(&format!("![{}]({folder}/{slug}/{}.svg)\n\n", chart.title, chart.name));
     }
     for table in section.tables.iter().filter(|table| SHOWN_TABLES.contains(&table.name.as_str())) {
@@ -59,6 +61,9 @@ fn part(section: &Section, folder: &str) -> String {
         // The paper's whole table belongs beside numbers that can be compared with it.
         if section.protocol.not_comparable().is_some() {
             table.rows.retain(|row| matches!(row.kind, RowKind::Whole | RowKind::Partial));
+        }
+        if table.rows.is_empty() {
+            continue;
         }
         text.push_str(&format!("**{}**\n\n{}\n", table.title, table.to_markdown()));
     }

@@ -6,6 +6,9 @@ use comfy_table::{CellAlignment, presets};
 use super::comparison::{Comparison, NetworkSummary};
 use crate::analysis::Spread;
 
+/// A cell without a value.
+pub(super) const NONE: &str = "–";
+
 /// How a table is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -46,7 +49,7 @@ pub enum RowKind {
     Whole,
     /// Of runs that are not complete.
     Partial,
-    /// Of runs that are not there.
+    /// Of runs, or of tests of them, that are not there.
     Missing,
     /// Quoted from the literature.
     Quoted,
@@ -142,6 +145,22 @@ pub fn percent(spread: Option<Spread>) -> String {
         Some(Spread { mean, standard_deviation: None, .. }) => format!("{mean:.2} %"),
         Some(Spread { mean, standard_deviation: Some(deviation), .. }) => format!("{mean:.2} ± {deviation:.2} %"),
     }
+}
+
+/// "8.51 ± 0.22" without a sign of percent.
+pub(super) fn bare(spread: Option<Spread>) -> String {
+    percent(spread).replace(" %", "")
+}
+
+/// Leaves out the columns whose titles do not pass `keep`.
+pub(super) fn keep_columns(table: &mut Table, keep: impl Fn(&str) -> bool) {
+    let kept: Vec<bool> = table.header.iter().map(|title| keep(title)).collect();
+    let filter = |cells: &mut Vec<String>| {
+        let mut kept = kept.iter();
+        cells.retain(|_| *kept.next().unwrap_or(&true));
+    };
+    filter(&mut table.header);
+    table.rows.iter_mut().for_each(|row| filter(&mut row.cells));
 }
 
 /// A whole number with separators: 853,018.

@@ -1,12 +1,13 @@
 //! The tables of a protocol: test errors beside the paper's (Table 6), training errors, pairs of networks, runs.
 
-use super::pairs;
+use super::ensembles::{Ensemble, table_5};
 use super::protocol::Protocol;
-use super::table::{Row, RowKind, Table, percent, thousands};
+use super::table::{NONE, Row, RowKind, Table, bare, keep_columns, thousands};
+use super::{imagenet, networks, pairs};
 use crate::analysis::{RunSummary, Spread, final_window};
 use crate::collection::CollectedRun;
 use crate::dataset::DatasetName;
-use crate::network::NetworkName;
+use crate::network::{Family, NetworkName};
 use crate::paper::{self, CifarResult};
 
 /// A network is inside the band if its mean final test error is this close to the paper's, in percentage points: two standard deviations of single
@@ -14,11 +15,21 @@ use crate::paper::{self, CifarResult};
 const BAND: f64 = 0.5;
 /// The same where the paper's value was read off a figure.
 const APPROXIMATE_BAND: f64 = 1.0;
-const NONE: &str = "–";
 
-/// Every table of the protocol.
-pub fn tables(protocol: &Protocol) -> Vec<Table> {
-    vec![test_errors(protocol), training_errors(protocol), pairs::table(protocol), runs(protocol)]
+/// Every table of the protocol; `ensembles` are those of its networks.
+pub fn tables(protocol: &Protocol, ensembles: &[Ensemble]) -> Vec<Table> {
+    let mut tables = match protocol.family() {
+        Family::Cifar => Vec::new(),
+        Family::Imagenet => vec![
+            networks::table_1(protocol),
+            imagenet::table_2(protocol),
+            imagenet::table_3(protocol),
+            imagenet::table_4(protocol),
+            table_5(protocol, ensembles),
+        ],
+    };
+    tables.extend([test_errors(protocol), training_errors(protocol), pairs::table(protocol), runs(protocol)]);
+    tables
 }
 
 /// Table 6, with Figure 6's plain nets; on other data than CIFAR-10, the test errors alone.
@@ -41,11 +52,23 @@ pub fn test_errors(protocol: &Protocol) -> Table {
     let header = ["network", "layers", "parameters", "paper", "seeds", "final test error", "best", "selected on validation", "deviation", "verdict"];
     let mut table = Table {
         name: if on_cifar { "table-6" } else { "test-errors" }.to_string(),
-        title: if on_cifar { "Table 6 and Figure 6: test error (%)" } else { "Test error (%)" }.to_string(),
-        caption: if on_cifar { cifar_caption() } else { general_caption() },
+        title: match (on_cifar, protocol.family()) {
+            (true, _) => "Table 6 and Figure 6: test error (%)",
+            (false, Family::Cifar) => "Test error (%)",
+            (false, Family::Imagenet) => "Centre-crop validation error (%)",
+        }
+        .to_string(),
+        caption: match (on_cifar, protocol.dataset) {
+            (true, _) => cifar_caption(),
+            (false, Some(DatasetName::Imagenet)) => format!("{} {}", general_caption(), centre_crop_caption()),
+            (false, _) => general_caption(),
+        },
         header: header.iter().map(|title| title.to_string()).collect(),
         rows,
     };
+    if protocol.family() == Family::Imagenet {
+        table.header.iter_mut().filter(|title| *title == "final test error").for_each(|title| *title = "final error".to_string());
+    }
     if !on_cifar {
         keep_columns(&mut table, |title| !["paper", "deviation", "verdict"].contains(&title));
     }
@@ -60,6 +83,11 @@ fn general_caption() -> String {
         .to_string()
 }
 
+fn centre_crop_caption() -> String {
+    let others: Vec<String> = paper::centre_crop().iter().map(|row| format!("{} {:.2}", row.network, row.top1)).collect();
+    format!("The paper has no numbers of the centre crop; public weights (torchvision's first) have {}.", others.join(", "))
+}
+
 fn cifar_caption() -> String {
     format!(
         "{} The deviation is that of the mean final test error from the paper's mean (or only) value. Verdict: inside if that is at most {BAND} points (two standard \
@@ -67,16 +95,6 @@ fn cifar_caption() -> String {
          recipe on the official data are judged. Quoted rows are Table 6's, from other papers, trained in other ways.",
         general_caption()
     )
-}
-
-fn keep_columns(table: &mut Table, keep: impl Fn(&str) -> bool) {
-    let kept: Vec<bool> = table.header.iter().map(|title| keep(title)).collect();
-    let filter = |cells: &mut Vec<String>| {
-        let mut kept = kept.iter();
-        cells.retain(|_| *kept.next().unwrap_or(&true));
-    };
-    filter(&mut table.header);
-    table.rows.iter_mut().for_each(|row| filter(&mut row.cells));
 }
 
 fn quoted_row(quoted: &paper::Quoted) -> Row {
@@ -155,11 +173,6 @@ fn verdict(protocol: &Protocol, paper: Option<&CifarResult>, found: &[&Collected
         Some(_) => format!("outside ± {band}"),
         None => NONE.to_string(),
     }
-}
-
-/// "8.51 ± 0.22" without a sign of percent.
-fn bare(spread: Option<Spread>) -> String {
-    percent(spread).replace(" %", "")
 }
 
 /// Training errors along the run.

@@ -17,7 +17,7 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
         };
         let machine = &record.provenance.machine;
         let family = match run.network.shortcut {
-            Shortcut::None => "plain nets",
+            Shortcut::None if run.network.is_plain() => "plain nets",
             Shortcut::PadChannels => "residual nets",
             _ => continue,
         };
