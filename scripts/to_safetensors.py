@@ -15,6 +15,8 @@ import sys
 import torch
 
 NESTED_UNDER = ("state_dict", "model", "net")
+# Bytes that are written at a time.
+CHUNK = 1 << 22
 
 
 def state_dict(checkpoint):
@@ -49,8 +51,11 @@ def write_safetensors(tensors, path):
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(encoded)) + encoded)
         for tensor in tensors.values():
-            # Through a list of bytes, so that numpy is not needed.
-            file.write(bytes(tensor.view(torch.uint8).flatten().tolist()))
+            for part in tensor.view(torch.uint8).flatten().split(CHUNK):
+                try:
+                    file.write(part.numpy().tobytes())
+                except RuntimeError:  # a torch without numpy, for which a list of bytes will do, in parts that fit in memory
+                    file.write(bytes(part.tolist()))
 
 
 def main():

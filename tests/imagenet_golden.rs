@@ -17,8 +17,8 @@ const LARGER: [i64; 4] = [1, 3, 256, 288];
 
 /// Of the largest class score.
 const TOLERANCE: f64 = 1e-5;
-/// Of a gradient's norm, and how many of a net's may be further off: now and then the last bit decides whether one value passes ReLU.
-const GRADIENT_TOLERANCE: f64 = 1e-3;
+/// Of a gradient's norm. Most are within 1e-5; an error of substance is far above.
+const GRADIENT_TOLERANCE: f64 = 5e-3;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -71,6 +71,7 @@ fn narrow(name: &str) -> Network {
         let values = match tensor.size()[..] {
             [outputs, _, ..] if tensor.dim() > 1 => values * (24.0 / (tensor.numel() as i64 / outputs) as f64).sqrt(),
             _ if name.ends_with("weight") || name.ends_with("running_var") => values + 1.0,
+            _ if name.ends_with("bias") => values * 0.3 + 1.0,
             _ => values * 0.3,
         };
         *tensor = values.to_kind(Kind::Float);
@@ -132,11 +133,13 @@ fn loss_and_gradients_agree_with_pytorch() {
         gradients.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(gradients.len(), expected.gradients.len(), "{name}");
         let mut numbers = Numbers(4);
+        // A shift before convolution and normalisation that no ReLU cuts has no effect: its gradient is nothing but rounding.
+        let least = 1e-4 * expected.gradients.values().map(|[norm, _]| *norm).fold(0.0, f64::max);
         for (tensor, found) in gradients {
             let found = found.to_kind(Kind::Double);
             let [norm, product] = expected.gradients[&tensor];
             let product_found = (&found * numbers.draw(&found.size())).sum(Kind::Double).double_value(&[]);
-            let off = (found.norm().double_value(&[]) - norm).abs().max((product_found - product).abs()) / norm.max(1e-9);
+            let off = (found.norm().double_value(&[]) - norm).abs().max((product_found - product).abs()) / norm.max(least);
             assert!(off < GRADIENT_TOLERANCE, "{name}: gradient of {tensor} is off by {off:.1e} of its norm");
         }
     }

@@ -1,4 +1,6 @@
-//! `describe`: a network's layers, parameters and multiply-adds.
+//! `describe`: a network's layers, parameters and multiply-adds; or a drawing of some networks.
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -6,24 +8,31 @@ use serde::Serialize;
 
 use super::options::{print, print_json};
 use crate::dataset::DatasetName;
-use crate::error::EXIT_DONE;
-use crate::network::{Architecture, NetworkName, Shortcut, cifar, memory};
+use crate::error::{BadInput, EXIT_DONE, bad_input};
+use crate::network::{self, Architecture, Body, Family, Layer, NetworkName, Shortcut, memory};
 use crate::paper;
-use crate::recipe::Precision;
+use crate::recipe::{Precision, Recipe};
+use crate::report::architecture_figure;
 use crate::report::table::{Style, render, thousands};
 
 /// Show a network's layers, parameters, multiply-adds and memory of a training step
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  resnet-repro describe --network resnet-56")]
+Examples:
+  resnet-repro describe --network resnet-56
+  resnet-repro describe --network resnet-50 --dataset imagenet
+  resnet-repro describe --network vgg-19 --network plain-34 --network resnet-34 --draw figure-3.svg")]
 pub struct Arguments {
-    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2), highway-19 or highway-32
+    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2; on ImageNet 18, 34, 50, 101, 152), highway-19, highway-32, vgg-16, vgg-19 or
+    /// googlenet; several for a drawing
+    #[arg(long, value_name = "NAME", required = true)]
+    network: Vec<NetworkName>,
+    /// Data set whose family of networks, images and classes are meant [default: cifar10, or imagenet where only that has the network]
     #[arg(long, value_name = "NAME")]
-    network: NetworkName,
-    /// Data set whose family of networks is meant (shapes and cifar10 have the same)
-    #[arg(long, value_name = "NAME", default_value = "cifar10")]
-    dataset: DatasetName,
+    dataset: Option<DatasetName>,
+    /// Draw the networks side by side, as in the paper's Figure 3, into an SVG file
+    #[arg(long, value_name = "FILE.svg", conflicts_with = "json")]
+    draw: Option<PathBuf>,
     /// Print every layer as JSON
     #[arg(long)]
     json: bool,
@@ -54,20 +63,42 @@ struct LayerOutput {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let architecture = cifar::architecture(arguments.network, 10);
+    let networks: Vec<(DatasetName, Architecture)> =
+        arguments.network.iter().map(|&name| described(name, arguments.dataset)).collect::<Result<_, _>>()?;
+    if let Some(path) = &arguments.draw {
+        let networks: Vec<Architecture> = networks.into_iter().map(|(_, network)| network).collect();
+        crate::files::write_atomically(path, architecture_figure::svg(&networks).as_bytes())?;
+        print(&path.display().to_string())?;
+        return Ok(EXIT_DONE);
+    }
+    let [(dataset, network)] = &networks[..] else {
+        return Err(bad_input("--network is given more than once: only --draw takes several networks").into());
+    };
     if arguments.json {
-        print_json(&json(arguments, &architecture))?;
+        print_json(&json(*dataset, network))?
     } else {
-        print(&text(&architecture))?;
+        print(&text(*dataset, network))?
     }
     Ok(EXIT_DONE)
 }
 
-fn json(arguments: &Arguments, architecture: &Architecture) -> Output {
+/// The network for the images and classes of `dataset`, or of the first data set that has it.
+fn described(name: NetworkName, dataset: Option<DatasetName>) -> Result<(DatasetName, Architecture), BadInput> {
+    let of = |dataset: DatasetName| {
+        let side = Recipe::for_dataset(dataset).image_side();
+        network::architecture(name, dataset.family(), side, dataset.classes() as i64).map(|network| (dataset, network))
+    };
+    match dataset {
+        Some(dataset) => of(dataset),
+        None => of(DatasetName::Cifar10).or_else(|_| of(DatasetName::Imagenet)),
+    }
+}
+
+fn json(dataset: DatasetName, architecture: &Architecture) -> Output {
     let layers = architecture.layers();
     Output {
-        network: arguments.network,
-        dataset: arguments.dataset,
+        network: architecture.name,
+        dataset,
         depth: architecture.name.depth,
         parameters: architecture.parameter_count(),
         multiply_adds: architecture.multiply_adds(),
@@ -87,14 +118,16 @@ fn json(arguments: &Arguments, architecture: &Architecture) -> Output {
     }
 }
 
-fn text(architecture: &Architecture) -> String {
+fn text(dataset: DatasetName, architecture: &Architecture) -> String {
     let layers = architecture.layers();
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut start = 0;
     // Layers in a row that are alike but for their names make one line.
     while start < layers.len() {
         let first = &layers[start];
-        let alike = |layer: &&crate::network::Layer| (layer.kind, layer.inputs, layer.outputs) == (first.kind, first.inputs, first.outputs);
+        let alike = |layer: &&Layer| {
+            (layer.kind, layer.inputs, layer.outputs, layer.output_side) == (first.kind, first.inputs, first.outputs, first.output_side)
+        };
         let count = layers[start..].iter().take_while(alike).count();
         let last = &layers[start + count - 1];
         let name = if count == 1 { first.name.clone() } else { format!("{} … {}", first.name, last.name) };
@@ -111,23 +144,18 @@ fn text(architecture: &Architecture) -> String {
         start += count;
     }
     let header = ["layers", "kind", "count", "channels", "output", "parameters", "multiply-adds"];
-    let shortcut = match architecture.name.shortcut {
-        Shortcut::None => "none: a plain net",
-        Shortcut::ProjectIncrease => "identity around every pair of 3×3 layers; a 1×1 convolution where dimensions increase (option B)",
-        Shortcut::ProjectAll => "a 1×1 convolution around every pair of 3×3 layers (option C)",
-        Shortcut::Gate => "a gate around every layer whose width stays: y = H(x)·T(x) + x·(1 - T(x)); 2×2 maximum pooling between stages",
-        Shortcut::PadChannels => {
-            "identity around every pair of 3×3 layers; where the map halves, every second pixel and zero channels (option A, no parameters)"
-        }
-    };
-    let paper = paper::cifar10(architecture.name).map(|paper| match paper.test_error {
+    let family = dataset.family();
+    let paper = paper::cifar10(architecture.name).filter(|_| family == Family::Cifar).map(|paper| match paper.test_error {
         Some(error) => {
             format!("\nCIFAR-10 test error in the paper: {}{error:.2} % ({})", if paper.approximate { "about " } else { "" }, paper.source)
         }
         None => format!("\nin the paper: {}", paper.source),
     });
     format!(
-        "{name}: {depth} weighted layers, {parameters} parameters, {multiply_adds} multiply-adds an image\nshortcuts: {shortcut}\n{table}\nEvery convolution but a gate is followed by batch normalisation (its scale and shift are counted).\n{activations}{paper}",
+        "{name}: {depth} weighted layers, {parameters} parameters, {multiply_adds} multiply-adds an image of {side}×{side}\nshortcuts: {shortcut}\n{table}\n{norms}\n{activations}{paper}",
+        side = architecture.image_side,
+        shortcut = shortcuts(architecture),
+        norms = normalisation(architecture),
         activations = activations(architecture),
         name = architecture.name,
         depth = architecture.name.depth,
@@ -136,6 +164,36 @@ fn text(architecture: &Architecture) -> String {
         table = render(&header, &rows, Style::Terminal),
         paper = paper.unwrap_or_default(),
     )
+}
+
+/// What joins the ends of each block, in a sentence.
+fn shortcuts(architecture: &Architecture) -> String {
+    let around = match &architecture.body {
+        Body::Vgg { .. } | Body::GoogLeNet { .. } => return "none: a plain feedforward net".to_string(),
+        Body::Blocks { kind: network::BlockKind::Bottleneck { .. }, .. } => "every bottleneck of 1×1, 3×3 and 1×1 layers",
+        _ => "every pair of 3×3 layers",
+    };
+    match architecture.shortcut {
+        Shortcut::None => "none: a plain net".to_string(),
+        Shortcut::ProjectIncrease => format!("identity around {around}; a 1×1 convolution where dimensions increase (option B)"),
+        Shortcut::ProjectAll => format!("a 1×1 convolution around {around} (option C)"),
+        Shortcut::Gate => "a gate around every layer whose width stays: y = H(x)·T(x) + x·(1 - T(x)); 2×2 maximum pooling between stages".to_string(),
+        Shortcut::PadChannels => {
+            format!("identity around {around}; where the map halves, every second pixel and zero channels (option A, no parameters)")
+        }
+    }
+}
+
+/// What follows the convolutions.
+fn normalisation(architecture: &Architecture) -> &'static str {
+    match architecture.body {
+        Body::Vgg { .. } => "Every convolution has a bias and no batch normalisation follows it. There is no dropout.",
+        Body::GoogLeNet { auxiliary: true, .. } => {
+            "Every convolution is followed by batch normalisation (its scale and shift are counted). The layers named aux are there in training \
+             only; their multiply-adds are not in the sum above."
+        }
+        _ => "Every convolution but a gate is followed by batch normalisation (its scale and shift are counted).",
+    }
 }
 
 /// What a training step keeps for its backward pass, at the paper's batch.

@@ -135,6 +135,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn recomputed_segments_of_imagenet_nets_give_exactly_the_gradients_and_statistics_of_the_plain_way() {
+        for name in ["resnet-18", "plain-34", "resnet-50", "resnet-50-v1.5"] {
+            // Odd map sizes, and channels of which the fused kernels can do some.
+            let net = || crate::network::architecture(name.parse().unwrap(), crate::network::Family::Imagenet, 56, 10).unwrap().narrowed(8);
+            let one_pass = |compute| {
+                let network = Network::new(net(), 3, Device::Cpu).with_compute(compute);
+                let mut stream = Stream::new(1, Purpose::Shapes, 0);
+                let values: Vec<f32> = (0..4 * 56 * 56 * 3).map(|_| stream.normal() as f32).collect();
+                let images = Tensor::from_slice(&values).view([4, 56, 56, 3]).permute([0, 3, 1, 2]);
+                (network.gradient(&images, &Tensor::from_slice(&[1i64, 4, 0, 9])), network.statistics().copy())
+            };
+            for precision in [Precision::F32, Precision::Bf16] {
+                let (plain, statistics) = one_pass(Compute { precision, ..Compute::default() });
+                for segments in [2, 5, 16] {
+                    let (again, same) = one_pass(Compute { precision, segments, ..Compute::default() });
+                    assert!(plain.logits.equal(&again.logits) && statistics.equal(&same), "{name} {precision} {segments}");
+                    assert!(plain.theta.equal(&again.theta), "{name} {precision} {segments}: gradients");
+                }
+            }
+        }
+    }
+
     fn difference(a: &Tensor, b: &Tensor) -> f64 {
         (a - b).norm().double_value(&[]) / b.norm().double_value(&[])
     }

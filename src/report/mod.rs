@@ -1,5 +1,6 @@
 //! Numbers, sentences, tables and figures, made from logs.
 
+pub mod architecture_figure;
 mod canvas;
 pub mod chart;
 pub mod comparison;

@@ -46,7 +46,11 @@ class Numbers:
 
 
 def initialise(net):
-    """Numbers in the order of the tensors' names: weights of variance 2 / fan-in; scales and variances around 1, the rest around 0."""
+    """Numbers in the order of the tensors' names: weights of variance 2 / fan-in; scales, variances, shifts and biases around 1; means around 0.
+
+    Shifts around 0 would put so many values next to ReLU's edge that single precision cannot tell their side, in PyTorch neither: in 50 layers
+    it then changes a gradient by several percent.
+    """
     numbers = Numbers(1)
     with torch.no_grad():
         for name, tensor in sorted(net.state_dict().items()):
@@ -57,6 +61,8 @@ def initialise(net):
                 values *= (24 / tensor[0].numel()) ** 0.5
             elif name.endswith(("weight", "running_var")):
                 values += 1
+            elif name.endswith("bias"):
+                values = 1 + 0.3 * values
             else:
                 values *= 0.3
             tensor.copy_(values.float())
