@@ -36,7 +36,14 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
     std::fs::write(directory.train_log(), train).unwrap();
     std::fs::write(directory.evaluation_log(), evaluations).unwrap();
     let fingerprint = "0".repeat(64);
-    let dataset = DatasetRecord { name: DatasetName::Cifar10, status: Status::Official, fingerprint, training_images: 50_000, test_images: 10_000, classes: 10 };
+    let dataset = DatasetRecord {
+        name: DatasetName::Cifar10,
+        status: Status::Official,
+        fingerprint,
+        training_images: 50_000,
+        test_images: 10_000,
+        classes: 10,
+    };
     let recipe = Recipe { warmup: network.depth >= 110, ..Recipe::default() };
     let record = RunRecord {
         state: if done == 64_000 { State::Finished } else { State::Running },

@@ -65,6 +65,7 @@ fn write_run(results: &Path, kind: &Kind, network: &str, seed: u64, done: u64, l
         parameters: 1,
         differences_from_paper: Vec::new(),
         weights_sha256: None,
+        unreadable_images: Default::default(),
         progress: Progress { iterations: done, seconds: 3600.0, images_per_second: 500.0, ..Progress::default() },
         files: Default::default(),
         run: Identity { network, seed, dataset: kind.dataset.clone(), recipe: kind.recipe.clone() },

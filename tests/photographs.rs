@@ -19,11 +19,26 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
 
 fn train<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let fixed = [
-        "train", "--dataset", "tiny-imagenet", "--network", "resnet-18", "--device", "cpu", "--iterations", "12", "--checkpoint-every", "0", "--out", out,
+        "train",
+        "--dataset",
+        "tiny-imagenet",
+        "--network",
+        "resnet-18",
+        "--device",
+        "cpu",
+        "--iterations",
+        "12",
+        "--checkpoint-every",
+        "0",
+        "--out",
+        out,
     ];
     let settings = ["crop=32", "scale=[36, 48]", "test_scale=36", "batch_size=8", "evaluate_every=4", "learning_rate=0.01"];
     let mut arguments: Vec<&str> = fixed.to_vec();
-    settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+    // What a test sets itself is not set twice.
+    let key = |setting: &str| format!("{}=", setting.split('=').next().unwrap());
+    let given = |setting: &str| more.iter().any(|other| other.starts_with(&key(setting)));
+    settings.iter().filter(|setting| !given(setting)).for_each(|setting| arguments.extend(["--set", setting]));
     if !more.contains(&"--data") {
         arguments.extend(["--data", "photographs"]);
     }
@@ -89,7 +104,8 @@ fn photographs_are_scaled_down_when_they_are_packed_and_damaged_ones_are_named_a
     let folder = tempfile::tempdir().unwrap();
     let root = photographs::write(folder.path(), 2, 1);
     std::fs::write(file(&root, "train", 1, 0), b"no image").unwrap();
-    let output = done(folder.path(), &["data", "pack", "tiny-imagenet", "--data", "photographs", "--out", "shards", "--shorter-side", "40", "--json"]);
+    let output =
+        done(folder.path(), &["data", "pack", "tiny-imagenet", "--data", "photographs", "--out", "shards", "--shorter-side", "40", "--json"]);
     let packed: serde_json::Value = serde_json::from_str(&common::stdout(&output)).unwrap();
     assert_eq!((packed["photographs"].as_u64(), packed["scaled"].as_u64()), (Some(8), Some(8)), "{packed}");
     assert!(packed["unreadable"][0].as_str().unwrap().contains("n002_0.JPEG"), "{packed}");
@@ -108,7 +124,9 @@ fn a_damaged_photograph_is_named_once_and_counted_and_the_next_stands_in_its_pla
     std::fs::write(root.join("train/n001/readme.txt"), "not an image").unwrap();
     let output = done(folder.path(), &train("run", &[]));
     let text = stderr(&output);
-    for (name, consequence) in [("n001_1.JPEG", "the next image in the list"), ("n002_2.JPEG", "the next image in the list"), ("n003_0.JPEG", "counts as wrong")] {
+    for (name, consequence) in
+        [("n001_1.JPEG", "the next image in the list"), ("n002_2.JPEG", "the next image in the list"), ("n003_0.JPEG", "counts as wrong")]
+    {
         assert_eq!(text.matches(&format!("{name}: ")).count(), if name == "n003_0.JPEG" { 1 } else { 2 }, "{name}: {text}");
         assert!(text.lines().any(|line| line.contains(name) && line.contains(consequence)), "{name}: {text}");
     }
@@ -190,7 +208,8 @@ fn the_learning_rate_falls_at_a_plateau_and_a_batch_in_groups_trains() {
     photographs::write(folder.path(), 4, 1);
     let plateau = ["--set", "plateau_patience=1", "--set", "plateau_threshold=99", "--set", "evaluate_every=3"];
     done(folder.path(), &train("plateau", &[&plateau[..], &["--set", "group_size=4"]].concat()));
-    let rates: Vec<String> = read(folder.path(), "plateau/train.csv").lines().skip(1).map(|line| line.split(',').nth(1).unwrap().to_string()).collect();
+    let rates: Vec<String> =
+        read(folder.path(), "plateau/train.csv").lines().skip(1).map(|line| line.split(',').nth(1).unwrap().to_string()).collect();
     // The first evaluation is progress, whatever its error; the ones after it are not.
     let expected: Vec<&str> = [["0.01"; 6].as_slice(), &["0.001"; 3], &["0.0001"; 3]].concat();
     assert_eq!(rates, expected);
@@ -238,6 +257,11 @@ fn keys_of_photographs_are_refused_elsewhere_and_out_of_range() {
     set("group_size=3", &["group_size = 3", "batch_size = 8"]);
     refuse(folder.path(), &["train", "--network", "resnet-20", "--set", "crop=32", "--out", "run"], 2, &["crop", "photographs"]);
     refuse(folder.path(), &["train", "--network", "resnet-18", "--out", "run"], 2, &["6n+2"]);
-    refuse(folder.path(), &["train", "--network", "resnet-20", "--dataset", "tiny-imagenet", "--data", "photographs", "--out", "run"], 2, &["resnet-20"]);
+    refuse(
+        folder.path(),
+        &["train", "--network", "resnet-20", "--dataset", "tiny-imagenet", "--data", "photographs", "--out", "run"],
+        2,
+        &["resnet-20"],
+    );
     assert!(!run(folder.path(), &["data", "fetch", "imagenet"]).status.success());
 }

@@ -14,7 +14,7 @@ pub fn pixels(class: usize, number: usize, width: u16, height: u16) -> Vec<u8> {
         for column in 0..width as usize {
             for channel in 0..3 {
                 let base = if channel == class { 190 } else { 60 };
-                let stripe = if (row + column * (1 + number % 3)) / 6 % 2 == 0 { 30 } else { 0 };
+                let stripe = if ((row + column * (1 + number % 3)) / 6).is_multiple_of(2) { 30 } else { 0 };
                 bytes.push((base + stripe + (row + column) * 20 / (width + height) as usize) as u8);
             }
         }
@@ -37,8 +37,8 @@ pub fn file(root: &Path, split: &str, class: usize, number: usize) -> PathBuf {
 pub fn write(folder: &Path, train: usize, test: usize) -> PathBuf {
     let root = folder.join("photographs");
     for (split, count) in [("train", train), ("val", test)] {
-        for class in 0..CLASSES.len() {
-            std::fs::create_dir_all(root.join(split).join(CLASSES[class])).unwrap();
+        for (class, name) in CLASSES.iter().enumerate() {
+            std::fs::create_dir_all(root.join(split).join(name)).unwrap();
             for number in 0..count {
                 std::fs::write(file(&root, split, class, number), jpeg(class, number)).unwrap();
             }
