@@ -175,7 +175,6 @@ mod tests {
     fn an_unknown_network_and_a_depth_that_is_not_6n_plus_2_are_refused() {
         for text in [
             "vgg-17",
-            "resnet-34-v1.5",
             "highway-19-v1.5",
             "resnet-50-v1",
             "resnet",
@@ -189,6 +188,8 @@ mod tests {
         ] {
             assert!(text.parse::<NetworkName>().unwrap_err().0.contains("unknown network"), "{text}");
         }
+        assert!("resnet-34-v1.5".parse::<NetworkName>().unwrap_err().0.contains("only nets of bottlenecks"));
+        assert!("resnet-50a".parse::<NetworkName>().unwrap_err().0.contains("write resnet-50"));
         let message = "resnet-57".parse::<NetworkName>().unwrap_err().0;
         assert!(message.contains("6n+2") && message.contains("56") && message.contains("62"), "{message}");
         assert!("plain-2".parse::<NetworkName>().is_err() && "highway-20".parse::<NetworkName>().is_err());
