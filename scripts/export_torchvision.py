@@ -3,7 +3,7 @@
 
     python scripts/export_torchvision.py export resnet-50 FOLDER       # FOLDER/weights.safetensors, FOLDER/scores.safetensors
     python scripts/export_torchvision.py load resnet-50 WEIGHTS        # does torchvision's model take the program's file, every tensor?
-    python scripts/export_torchvision.py to-pth WEIGHTS OUT.pth        # the program's file as one that torch.load reads
+    python scripts/export_torchvision.py to-pth WEIGHTS OUT.pth        # the program's file as a checkpoint of PyTorch
 
 Runs with any Python that has torch, torchvision, numpy and safetensors. Weights are drawn at random from a fixed seed, batch normalisation's
 running statistics included, so that nothing is downloaded. Networks that torchvision has not, such as plain nets, are those of
@@ -100,7 +100,8 @@ def load(name, weights):
 
 
 def to_pth(weights, output):
-    torch.save(load_file(weights), output)
+    # As nets that were trained on several GPUs are saved.
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in load_file(weights).items()}}, output)
     print(output)
 
 

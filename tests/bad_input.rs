@@ -34,7 +34,7 @@ fn depths_and_networks_that_do_not_exist() {
     refuse(folder.path(), &["compare", "57"], 2, &["depth 57", "6n+2", "56", "62"]);
     refuse(folder.path(), &["compare", "56", "--shallow", "21"], 2, &["depth 21", "20", "26"]);
     refuse(folder.path(), &["compare", "20", "--shallow", "56"], 2, &["--shallow 56", "20"]);
-    refuse(folder.path(), &["describe", "--network", "vgg-19"], 2, &["vgg-19", "plain-N", "resnet-Nb", "highway-19"]);
+    refuse(folder.path(), &["describe", "--network", "vgg-17"], 2, &["vgg-17", "plain-N", "resnet-Nb", "highway-19"]);
     refuse(folder.path(), &["train", "--network", "resnet-21", "--out", "out"], 2, &["--network", "depth 21"]);
 }
 

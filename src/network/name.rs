@@ -188,6 +188,8 @@ mod tests {
         ] {
             assert!(text.parse::<NetworkName>().unwrap_err().0.contains("unknown network"), "{text}");
         }
+        assert!("resnet-34-v1.5".parse::<NetworkName>().unwrap_err().0.contains("only nets of bottlenecks"));
+        assert!("resnet-50a".parse::<NetworkName>().unwrap_err().0.contains("write resnet-50"));
         let message = "resnet-57".parse::<NetworkName>().unwrap_err().0;
         assert!(message.contains("6n+2") && message.contains("56") && message.contains("62"), "{message}");
         assert!("resnet-34-v1.5".parse::<NetworkName>().unwrap_err().0.contains("only nets of bottlenecks have a v1.5: 50, 101, 152"));

@@ -5,6 +5,7 @@ use super::blocks::Stem;
 use super::googlenet;
 use super::highway;
 use super::layer::{Layer, LayerKind};
+use super::shortcut::Shortcut;
 
 /// The steps of a network in order, and what joins them beside that order.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,7 +129,7 @@ impl Outline {
         for block in architecture.blocks() {
             let after = self.steps.len();
             self.steps.extend(layers.by_ref().take(block.strides().len()).map(Step::of));
-            if architecture.name.is_residual() {
+            if architecture.shortcut != Shortcut::None {
                 self.shortcuts.push(Join { after, to: self.steps.len() - 1, increases: block.increases() });
             }
         }

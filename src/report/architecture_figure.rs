@@ -11,12 +11,14 @@ use crate::network::outline::{Join, Outline, Step, StepKind};
 /// All lengths are in pixels of the drawing.
 const BOX: (f64, f64) = (168.0, 20.0);
 /// From one box to the next.
-const PITCH: f64 = 32.0;
+const PITCH: f64 = 36.0;
+/// Below a box, where shortcuts arrive (there they are added) and where the next ones begin.
+const JOIN: (f64, f64) = (4.5, 9.5);
 /// Between maps of different sizes, in addition.
 const GROUP_GAP: f64 = 16.0;
 /// Width of a column without and with shortcuts.
 const COLUMN: (f64, f64) = (BOX.0 + 44.0, BOX.0 + 110.0);
-/// How far a shortcut's curve goes out of its column, and how much further for one of every two that follow each other.
+/// How far the controls of a shortcut's curve are out of its column.
 const REACH: f64 = 52.0;
 /// Room for the map sizes at the left, and around everything.
 const SIDES_WIDTH: f64 = 92.0;
@@ -49,7 +51,7 @@ pub fn svg(networks: &[Architecture]) -> String {
         text,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\" \
          font-family=\"Noto Sans, Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#222222\" role=\"img\">\n\
-         <title>{}</title>\n<defs><marker id=\"head\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">\
+         <title>{}</title>\n<defs><marker id=\"head\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerUnits=\"userSpaceOnUse\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">\
          <path d=\"M0 0.8 L7.5 4 L0 7.2 z\" fill=\"#444444\"/></marker></defs>\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n",
         escaped(&format!("Network architectures: {}", names.join(", ")))
     );
@@ -166,18 +168,19 @@ fn arrow(text: &mut String, x: f64, from: f64, to: f64) {
     );
 }
 
-/// A curve at the right of the column, from the arrow before the first step that it goes around to the one after the last.
+/// A curve at the right of the column, from the arrow before the first step that it goes around to the one after the last, where it is added
+/// before the next one begins.
 fn shortcut(text: &mut String, centre: f64, join: &Join, tops: &[f64]) {
     let above = if join.after == 0 { HEADER - PITCH } else { tops[join.after - 1] };
-    let (from, to) = (above + BOX.1 + 2.0, tops[join.to] + BOX.1 + 5.0);
+    let (from, to) = (above + BOX.1 + JOIN.1, tops[join.to] + BOX.1 + JOIN.0);
     let (edge, out) = (centre + BOX.0 / 2.0, centre + BOX.0 / 2.0 + REACH);
     let (class, dotted) =
         if join.increases { ("shortcut increases", " stroke-dasharray=\"2 4\" stroke-linecap=\"round\"") } else { ("shortcut", "") };
     let _ = writeln!(
         text,
         "<path class=\"{class}\" d=\"M{centre:.1} {from:.1} L{edge:.1} {from:.1} C{out:.1} {from:.1} {out:.1} {to:.1} {edge:.1} {to:.1} \
-         L{:.1} {to:.1}\" fill=\"none\" stroke=\"#444444\" stroke-width=\"1.3\"{dotted} marker-end=\"url(#head)\"/>",
-        centre + 2.0
+         L{:.1} {to:.1}\" fill=\"none\" stroke=\"#444444\" stroke-width=\"1.1\"{dotted} marker-end=\"url(#head)\"/>",
+        centre + 1.0
     );
 }
 
