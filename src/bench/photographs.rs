@@ -31,6 +31,8 @@ pub struct LoaderRow {
     pub images: usize,
     /// Views a second.
     pub images_per_second: f64,
+    /// Views a second of processor time, of all threads together: what other programs on the machine distort less.
+    pub images_per_processor_second: f64,
 }
 
 /// The files of `folder` and of the folders in it, in memory, in the order of their paths.
@@ -53,10 +55,10 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Vec<u8>>> {
 
 /// Makes one training view of every file, `passes` times: decodes, scales to a random shorter side, cuts at a random place, mirrors every other, shifts the
 /// colours, and normalises to float32 planes, [3, 224, 224]. Draws are those of seed 0.
-pub fn measure(files: &[Vec<u8>], threads: usize, passes: usize) -> Result<LoaderRow> {
+pub fn measure(files: &[Vec<u8>], quality: Quality, threads: usize, passes: usize) -> Result<LoaderRow> {
     let (next, images) = (AtomicUsize::new(0), files.len() * passes);
     let work = || -> Result<()> {
-        let mut decoder = Decoder::new(Quality::Fast);
+        let mut decoder = Decoder::new(quality);
         let mut pixels = vec![0; CROP * CROP * 3];
         let mut planes = vec![0.0; CROP * CROP * 3];
         loop {
@@ -76,12 +78,25 @@ pub fn measure(files: &[Vec<u8>], threads: usize, passes: usize) -> Result<Loade
             std::hint::black_box(&planes);
         }
     };
-    let started = Instant::now();
+    let (started, processor) = (Instant::now(), processor_seconds());
     std::thread::scope(|scope| -> Result<()> {
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         handles.into_iter().try_for_each(|handle| handle.join().map_err(|_| anyhow!("a thread of the measurement panicked"))?)
     })?;
-    Ok(LoaderRow { threads, images, images_per_second: images as f64 / started.elapsed().as_secs_f64() })
+    Ok(LoaderRow {
+        threads,
+        images,
+        images_per_second: images as f64 / started.elapsed().as_secs_f64(),
+        images_per_processor_second: images as f64 / (processor_seconds() - processor),
+    })
+}
+
+/// Processor time of this process so far, in seconds.
+fn processor_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes one time, for which there is room.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 /// What is added to red, green and blue, in [0, 1].

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::options::{GraphChoice, print, print_json};
 use crate::bench::{Case, Measurements, Peaks, Row, photographs, release_freed_memory};
+use crate::dataset::photographs::Quality;
 use crate::dataset::{self, DatasetName};
 use crate::device::{self, DeviceChoice};
 use crate::error::{EXIT_DONE, bad_input};
@@ -58,6 +59,9 @@ pub struct Arguments {
     /// With --loader: numbers of threads, with commas
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", requires = "loader", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Vec<u64>,
+    /// With --loader: decode as for tests, bit for bit as Pillow does
+    #[arg(long, requires = "loader")]
+    exact: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -76,8 +80,9 @@ enum Kernels {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some(folder) = &arguments.loader {
         let files = photographs::read_folder(folder)?;
+        let quality = if arguments.exact { Quality::Exact } else { Quality::Fast };
         let passes = arguments.iterations as usize;
-        let rows: Result<Vec<_>> = arguments.threads.iter().map(|&threads| photographs::measure(&files, threads as usize, passes)).collect();
+        let rows: Result<Vec<_>> = arguments.threads.iter().map(|&threads| photographs::measure(&files, quality, threads as usize, passes)).collect();
         let rows = rows?;
         if arguments.json {
             print_json(&rows)?

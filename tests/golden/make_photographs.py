@@ -113,7 +113,7 @@ def main():
         good[name] = jpeg(wide, orientation)
         expected[name] = view(turned(decoded(good[name]), orientation))
     smaller = np.asarray(wide.resize((24, 16)))
-    deep = smaller.astype(">u2") * 256 + 99
+    deep = (smaller.astype(np.uint16) * 256 + 99).astype(">u2")
     good["deep.png"] = deep_png(deep)
     expected["deep.png"] = view(smaller)
 
