@@ -2,6 +2,7 @@
 
 mod convolutions;
 mod machine;
+pub mod photographs;
 mod traffic;
 
 use std::time::Duration;

@@ -1,10 +1,13 @@
 //! `bench`: how fast the training step is here, and how far from what the machine could do.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::options::{GraphChoice, print, print_json};
-use crate::bench::{Case, Measurements, Peaks, Row, release_freed_memory};
+use crate::bench::{Case, Measurements, Peaks, Row, photographs, release_freed_memory};
+use crate::dataset::photographs::Quality;
 use crate::dataset::{DatasetName, Source, shapes};
 use crate::device::{self, DeviceChoice};
 use crate::error::{EXIT_DONE, bad_input};
@@ -53,6 +56,15 @@ pub struct Arguments {
     /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there
     #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
     graph: GraphChoice,
+    /// Measure the decoding of photographs instead: training views a second from the files of this folder, over so many passes as --iterations says
+    #[arg(long, value_name = "DIR")]
+    loader: Option<PathBuf>,
+    /// With --loader: numbers of threads, with commas
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", requires = "loader", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Vec<u64>,
+    /// With --loader: decode as for tests, bit for bit as Pillow does
+    #[arg(long, requires = "loader")]
+    exact: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -69,6 +81,21 @@ enum Kernels {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
+    if let Some(folder) = &arguments.loader {
+        let files = photographs::read_folder(folder)?;
+        let quality = if arguments.exact { Quality::Exact } else { Quality::Fast };
+        let passes = arguments.iterations as usize;
+        let rows: Result<Vec<_>> = arguments.threads.iter().map(|&threads| photographs::measure(&files, quality, threads as usize, passes)).collect();
+        let rows = rows?;
+        if arguments.json {
+            print_json(&rows)?
+        } else {
+            let line =
+                |row: &photographs::LoaderRow| format!("{} threads: {:.0} views a second ({} views)", row.threads, row.images_per_second, row.images);
+            print(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))?
+        }
+        return Ok(EXIT_DONE);
+    }
     let device = device::select(arguments.device)?;
     if arguments.precision.contains(&Precision::Tf32) && device == tch::Device::Cpu {
         return Err(bad_input("--precision tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());

@@ -112,22 +112,27 @@ static void source_skip(j_decompress_ptr info, long count) {
   info->src->bytes_in_buffer -= (size_t)count;
 }
 
+/* Whether libjpeg got the memory it wants at first. */
+static int create(struct photographs_jpeg *jpeg) {
+  if (setjmp(jpeg->escape)) return 0;
+  jpeg_create_decompress(&jpeg->info);
+  return 1;
+}
+
 /* A decompressor that can be used for one file after another; a null pointer without memory. */
 struct photographs_jpeg *photographs_jpeg_new(void) {
-  struct photographs_jpeg *const jpeg = calloc(1, sizeof *jpeg);
+  struct photographs_jpeg *jpeg = calloc(1, sizeof *jpeg);
   if (jpeg == NULL) return NULL;
   jpeg->info.err = jpeg_std_error(&jpeg->errors);
   jpeg->errors.error_exit = on_error;
   jpeg->errors.emit_message = on_message;
   jpeg->errors.output_message = on_output;
   jpeg->info.client_data = jpeg;
-  if (setjmp(jpeg->escape)) {
+  if (!create(jpeg)) {
     jpeg_destroy_decompress(&jpeg->info);
     free(jpeg);
     return NULL;
   }
-  jpeg_create_decompress(&jpeg->info);
-  jpeg->info.client_data = jpeg;
   jpeg->progress.progress_monitor = on_progress;
   jpeg->info.progress = &jpeg->progress;
   jpeg->source.init_source = source_nothing;

@@ -1,0 +1,124 @@
+//! Photographs a second: from files in memory to the numbers that a network gets.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::photographs::{Decoder, Draw, Quality};
+use crate::error::bad_input;
+use crate::random::{Purpose, Stream};
+
+/// Side of a view, in pixels (section 3.4 of the paper).
+const CROP: usize = 224;
+/// Shorter sides of the scaled photograph (section 3.4).
+const SHORTER_SIDES: std::ops::RangeInclusive<u64> = 256..=480;
+/// Mean and standard deviation of ImageNet's colours, in [0, 1]: the usual ones.
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+/// Principal components of ImageNet's colours, each with its standard deviation, in [0, 1]: the usual ones.
+const COMPONENTS: [(f64, [f64; 3]); 3] =
+    [(0.2175, [-0.5675, -0.5808, -0.5836]), (0.0188, [0.7192, -0.0045, -0.6948]), (0.0045, [0.4009, -0.8140, 0.4203])];
+
+/// One measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoaderRow {
+    /// Threads, each with a decoder of its own.
+    pub threads: usize,
+    /// Views that were made.
+    pub images: usize,
+    /// Views a second.
+    pub images_per_second: f64,
+    /// Views a second of processor time, of all threads together: what other programs on the machine distort less.
+    pub images_per_processor_second: f64,
+}
+
+/// The files of `folder` and of the folders in it, in memory, in the order of their paths.
+pub fn read_folder(folder: &Path) -> Result<Vec<Vec<u8>>> {
+    let entries = |folder: &Path| -> Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+        entries.map(|entry| Ok(entry?.path())).collect()
+    };
+    let mut files = Vec::new();
+    for path in entries(folder)? {
+        if path.is_dir() { files.extend(entries(&path)?) } else { files.push(path) }
+    }
+    files.retain(|path| path.is_file());
+    files.sort();
+    if files.is_empty() {
+        return Err(bad_input(format!("--loader {}: there is no file in it or in its folders", folder.display())).into());
+    }
+    files.iter().map(|file| std::fs::read(file).with_context(|| file.display().to_string())).collect()
+}
+
+/// Makes one training view of every file, `passes` times: decodes, scales to a random shorter side, cuts at a random place, mirrors every other, shifts the
+/// colours, and normalises to float32 planes, [3, 224, 224]. Draws are those of seed 0.
+pub fn measure(files: &[Vec<u8>], quality: Quality, threads: usize, passes: usize) -> Result<LoaderRow> {
+    let (next, images) = (AtomicUsize::new(0), files.len() * passes);
+    let work = || -> Result<()> {
+        let mut decoder = Decoder::new(quality);
+        let mut pixels = vec![0; CROP * CROP * 3];
+        let mut planes = vec![0.0; CROP * CROP * 3];
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= images {
+                return Ok(());
+            }
+            let mut stream = Stream::new(0, Purpose::Augmentation, index as u64);
+            let draw = Draw {
+                shorter_side: (SHORTER_SIDES.start() + stream.below(SHORTER_SIDES.end() - SHORTER_SIDES.start() + 1)) as u32,
+                row: stream.uniform(),
+                column: stream.uniform(),
+                mirrored: stream.below(2) == 1,
+            };
+            decoder.training_view(&files[index % files.len()], &draw, CROP as u32, &mut pixels).with_context(|| format!("file {index}"))?;
+            normalise(&pixels, lighting(&mut stream), &mut planes);
+            std::hint::black_box(&planes);
+        }
+    };
+    let (started, processor) = (Instant::now(), processor_seconds());
+    std::thread::scope(|scope| -> Result<()> {
+        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        handles.into_iter().try_for_each(|handle| handle.join().map_err(|_| anyhow!("a thread of the measurement panicked"))?)
+    })?;
+    Ok(LoaderRow {
+        threads,
+        images,
+        images_per_second: images as f64 / started.elapsed().as_secs_f64(),
+        images_per_processor_second: images as f64 / (processor_seconds() - processor),
+    })
+}
+
+/// Processor time of this process so far, in seconds.
+fn processor_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes one time, for which there is room.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// What is added to red, green and blue, in [0, 1].
+fn lighting(stream: &mut Stream) -> [f32; 3] {
+    let mut shift = [0.0; 3];
+    for (deviation, component) in COMPONENTS {
+        let amount = 0.1 * stream.normal() * deviation;
+        for (colour, share) in shift.iter_mut().zip(component) {
+            *colour += amount * share;
+        }
+    }
+    shift.map(|colour| colour as f32)
+}
+
+/// Pixels [.., 3] to planes [3, ..].
+fn normalise(pixels: &[u8], shift: [f32; 3], planes: &mut [f32]) {
+    let count = planes.len() / 3;
+    for (colour, plane) in planes.chunks_exact_mut(count).enumerate() {
+        let scale = 1.0 / (255.0 * DEVIATION[colour]);
+        let offset = (shift[colour] - MEAN[colour]) / DEVIATION[colour];
+        for (value, pixel) in plane.iter_mut().zip(pixels.as_chunks::<3>().0) {
+            *value = f32::from(pixel[colour]) * scale + offset;
+        }
+    }
+}
