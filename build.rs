@@ -84,7 +84,7 @@ fn compile_jpeg() {
     let x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture.starts_with("x86"));
     if x86 && std::env::var_os(WITHOUT).is_none() && Command::new("nasm").arg("-v").output().is_err() {
         println!(
-            "cargo::error=nasm is missing: install Debian's package nasm, then \"cargo clean -p mozjpeg-sys\"; {WITHOUT}=1 builds a slower decoder"
+            "cargo::error=nasm is missing: install Debian's package nasm, then \"cargo clean --release -p mozjpeg-sys\"; {WITHOUT}=1 builds a slower decoder"
         );
     }
     match std::env::var_os("DEP_JPEG_INCLUDE") {
