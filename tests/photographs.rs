@@ -243,6 +243,14 @@ fn weights_are_tested_by_all_views_alone_and_together() {
     let bytes = std::fs::read(folder.path().join("scores.safetensors")).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(file.tensor("scores").unwrap().shape(), [12, CLASSES.len()]);
+    // A run's own recipe and weights are meant, and the result is put on record.
+    done(folder.path(), &["evaluate", "--run", "run", "--data", "photographs", "--views", "multi-scale"]);
+    let tests = read(folder.path(), "run/tests.csv");
+    assert!(tests.lines().nth(2).unwrap().starts_with(&format!("multi-scale,12,{},", scales["loss"])), "{tests} {scales}");
+    succeed(folder.path(), &["verify", "run"]);
+    refuse(folder.path(), &["evaluate", "--run", "run", "--data", "photographs", "--normalize", "imagenet"], 2, &["--run", "--normalize"]);
+    std::fs::write(folder.path().join("run/weights.safetensors"), "other").unwrap();
+    refuse(folder.path(), &["evaluate", "--run", "run", "--data", "photographs"], 2, &["not the weights that the run ended with"]);
     refuse(folder.path(), &["evaluate", "--network", "resnet-18", "--network", "resnet-18", "--weights", "a"], 2, &["--network", "--weights"]);
 }
 

@@ -7,20 +7,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::photographs::{Decoder, Draw, Quality};
+use crate::dataset::DatasetName;
+use crate::dataset::photographs::{Quality, decoder};
 use crate::error::bad_input;
-use crate::random::{Purpose, Stream};
-
-/// Side of a view, in pixels (section 3.4 of the paper).
-const CROP: usize = 224;
-/// Shorter sides of the scaled photograph (section 3.4).
-const SHORTER_SIDES: std::ops::RangeInclusive<u64> = 256..=480;
-/// Mean and standard deviation of ImageNet's colours, in [0, 1]: the usual ones.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
-/// Principal components of ImageNet's colours, each with its standard deviation, in [0, 1]: the usual ones.
-const COMPONENTS: [(f64, [f64; 3]); 3] =
-    [(0.2175, [-0.5675, -0.5808, -0.5836]), (0.0188, [0.7192, -0.0045, -0.6948]), (0.0045, [0.4009, -0.8140, 0.4203])];
+use crate::recipe::Recipe;
+use crate::training::ViewPlan;
+use crate::training::batches::{IMAGENET_DEVIATION, IMAGENET_MEAN};
 
 /// One measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,24 +49,21 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Vec<u8>>> {
 /// colours, and normalises to float32 planes, [3, 224, 224]. Draws are those of seed 0.
 pub fn measure(files: &[Vec<u8>], quality: Quality, threads: usize, passes: usize) -> Result<LoaderRow> {
     let (next, images) = (AtomicUsize::new(0), files.len() * passes);
+    let recipe = Recipe::for_dataset(DatasetName::Imagenet);
+    let (plan, crop) = (ViewPlan::new(0, &recipe), recipe.image_side() as usize);
     let work = || -> Result<()> {
-        let mut decoder = Decoder::new(quality);
-        let mut pixels = vec![0; CROP * CROP * 3];
-        let mut planes = vec![0.0; CROP * CROP * 3];
+        let mut decoder = decoder(quality);
+        let mut pixels = vec![0; crop * crop * 3];
+        let mut planes = vec![0.0; crop * crop * 3];
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= images {
                 return Ok(());
             }
-            let mut stream = Stream::new(0, Purpose::Augmentation, index as u64);
-            let draw = Draw {
-                shorter_side: (SHORTER_SIDES.start() + stream.below(SHORTER_SIDES.end() - SHORTER_SIDES.start() + 1)) as u32,
-                row: stream.uniform(),
-                column: stream.uniform(),
-                mirrored: stream.below(2) == 1,
-            };
-            decoder.training_view(&files[index % files.len()], &draw, CROP as u32, &mut pixels).with_context(|| format!("file {index}"))?;
-            normalise(&pixels, lighting(&mut stream), &mut planes);
+            for (view, shift) in plan.views(index as u64 + 1, 1) {
+                view.decode(&mut decoder, &files[index % files.len()], crop as u32, &mut pixels).with_context(|| format!("file {index}"))?;
+                normalise(&pixels, shift, &mut planes);
+            }
             std::hint::black_box(&planes);
         }
     };
@@ -99,24 +88,12 @@ fn processor_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// What is added to red, green and blue, in [0, 1].
-fn lighting(stream: &mut Stream) -> [f32; 3] {
-    let mut shift = [0.0; 3];
-    for (deviation, component) in COMPONENTS {
-        let amount = 0.1 * stream.normal() * deviation;
-        for (colour, share) in shift.iter_mut().zip(component) {
-            *colour += amount * share;
-        }
-    }
-    shift.map(|colour| colour as f32)
-}
-
 /// Pixels [.., 3] to planes [3, ..].
 fn normalise(pixels: &[u8], shift: [f32; 3], planes: &mut [f32]) {
     let count = planes.len() / 3;
     for (colour, plane) in planes.chunks_exact_mut(count).enumerate() {
-        let scale = 1.0 / (255.0 * DEVIATION[colour]);
-        let offset = (shift[colour] - MEAN[colour]) / DEVIATION[colour];
+        let scale = 1.0 / (255.0 * IMAGENET_DEVIATION[colour]);
+        let offset = (shift[colour] - IMAGENET_MEAN[colour]) / IMAGENET_DEVIATION[colour];
         for (value, pixel) in plane.iter_mut().zip(pixels.as_chunks::<3>().0) {
             *value = f32::from(pixel[colour]) * scale + offset;
         }

@@ -8,15 +8,15 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::options::{DataOptions, print, print_json, threads};
-use crate::dataset::{Dataset, Source};
+use crate::dataset::{self, Dataset, DatasetName, Source};
 use crate::device::{self, DeviceChoice};
 use crate::error::{EXIT_DONE, bad_input};
 use crate::network::weights::write_tensors;
-use crate::network::{self, Network, NetworkName};
+use crate::network::{self, Family, Network, NetworkName};
 use crate::parallel::available_threads;
 use crate::progress::say;
 use crate::recipe::{Normalize, Recipe, parse_settings};
-use crate::records::Views;
+use crate::records::{Identity, RunDirectory, RunRecord, State, TESTS, TestRow, Views, hash_file, record_test};
 use crate::training::batches::Normalization;
 use crate::training::{Evaluation, EvaluationSet, PhotographTest, Tally};
 
@@ -34,13 +34,17 @@ Examples:
   resnet-repro evaluate --network resnet-50-v1.5 --dataset imagenet --data data/imagenet --weights resnet50.safetensors --normalize imagenet --views 10-crop")]
 pub struct Arguments {
     /// The network; once for each --weights
-    #[arg(long = "network", value_name = "NAME", required = true)]
+    #[arg(long = "network", value_name = "NAME", required_unless_present = "run")]
     networks: Vec<NetworkName>,
     #[command(flatten)]
     data: DataOptions,
     /// Weight file (safetensors); once for each --network
-    #[arg(long = "weights", value_name = "FILE", required = true)]
+    #[arg(long = "weights", value_name = "FILE", required_unless_present = "run")]
     weights: Vec<PathBuf>,
+    /// Folder of a finished run on photographs: its network, weights, recipe and data set are meant, and the result goes into its tests.csv, which
+    /// the report's Tables 2 to 4 are made from
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["networks", "weights", "normalize", "settings", "dataset"])]
+    run: Option<PathBuf>,
     /// How pixels are normalised: as when the weights were trained
     #[arg(long, value_enum, default_value_t = Normalize::PixelMean)]
     normalize: Normalize,
@@ -80,52 +84,114 @@ struct Output {
     unreadable_images: Vec<String>,
 }
 
+/// Which nets are tested, and how.
+struct Subject {
+    dataset: DatasetName,
+    networks: Vec<NetworkName>,
+    weights: Vec<PathBuf>,
+    recipe: Recipe,
+}
+
+impl Subject {
+    fn of_arguments(arguments: &Arguments) -> Result<Subject> {
+        if arguments.networks.len() != arguments.weights.len() {
+            let (networks, weights) = (arguments.networks.len(), arguments.weights.len());
+            return Err(
+                bad_input(format!("--network is there {networks} times and --weights {weights} times: give one of each for every net")).into()
+            );
+        }
+        let dataset = arguments.data.name();
+        let recipe = Recipe { normalize: arguments.normalize, ..Recipe::resolve(dataset, 0, None, &parse_settings(&arguments.settings)?)? };
+        Ok(Subject { dataset, networks: arguments.networks.clone(), weights: arguments.weights.clone(), recipe })
+    }
+
+    fn of_run(directory: &RunDirectory) -> Result<(Subject, RunRecord)> {
+        let (path, record) = (directory.path().display(), RunRecord::read(&directory.record())?);
+        let weights = directory.weights();
+        if record.state != State::Finished {
+            return Err(bad_input(format!("--run {path}: the run is not finished")).into());
+        }
+        if !weights.exists() {
+            return Err(bad_input(format!("--run {path}: its weights were not kept: train it again without --no-weights")).into());
+        }
+        if Some(hash_file(&weights)?) != record.weights_sha256 {
+            return Err(bad_input(format!("{}: not the weights that the run ended with", weights.display())).into());
+        }
+        let Identity { network, dataset, recipe, .. } = record.run.clone();
+        if dataset.name.family() != Family::Imagenet {
+            return Err(bad_input(format!("--run {path}: only runs on photographs have other tests than the one in eval.csv")).into());
+        }
+        Ok((Subject { dataset: dataset.name, networks: vec![network], weights: vec![weights], recipe }, record))
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    if arguments.networks.len() != arguments.weights.len() {
-        let (networks, weights) = (arguments.networks.len(), arguments.weights.len());
-        return Err(bad_input(format!("--network is there {networks} times and --weights {weights} times: give one of each for every net")).into());
-    }
-    let recipe = Recipe::resolve(arguments.data.name(), 0, None, &parse_settings(&arguments.settings)?)?;
+    let directory = arguments.run.as_deref().map(RunDirectory::at);
+    let (subject, mut record) = match &directory {
+        None => (Subject::of_arguments(arguments)?, None),
+        Some(directory) => Subject::of_run(directory).map(|(subject, record)| (subject, Some(record)))?,
+    };
     let device = device::select(arguments.device)?;
-    let data = arguments.data.load()?;
+    let data = dataset::load(subject.dataset, arguments.data.data.as_deref())?;
+    if record.as_ref().is_some_and(|record| record.run.dataset.fingerprint != data.fingerprint) {
+        return Err(bad_input("--data: not the data that the run was trained on: its fingerprint differs").into());
+    }
     let mut networks = Vec::new();
-    for (&name, weights) in arguments.networks.iter().zip(&arguments.weights) {
-        let architecture = network::architecture(name, data.name.family(), recipe.image_side(), data.classes.len() as i64)?;
+    for (&name, weights) in subject.networks.iter().zip(&subject.weights) {
+        let architecture = network::architecture(name, data.name.family(), subject.recipe.image_side(), data.classes.len() as i64)?;
         let mut network = Network::new(architecture, 0, device);
         network.load_weights(weights)?;
         networks.push(network);
     }
     let mut unreadable = Vec::new();
-    let evaluation = test(arguments, &data, &recipe, &networks, &mut |reason| {
+    let evaluation = test(arguments, &data, &subject.recipe, &networks, &mut |reason| {
         say(&format!("{reason}; it counts as wrong"));
         unreadable.push(reason);
     })?;
+    if let (Some(directory), Some(record)) = (&directory, &mut record) {
+        keep(directory, record, TestRow::new(arguments.views, &evaluation), &unreadable)?;
+    }
     let views = matches!(data.test, Source::Photographs(_)).then_some(arguments.views);
-    if arguments.json {
-        print_json(&Output {
+    show(
+        arguments.json,
+        Output {
             dataset: data.name.to_string(),
-            networks: arguments.networks.clone(),
+            networks: subject.networks,
             views,
             error: evaluation.error(),
             top5_error: evaluation.top5_error(),
             evaluation,
             unreadable_images: unreadable,
-        })?;
-    } else {
-        let names: Vec<String> = arguments.networks.iter().map(NetworkName::to_string).collect();
-        print(&format!(
-            "{}{}: {} of {} test images wrong, error {:.2} %, top-5 error {:.2} %, loss {:.4}",
-            names.join(" + "),
-            views.map_or(String::new(), |views| format!(", {views}")),
-            evaluation.wrong,
-            evaluation.images,
-            evaluation.error(),
-            evaluation.top5_error(),
-            evaluation.loss
-        ))?;
-    }
+        },
+    )?;
     Ok(EXIT_DONE)
+}
+
+/// Puts a test of a run on record.
+fn keep(directory: &RunDirectory, record: &mut RunRecord, row: TestRow, unreadable: &[String]) -> Result<()> {
+    let _lock = directory.lock()?;
+    record_test(&directory.tests(), row)?;
+    record.files.insert(TESTS.to_string(), hash_file(&directory.tests())?);
+    record.unreadable_images.extend(unreadable.iter().cloned());
+    record.write(&directory.record())
+}
+
+fn show(json: bool, output: Output) -> Result<()> {
+    if json {
+        return print_json(&output);
+    }
+    let names: Vec<String> = output.networks.iter().map(NetworkName::to_string).collect();
+    print(&format!(
+        "{}{}: {} of {} test images wrong, error {:.2} %, top-5 error {:.2} %, loss {:.4}",
+        names.join(" + "),
+        output.views.map_or(String::new(), |views| format!(", {views}")),
+        output.evaluation.wrong,
+        output.evaluation.images,
+        output.error,
+        output.top5_error,
+        output.evaluation.loss
+    ))
 }
 
 fn test(arguments: &Arguments, data: &Dataset, recipe: &Recipe, networks: &[Network], unreadable: &mut dyn FnMut(String)) -> Result<Evaluation> {
@@ -137,7 +203,7 @@ fn test(arguments: &Arguments, data: &Dataset, recipe: &Recipe, networks: &[Netw
         }
         data.train.mean_image(recipe, loaders, |reason| say(&format!("{reason}; the mean image is computed without it")))
     };
-    let normalization = Normalization::new(arguments.normalize, recipe.image_side(), mean, device)?;
+    let normalization = Normalization::new(recipe.normalize, recipe.image_side(), mean, device)?;
     let Source::Photographs(index) = &data.test else {
         return match (networks, arguments.views, &arguments.scores, arguments.scales.is_empty()) {
             ([network], Views::Centre, None, true) => {

@@ -10,7 +10,7 @@ mod tests_log;
 
 pub use checkpoints::CheckpointFolder;
 pub use directory::{Claim, RunDirectory};
-pub use files::{FileProblem, RUN_FILES, find_runs, hash_file, verify_run};
+pub use files::{FileProblem, RUN_FILES, TESTS, find_runs, hash_file, verify_run};
 pub use log::{EvaluationRow, Log};
 pub use provenance::{Machine, Provenance, timestamp};
 pub use run_record::{Attempt, DatasetRecord, Failure, Identity, Progress, RunRecord, State};

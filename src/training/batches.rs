@@ -10,8 +10,9 @@ use crate::dataset::Images;
 use crate::recipe::Normalize;
 
 /// ImageNet's mean colour and the standard deviation of its colours, of pixels in [0, 1] (what torchvision and public CIFAR nets use).
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// See [`IMAGENET_MEAN`].
+pub const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 /// How many iterations' plans are uploaded at once.
 const UPLOAD: u64 = 256;
 
