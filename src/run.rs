@@ -57,12 +57,13 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run of `network` with `seed` on `data`. Refuses a split that the data cannot give.
     pub fn new(directory: RunDirectory, network: NetworkName, seed: u64, recipe: Recipe, data: &'a Dataset, device: Device) -> Result<Run<'a>> {
+        let identity = Identity { network, seed, dataset: DatasetRecord::from(data), recipe };
+        let (architecture, recipe) = (identity.architecture()?, &identity.recipe);
         dataset::check_split(data, recipe.validation, recipe.batch_size)?;
         if recipe.precision == Precision::Tf32 && device == Device::Cpu {
             return Err(bad_input("precision = tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());
         }
-        let identity = Identity { network, seed, dataset: DatasetRecord::from(data), recipe };
-        Ok(Run { architecture: identity.architecture()?, directory, identity, data, device })
+        Ok(Run { architecture, directory, identity, data, device })
     }
 
     /// Checks that the directory can take this run, without changing it.
