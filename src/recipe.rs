@@ -224,14 +224,17 @@ impl Recipe {
     /// The recipe of `dataset` for a net of `depth` layers, with another number of `iterations` if given, and the keys of `given` on top.
     ///
     /// A run of another length than the paper's keeps the shape of the schedule: its milestones are the paper's, scaled, and it is
-    /// evaluated at least five times.
+    /// evaluated at least five times. So few evaluations show no plateau: where the paper waits for one, a shorter run has milestones, unless a
+    /// key of the plateau is given.
     pub fn resolve(dataset: DatasetName, depth: u64, iterations: Option<u64>, given: &toml::Table) -> Result<Recipe, BadInput> {
         let base = Recipe::for_dataset(dataset);
         let paper = Recipe::of_paper(dataset.family());
         let set_iterations = given.get("iterations").and_then(toml::Value::as_integer).map(|value| value as u64);
         let iterations = iterations.or(set_iterations).unwrap_or(base.iterations);
+        let waits = iterations == paper.iterations || given.keys().any(|key| key.starts_with("plateau_"));
         let mut table = table_of(&Recipe {
             iterations,
+            lower_rate: if waits { base.lower_rate } else { LowerRate::Milestones },
             milestones: paper
                 .milestones
                 .iter()
@@ -309,7 +312,16 @@ impl Recipe {
     }
 
     fn validate_photographs(&self) -> Result<(), BadInput> {
-        let (Some(crop), Some([least, most]), Some(test)) = (self.crop, self.scale, self.test_scale) else { return Ok(()) };
+        if let Some(lighting) = self.lighting
+            && !(0.0..=10.0).contains(&lighting)
+        {
+            return Err(bad_input(format!("lighting = {lighting} is out of range: 0 to 10")));
+        }
+        let (crop, [least, most], test) = match (self.crop, self.scale, self.test_scale) {
+            (None, None, None) => return Ok(()),
+            (Some(crop), Some(scale), Some(test)) => (crop, scale, test),
+            _ => return Err(bad_input("crop, scale and test_scale belong together: one of them is missing")),
+        };
         let side = |key: &str, value: u64, from: u64| match (from..=4096).contains(&value) {
             true => Ok(()),
             false => Err(bad_input(format!("{key} = {value} is out of range: a whole number from {from} to 4096"))),
@@ -317,28 +329,21 @@ impl Recipe {
         side("crop", crop, 32)?;
         side("scale", least, crop)?;
         side("scale", most, least)?;
-        side("test_scale", test, crop)?;
-        match self.lighting {
-            Some(lighting) if !(0.0..=10.0).contains(&lighting) => Err(bad_input(format!("lighting = {lighting} is out of range: 0 to 10"))),
-            _ => Ok(()),
-        }
+        side("test_scale", test, crop)
     }
 
     /// In what the recipe differs from the paper's for a net of `family` with `depth` layers: one phrase a difference, none for the paper's own.
     pub fn differences_from_paper(&self, family: Family, depth: u64) -> Vec<String> {
         let paper = Recipe { warmup: warms_up(family, depth), ..Recipe::of_paper(family) };
         let unused: &[&str] = match self.lower_rate {
-            LowerRate::Milestones => &["plateau_patience", "plateau_threshold", "plateau_reductions"],
+            // How often a net is evaluated changes no weight where the rate does not wait for it, and the paper does not say it.
+            LowerRate::Milestones => &["evaluate_every", "plateau_patience", "plateau_threshold", "plateau_reductions"],
             LowerRate::Plateau => &["milestones"],
         };
         let [ours, papers] = [self, &paper].map(table_of);
         ours.iter()
-            // How often a net is evaluated changes no weight, and the paper does not say it; nor does recomputation.
-            .filter(|(key, value)| {
-                !["evaluate_every", "checkpoint_segments"].contains(&key.as_str())
-                    && !unused.contains(&key.as_str())
-                    && papers.get(*key) != Some(value)
-            })
+            // Recomputation changes no weight.
+            .filter(|(key, value)| key.as_str() != "checkpoint_segments" && !unused.contains(&key.as_str()) && papers.get(*key) != Some(value))
             .map(|(key, value)| match papers.get(key) {
                 Some(paper) => format!("{} {value} instead of {paper}", key.replace('_', " ")),
                 None => format!("{} {value}", key.replace('_', " ")),

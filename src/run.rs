@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tch::Device;
 
 use crate::dataset::{self, Dataset, Source};
@@ -105,7 +105,8 @@ impl<'a> Run<'a> {
             Claim::New => (self.new_record(), None),
         };
         let mut network = Network::new(self.architecture.clone(), self.identity.seed, self.device).with_compute(self.compute(listener));
-        let normalization = self.normalization(conduct, listener)?;
+        let mut record = record;
+        let normalization = self.normalization(conduct, listener, &mut record)?;
         let batches = self.batches(normalization.share(), conduct);
         let mut recorder = Recorder::open(self, conduct, record, normalization, listener)?;
         let mut trainer = Trainer::new(&mut network, batches, &self.identity.recipe, checkpoint.as_ref());
@@ -136,14 +137,27 @@ impl<'a> Run<'a> {
         Compute { precision, segments: segments as usize, ..Compute::default() }
     }
 
-    fn normalization(&self, conduct: &Conduct, listener: Listener) -> Result<Normalization> {
+    /// The normalisation, whose mean image is put on record, and must be the one that is there.
+    fn normalization(&self, conduct: &Conduct, listener: Listener, record: &mut RunRecord) -> Result<Normalization> {
         let recipe = &self.identity.recipe;
         let unreadable = |reason| listener(Event::Note(format!("{reason}; the mean image is computed without it")));
         let mean = || {
             if matches!(self.data.train, Source::Photographs(_)) {
                 listener(Event::Note("the mean image of all training images is computed now, unless it was kept from an earlier run".to_string()));
             }
-            self.data.train.mean_image(recipe, conduct.loaders, unreadable)
+            let mean = self.data.train.mean_image(recipe, conduct.loaders, unreadable)?;
+            if matches!(self.data.train, Source::Photographs(_)) {
+                let hash = dataset::sha256(&mean.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+                if record.mean_image_sha256.as_ref().is_some_and(|before| *before != hash) {
+                    bail!(
+                        "{}: the mean image is another than when this run began: some images cannot be read now, or could not then; make sure that all \
+                         of the data is there, and remove the kept mean images (*.mean in the cache folder)",
+                        self.directory.path().display()
+                    );
+                }
+                record.mean_image_sha256 = Some(hash);
+            }
+            Ok(mean)
         };
         Normalization::new(recipe.normalize, recipe.image_side(), mean, self.device)
     }
@@ -166,6 +180,7 @@ impl<'a> Run<'a> {
             differences_from_paper: self.identity.differences_from_paper(),
             weights_sha256: None,
             unreadable_images: Default::default(),
+            mean_image_sha256: None,
             progress: Progress::default(),
             files: Default::default(),
             run: self.identity.clone(),
@@ -187,6 +202,7 @@ impl<'a> Run<'a> {
             earlier_attempts,
             failures,
             unreadable_images: record.unreadable_images,
+            mean_image_sha256: record.mean_image_sha256,
             ..self.new_record()
         }
     }

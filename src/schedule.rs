@@ -90,7 +90,7 @@ impl Schedule {
     /// ("divided by 10 when the error plateaus", section 3.4) this lowers it from the next iteration on: when `plateau_patience` evaluations in a row
     /// were not lower by `plateau_threshold` than the lowest before.
     pub fn observe_evaluation(&mut self, error: f64) {
-        if self.recipe.lower_rate != LowerRate::Plateau || self.warming_up() {
+        if self.recipe.lower_rate != LowerRate::Plateau || self.warming_up() || !error.is_finite() {
             return;
         }
         if self.plateau.lowest.is_none_or(|lowest| error < lowest - self.recipe.plateau_threshold) {

@@ -51,6 +51,7 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
         differences_from_paper: Vec::new(),
         weights_sha256: None,
         unreadable_images: Default::default(),
+        mean_image_sha256: None,
         progress: Progress { iterations: done, seconds: 3600.0, images_per_second: 500.0, ..Progress::default() },
         files: Default::default(),
         run: Identity { network, seed, dataset, recipe },

@@ -66,6 +66,7 @@ fn write_run(results: &Path, kind: &Kind, network: &str, seed: u64, done: u64, l
         differences_from_paper: Vec::new(),
         weights_sha256: None,
         unreadable_images: Default::default(),
+        mean_image_sha256: None,
         progress: Progress { iterations: done, seconds: 3600.0, images_per_second: 500.0, ..Progress::default() },
         files: Default::default(),
         run: Identity { network, seed, dataset: kind.dataset.clone(), recipe: kind.recipe.clone() },

@@ -97,6 +97,8 @@ fn packed_shards_train_to_the_same_bytes_as_the_files_they_were_packed_from() {
     assert!(image.ends_with(".jpg") && class == image.replace(".jpg", ".cls"), "{image} {class}");
     std::fs::remove_file(folder.path().join("shards/train-000001.tar")).unwrap();
     refuse(folder.path(), &["data", "check", "tiny-imagenet", "--data", "shards"], 2, &["train-000001.tar", "missing", "pack the data again"]);
+    std::fs::remove_file(folder.path().join("shards/shards.json")).unwrap();
+    refuse(folder.path(), &["data", "check", "tiny-imagenet", "--data", "shards"], 2, &["shards.json", "packing was interrupted"]);
 }
 
 #[test]
@@ -176,6 +178,9 @@ fn a_layout_that_is_not_one_of_class_folders_is_refused_and_said_what_to_do() {
     std::fs::create_dir(root.join("val")).unwrap();
     std::fs::copy(file(&root, "train", 0, 0), root.join("val/ILSVRC2012_val_00000001.JPEG")).unwrap();
     refuse(folder.path(), &check, 2, &["photographs/val", "lie in no class folders"]);
+    // No validation images.
+    std::fs::rename(root.join("val"), root.join("validation")).unwrap();
+    refuse(folder.path(), &train("run", &[]), 2, &["no val/<class>/", "nothing to test on"]);
     // No training images.
     std::fs::remove_dir_all(&root).unwrap();
     std::fs::create_dir_all(root.join("val/n001")).unwrap();
@@ -198,6 +203,12 @@ fn a_kept_list_is_made_again_when_a_file_is_added() {
     assert_eq!(count(), first);
     std::fs::write(file(&root, "train", 0, 7), photographs::jpeg(0, 7)).unwrap();
     let more = count();
+    // Files within a folder of the class folder, as Tiny-ImageNet has them.
+    std::fs::create_dir(root.join("train/n001/images")).unwrap();
+    std::fs::write(root.join("train/n001/images/a.JPEG"), photographs::jpeg(0, 8)).unwrap();
+    assert_eq!(count()["training_images"].as_u64(), Some(8));
+    std::fs::write(root.join("train/n001/images/b.JPEG"), photographs::jpeg(0, 9)).unwrap();
+    assert_eq!(count()["training_images"].as_u64(), Some(9), "a change inside is noticed");
     assert_eq!((first["training_images"].as_u64(), more["training_images"].as_u64()), (Some(6), Some(7)));
     assert_ne!(first["fingerprint"], more["fingerprint"]);
 }

@@ -61,7 +61,8 @@ pub fn measure(files: &[Vec<u8>], quality: Quality, threads: usize, passes: usiz
                 return Ok(());
             }
             for (view, shift) in plan.views(index as u64 + 1, 1) {
-                view.decode(&mut decoder, &files[index % files.len()], crop as u32, &mut pixels).with_context(|| format!("file {index}"))?;
+                view.decode(&mut decoder, &files[index % files.len()], crop as u32, &mut pixels)
+                    .with_context(|| format!("file {} of the folder, in the order of their paths", index % files.len() + 1))?;
                 normalise(&pixels, shift, &mut planes);
             }
             std::hint::black_box(&planes);

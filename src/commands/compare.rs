@@ -97,7 +97,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     };
 
     let curves = runs.iter().map(|run| RunCurves::read(&run.directory, run.identity.network, run.identity.seed)).collect::<Result<Vec<_>>>()?;
-    let comparison = Comparison::new(&Data { name: dataset, status: data.status, classes: data.classes.len() }, iterations, &curves);
+    let comparison = Comparison::new(
+        &Data { name: dataset, status: data.status, classes: data.classes.len(), batch_size: recipes[0].batch_size },
+        iterations,
+        &curves,
+    );
     let figure = out.join("comparison");
     let drawn: Vec<DrawnRun> = curves.iter().map(|curves| DrawnRun::of(curves, iterations)).collect();
     figures::comparison(dataset, iterations, &drawn).write(&out)?;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::options::{check_writable, print, print_json, threads};
-use crate::dataset::photographs::{Decoder, Index, Packing, Quality, View, decoder, read};
+use crate::dataset::photographs::{Decoder, Index, Packing, Quality, decoder, read_whole};
 use crate::dataset::{self, Dataset, DatasetName, Source, Status, archive, cifar10, download};
 use crate::error::{EXIT_DONE, EXIT_FAILED, bad_input};
 use crate::network::Family;
@@ -15,7 +15,7 @@ use crate::parallel::{available_threads, in_order};
 use crate::progress::say;
 use crate::report::{sheet, table::thousands};
 
-/// Side of the squares that `--decode` makes of photographs.
+/// Shorter side that `--decode` scales whole photographs to.
 const CHECK_SIDE: u32 = 64;
 
 /// Get a data set, or check the one that is there
@@ -289,11 +289,10 @@ fn photographs(data: &Dataset) -> impl Iterator<Item = &Index> {
 fn unreadable(data: &Dataset, threads: usize) -> Result<Vec<String>> {
     let mut reasons = Vec::new();
     for index in photographs(data) {
-        let view = View::Centre { shorter_side: CHECK_SIDE };
-        let decode = |(decoder, bytes, out): &mut (Decoder, Vec<u8>, Vec<u8>), position: usize| {
-            read(index, (decoder, Quality::Fast), bytes, position, &view, CHECK_SIDE, out).err()
+        let decode = |(decoder, bytes): &mut (Decoder, Vec<u8>), position: usize| {
+            read_whole(index, (decoder, Quality::Fast), bytes, position, CHECK_SIDE).err().map(|unreadable| unreadable.reason)
         };
-        let state = || (decoder(Quality::Fast), Vec::new(), vec![0; (CHECK_SIDE * CHECK_SIDE * 3) as usize]);
+        let state = || (decoder(Quality::Fast), Vec::new());
         in_order(index.len(), threads, state, decode, |_, reason| {
             reasons.extend(reason);
             Ok(())

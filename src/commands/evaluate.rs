@@ -12,7 +12,7 @@ use crate::dataset::{self, Dataset, DatasetName, Source};
 use crate::device::{self, DeviceChoice};
 use crate::error::{EXIT_DONE, bad_input};
 use crate::network::weights::write_tensors;
-use crate::network::{self, Family, Network, NetworkName};
+use crate::network::{self, Compute, Family, Network, NetworkName};
 use crate::parallel::available_threads;
 use crate::progress::say;
 use crate::recipe::{Normalize, Recipe, parse_settings};
@@ -43,7 +43,7 @@ pub struct Arguments {
     weights: Vec<PathBuf>,
     /// Folder of a finished run on photographs: its network, weights, recipe and data set are meant, and the result goes into its tests.csv, which
     /// the report's Tables 2 to 4 are made from
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["networks", "weights", "normalize", "settings", "dataset"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["networks", "weights", "normalize", "settings", "scales", "dataset"])]
     run: Option<PathBuf>,
     /// How pixels are normalised: as when the weights were trained
     #[arg(long, value_enum, default_value_t = Normalize::PixelMean)]
@@ -101,7 +101,12 @@ impl Subject {
             );
         }
         let dataset = arguments.data.name();
-        let recipe = Recipe { normalize: arguments.normalize, ..Recipe::resolve(dataset, 0, None, &parse_settings(&arguments.settings)?)? };
+        let mut given = parse_settings(&arguments.settings)?;
+        // The scales of training images mean nothing here, and must not stand in the way of a larger crop.
+        if let (Some(crop), Some(scale)) = (given.get("crop").and_then(toml::Value::as_integer), Recipe::for_dataset(dataset).scale) {
+            given.entry("scale").or_insert_with(|| toml::Value::Array(scale.map(|side| toml::Value::Integer(crop.max(side as i64))).to_vec()));
+        }
+        let recipe = Recipe { normalize: arguments.normalize, ..Recipe::resolve(dataset, 0, None, &given)? };
         Ok(Subject { dataset, networks: arguments.networks.clone(), weights: arguments.weights.clone(), recipe })
     }
 
@@ -137,10 +142,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if record.as_ref().is_some_and(|record| record.run.dataset.fingerprint != data.fingerprint) {
         return Err(bad_input("--data: not the data that the run was trained on: its fingerprint differs").into());
     }
+    if data.test.is_empty() {
+        return Err(bad_input("--data: the folder has no val/<class>/ in it: there is nothing to test on").into());
+    }
+    // A run is tested in the number format that it was trained in.
+    let compute = Compute { precision: subject.recipe.precision, ..Compute::default() };
     let mut networks = Vec::new();
     for (&name, weights) in subject.networks.iter().zip(&subject.weights) {
         let architecture = network::architecture(name, data.name.family(), subject.recipe.image_side(), data.classes.len() as i64)?;
-        let mut network = Network::new(architecture, 0, device);
+        let mut network = Network::new(architecture, 0, device).with_compute(compute);
         network.load_weights(weights)?;
         networks.push(network);
     }

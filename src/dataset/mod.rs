@@ -173,7 +173,7 @@ pub struct Dataset {
     pub train: Source,
     /// Test images.
     pub test: Source,
-    /// SHA-256 that identifies every label and pixel and their order, in hexadecimal.
+    /// SHA-256 that identifies every label and pixel and their order, in hexadecimal; of photographs, the names, classes and lengths of all files.
     pub fingerprint: String,
     /// Whether it is the official data, a subset, or something else.
     pub status: Status,
@@ -183,7 +183,7 @@ pub struct Dataset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// Byte for byte the published data.
+    /// Byte for byte the published data; of photographs, as many classes and images as published, in files of their own.
     Official,
     /// Fewer images than the published data has.
     Subset,
@@ -233,6 +233,9 @@ pub fn check_split(dataset: &Dataset, validation: u64, batch_size: u64) -> Resul
     let images = dataset.train.len() as u64;
     if images == 0 {
         return Err(bad_input(format!("{}: the folder has no train/<class>/ in it: there is nothing to train on", dataset.name)));
+    }
+    if dataset.test.is_empty() {
+        return Err(bad_input(format!("{}: the folder has no val/<class>/ in it: there is nothing to test on", dataset.name)));
     }
     if validation + batch_size > images {
         return Err(bad_input(format!(

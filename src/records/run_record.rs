@@ -119,6 +119,9 @@ pub struct RunRecord {
     /// Photographs that could not be read, and why; in training the next in the list stood in their place, in tests they count as wrong.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unreadable_images: BTreeSet<String>,
+    /// SHA-256 of the mean image of photographs, float32: a resumed run must subtract the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_image_sha256: Option<String>,
     /// How far it is.
     pub progress: Progress,
     /// SHA-256 of each file beside the record, once the run is over.

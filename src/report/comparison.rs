@@ -40,6 +40,9 @@ pub struct Data {
     pub status: Status,
     /// Its classes.
     pub classes: usize,
+    /// Images a batch: what a training error is the mean of.
+    #[serde(skip)]
+    pub batch_size: u64,
 }
 
 impl Data {
@@ -85,7 +88,7 @@ impl Comparison {
             iterations,
             training_error_window: final_window(iterations as usize),
             networks: names.into_iter().map(|name| NetworkSummary::of(name, data, &summaries)).collect(),
-            findings: findings(&summaries, Recipe::for_dataset(data.name).batch_size),
+            findings: findings(&summaries, data.batch_size),
             runs: summaries,
         }
     }

@@ -56,9 +56,10 @@ fn resident(images: &Images, index: usize) -> &[u8] {
 fn training_view(photographs: &Index, index: usize, data: &Dataset, side: usize) -> Result<Vec<u8>> {
     let views = ViewPlan::new(0, &Recipe::for_dataset(data.name)).views(index as u64 + 1, 1);
     let mut image = vec![128; side * side * 3];
-    if let Err(reason) = read(photographs, (&mut decoder(Quality::Fast), Quality::Fast), &mut Vec::new(), index, &views[0].0, side as u32, &mut image)
+    if let Err(unreadable) =
+        read(photographs, (&mut decoder(Quality::Fast), Quality::Fast), &mut Vec::new(), index, &views[0].0, side as u32, &mut image)
     {
-        crate::progress::say(&reason);
+        crate::progress::say(&unreadable.reason);
     }
     Ok(image)
 }

@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn data(name: DatasetName) -> Data {
-        Data { name, status: Status::Official, classes: 10 }
+        Data { name, status: Status::Official, classes: 10, batch_size: 128 }
     }
 
     #[test]

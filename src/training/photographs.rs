@@ -100,7 +100,7 @@ impl PhotographBatches {
         let batch = plan.batch_size() as i64;
         let buffers = if device.is_cuda() { AHEAD + IN_FLIGHT } else { AHEAD };
         PhotographBatches {
-            loader: Loader::new(index.clone(), crop as u32, threads),
+            loader: Loader::new(index.clone(), plan.held_out().to_vec(), crop as u32, threads),
             index,
             views: ViewPlan::new(seed, recipe),
             normalization,
@@ -160,7 +160,9 @@ impl Batches for PhotographBatches {
         } else {
             self.free.push(buffer);
         }
-        self.plan_ahead(iteration + 1);
+        if iteration < self.iterations {
+            self.plan_ahead(iteration + 1);
+        }
         Ok(())
     }
 
@@ -171,5 +173,70 @@ impl Batches for PhotographBatches {
 
     fn replacements(&mut self) -> Vec<String> {
         std::mem::take(&mut self.replacements).into_iter().map(|replacement| replacement.reason).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jpeg_encoder::{ColorType, Encoder};
+
+    use super::*;
+    use crate::dataset::DatasetName;
+    use crate::recipe::Normalize;
+
+    /// Three classes of two images each in one colour a class; the last of the second class is damaged.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for class in 0..3 {
+            let path = folder.path().join(format!("train/n{class}"));
+            std::fs::create_dir_all(&path).unwrap();
+            for number in 0..2 {
+                let mut bytes = Vec::new();
+                let pixels: Vec<u8> = (0..40 * 40).flat_map(|_| [60 * class as u8; 3]).collect();
+                Encoder::new(&mut bytes, 95).encode(&pixels, 40, 40, ColorType::Rgb).unwrap();
+                if (class, number) == (1, 1) {
+                    bytes.truncate(bytes.len() / 2);
+                }
+                std::fs::write(path.join(format!("{number}.jpg")), bytes).unwrap();
+            }
+        }
+        folder
+    }
+
+    #[test]
+    fn an_image_that_stands_in_anothers_place_has_its_own_class_and_pixels_and_is_never_a_held_out_one() {
+        let folder = folder();
+        for validation in [0, 1] {
+            let index = Arc::new(Index::open(folder.path(), "train", None).unwrap());
+            let recipe = Recipe {
+                crop: Some(32),
+                scale: Some([34, 40]),
+                test_scale: Some(36),
+                batch_size: 5,
+                ..Recipe::for_dataset(DatasetName::TinyImagenet)
+            };
+            // The image after the damaged one, position 3, is the one that would stand in its place.
+            let seed = (0..1000).find(|&seed| validation == 0 || Plan::new(seed, 6, 1, 5, true).held_out() == [4]).unwrap();
+            let plan = Plan::new(seed, 6, validation, 5, true);
+            let normalization = Normalization::new(Normalize::PixelMean, 32, || Ok(vec![0.0; 32 * 32 * 3]), Device::Cpu).unwrap();
+            let mut batches = PhotographBatches::new(plan, index, &Recipe { lighting: Some(0.0), ..recipe }, seed, normalization, Device::Cpu, 2);
+            let (mut labels_seen, mut reasons) = (Vec::new(), Vec::new());
+            for iteration in 1..=6 {
+                batches.turn_to(iteration).unwrap();
+                let (images, labels) = batches.group(0, 5);
+                let labels = Vec::<i64>::try_from(labels).unwrap();
+                let brightness = Vec::<f32>::try_from(images.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float) * 255.0 / 60.0).unwrap();
+                for (label, brightness) in labels.iter().zip(brightness) {
+                    assert!((brightness - *label as f32).abs() < 0.1, "pixels of class {brightness} are labelled {label}");
+                }
+                labels_seen.extend(labels);
+                reasons.extend(batches.replacements());
+            }
+            let count = |label: i64| labels_seen.iter().filter(|&&other| other == label).count();
+            // 30 images are five epochs of six: the damaged one's five places go to class 2; with position 4 held out six epochs of five, and they go to 5.
+            assert_eq!((count(0), count(1), count(2)), if validation == 0 { (10, 5, 15) } else { (12, 6, 12) });
+            assert_eq!(reasons.len(), if validation == 0 { 5 } else { 6 });
+            assert!(reasons.iter().all(|reason| reason.contains("n1/1.jpg")), "{reasons:?}");
+        }
     }
 }

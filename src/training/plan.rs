@@ -13,6 +13,8 @@ pub struct Plan {
     augment: bool,
     /// Positions of the training images in the data set; the validation images are not among them.
     members: Vec<i64>,
+    /// Positions of the validation images, in rising order.
+    held_out: Vec<i64>,
     /// The order of the epoch that was asked for last.
     order: (u64, Vec<i64>),
 }
@@ -23,14 +25,19 @@ pub type Draw = [i64; 4];
 impl Plan {
     /// The plan for a data set of `images`, of which `validation` are held out (see [`split`]).
     pub fn new(seed: u64, images: usize, validation: usize, batch_size: u64, augment: bool) -> Plan {
-        let members = split(seed, images, validation).0;
+        let (members, held_out) = split(seed, images, validation);
         let order = (0, shuffled(seed, 0, &members));
-        Plan { seed, batch_size, augment, members, order }
+        Plan { seed, batch_size, augment, members, held_out, order }
     }
 
     /// Images a batch.
     pub fn batch_size(&self) -> u64 {
         self.batch_size
+    }
+
+    /// Positions of the validation images, in rising order.
+    pub fn held_out(&self) -> &[i64] {
+        &self.held_out
     }
 
     /// Positions in the data set of the images of `iteration`, counted from 1.

@@ -174,6 +174,13 @@ impl<'a> Trainer<'a> {
     /// What an iteration computes: batch, forward, backward, metrics, update. All that differs between two iterations is in tensors on the
     /// device, which are changed beforehand.
     fn compute(&mut self) {
+        let (Gradient { loss, logits, theta }, labels) = self.gradient();
+        self.metrics.write(&loss, &logits, &labels);
+        self.optimizer.step(self.network.theta(), &theta, &self.learning_rate);
+    }
+
+    /// The mean of the gradients of the batch's groups, all logits, and the labels.
+    fn gradient(&self) -> (Gradient, Tensor) {
         let count = self.recipe.images_at_once() as i64;
         let groups = self.recipe.batch_size as i64 / count;
         let (images, mut labels) = self.batches.group(0, count);
@@ -190,8 +197,7 @@ impl<'a> Trainer<'a> {
             loss /= groups as f64;
             theta /= groups as f64;
         }
-        self.metrics.write(&loss, &logits, &labels);
-        self.optimizer.step(self.network.theta(), &theta, &self.learning_rate);
+        (Gradient { loss, logits, theta }, labels)
     }
 
     /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite number, if there is one.
@@ -220,5 +226,45 @@ impl<'a> Trainer<'a> {
             velocity: self.optimizer.velocity().copy(),
             statistics: self.network.statistics().copy(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{NetworkName, cifar};
+    use crate::random::{Purpose, Stream};
+
+    /// One batch of eight images.
+    struct Fixed(Tensor, Tensor);
+
+    impl Batches for Fixed {
+        fn turn_to(&mut self, _iteration: u64) -> Result<()> {
+            Ok(())
+        }
+
+        fn group(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+            (self.0.narrow(0, start, count), self.1.narrow(0, start, count))
+        }
+    }
+
+    #[test]
+    fn a_batch_in_groups_has_the_mean_of_their_gradients_and_losses() {
+        let mut stream = Stream::new(4, Purpose::Shapes, 0);
+        let values: Vec<f32> = (0..8 * 3 * 32 * 32).map(|_| stream.normal() as f32).collect();
+        let images = Tensor::from_slice(&values).view([8, 3, 32, 32]);
+        let labels = Tensor::from_slice(&[3i64, 1, 4, 1, 5, 9, 2, 6]);
+        let network = || Network::new(cifar::architecture(NetworkName::residual(8), 10), 1, Device::Cpu);
+        let recipe = Recipe { batch_size: 8, group_size: 4, ..Recipe::default() };
+        let mut trained = network();
+        let batches = Fixed(images.shallow_clone(), labels.shallow_clone());
+        let trainer = Trainer::new(&mut trained, Box::new(batches), &recipe, None);
+        let (found, found_labels) = trainer.gradient();
+        let [one, other] = [0, 4].map(|start| network().gradient(&images.narrow(0, start, 4), &labels.narrow(0, start, 4)));
+        let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-6;
+        assert!(close(&found.theta, &((one.theta + other.theta) / 2.0)), "gradients");
+        assert!(close(&found.loss, &((one.loss + other.loss) / 2.0)), "losses");
+        assert!(close(&found.logits, &Tensor::cat(&[one.logits, other.logits], 0)), "scores, in the batch's order");
+        assert!(found_labels.equal(&labels));
     }
 }

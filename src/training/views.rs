@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::batches::Normalization;
 use super::scores::{Evaluation, Tally, averaged};
-use crate::dataset::photographs::{Decoder, Index, Quality, Size, View, decoder, read};
+use crate::dataset::photographs::{Decoder, Index, Quality, Size, Unreadable, View, decoder, read, read_whole};
 use crate::network::{Mode, Network};
 use crate::parallel::in_order;
 use crate::recipe::Recipe;
@@ -119,17 +119,15 @@ impl PhotographTest {
                 read(&self.index, (decoder, Quality::Exact), bytes, position, &view, self.crop, &mut decoded.crops)
             }
         };
-        if let Err(reason) = result {
+        if let Err(unreadable) = result {
             decoded.label = -1;
-            decoded.problem = Some(reason);
+            decoded.problem = Some(unreadable.reason);
         }
         decoded
     }
 
-    fn decode_whole(&self, decoder: &mut Decoder, bytes: &mut Vec<u8>, position: usize) -> Result<Vec<(Size, Vec<u8>)>, String> {
-        let named = |reason: String| format!("{}: {reason}", self.index.path(position));
-        self.index.read(position, bytes).map_err(|error| named(error.to_string()))?;
-        self.scales.iter().map(|&side| decoder.scaled(bytes, side).map_err(|error| named(error.to_string()))).collect()
+    fn decode_whole(&self, decoder: &mut Decoder, bytes: &mut Vec<u8>, position: usize) -> Result<Vec<(Size, Vec<u8>)>, Unreadable> {
+        self.scales.iter().map(|&side| read_whole(&self.index, (&mut *decoder, Quality::Exact), bytes, position, side)).collect()
     }
 
     /// Averaged scores of some images: [images, classes].

@@ -11,7 +11,7 @@ use super::index::{Found, Listing, Place};
 use crate::dataset::sha256;
 
 /// First line of a kept list; another version's is made again.
-const VERSION: &str = "resnet-repro list of photographs 1";
+const VERSION: &str = "resnet-repro list of photographs 2";
 
 /// Folder of what can be made again: `RESNET_REPRO_CACHE`, else `resnet-repro` in the user's cache folder. None where there is no such folder.
 pub fn folder() -> Option<PathBuf> {
@@ -20,18 +20,26 @@ pub fn folder() -> Option<PathBuf> {
     of("RESNET_REPRO_CACHE").or_else(|| user().map(|user| user.join("resnet-repro")))
 }
 
-/// The listing of `split` in `root`, from the cache if none of `sources` (class folders, or shards) has changed since. A class folder changes when
-/// a file is added or removed; that a file was overwritten in place is not noticed.
+/// The listing of `split` in `root`, from the cache if none of `sources` (class folders, or shards) nor of the folders within them has changed since. A
+/// folder changes when a file is added or removed; that a file was overwritten in place is not noticed.
 pub fn listing(root: &Path, split: &str, sources: &[PathBuf], list: impl FnOnce() -> Result<Listing>) -> Result<Listing> {
     let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
     let Some(file) = folder().map(|folder| folder.join(format!("{}.list", sha256(format!("{}\n{split}", root.display()).as_bytes())))) else {
         return list();
     };
-    let state = state(sources);
-    if let Some(listing) = std::fs::read_to_string(&file).ok().and_then(|text| parse(&text, &state)) {
+    let kept = std::fs::read_to_string(&file).ok().and_then(|text| parse(&text));
+    if let Some((state_then, listing)) = kept
+        && state_then == state(sources, &listing.inner_folders)
+    {
         return Ok(listing);
     }
+    // The times are read first: what changes while the folders are listed makes the list outdated.
+    let before = state(sources, &[]);
     let listing = list()?;
+    let state = state(sources, &listing.inner_folders);
+    if listing.inner_folders.is_empty() && state != before {
+        return Ok(listing);
+    }
     // A cache that cannot be written costs time alone.
     if let Some(folder) = file.parent()
         && std::fs::create_dir_all(folder).is_ok()
@@ -42,9 +50,9 @@ pub fn listing(root: &Path, split: &str, sources: &[PathBuf], list: impl FnOnce(
 }
 
 /// What changes when a source does: names, times and lengths, hashed.
-fn state(sources: &[PathBuf]) -> String {
+fn state(sources: &[PathBuf], inner_folders: &[PathBuf]) -> String {
     let mut text = String::new();
-    for source in sources {
+    for source in sources.iter().chain(inner_folders) {
         let (time, length) = std::fs::metadata(source).map_or((0, 0), |data| {
             let time = data.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             (time.map_or(0, |time| time.as_nanos()), data.len())
@@ -55,9 +63,10 @@ fn state(sources: &[PathBuf]) -> String {
 }
 
 fn text(listing: &Listing, state: &str) -> String {
-    let mut text = format!("{VERSION}\n{state}\n{} {} {}\n", listing.shards.len(), listing.others.len(), listing.photographs.len());
-    for shard in &listing.shards {
-        let _ = writeln!(text, "{}", shard.display());
+    let Listing { photographs, shards, others, inner_folders } = listing;
+    let mut text = format!("{VERSION}\n{state}\n{} {} {} {}\n", shards.len(), inner_folders.len(), others.len(), photographs.len());
+    for path in shards.iter().chain(inner_folders) {
+        let _ = writeln!(text, "{}", path.display());
     }
     for other in &listing.others {
         let _ = writeln!(text, "{other}");
@@ -69,21 +78,24 @@ fn text(listing: &Listing, state: &str) -> String {
     text
 }
 
-/// The listing, if the text is whole and of the same state.
-fn parse(text: &str, state: &str) -> Option<Listing> {
+/// The state that a listing is of, and the listing, if the text is whole.
+fn parse(text: &str) -> Option<(String, Listing)> {
     let mut lines = text.lines();
-    if lines.next()? != VERSION || lines.next()? != state {
+    if lines.next()? != VERSION {
         return None;
     }
+    let state = lines.next()?.to_string();
     let mut counts = lines.next()?.split(' ').map(str::parse::<usize>);
     let mut count = || counts.next()?.ok();
-    let (shards, others, photographs) = (count()?, count()?, count()?);
+    let (shards, inner_folders, others, photographs) = (count()?, count()?, count()?, count()?);
     let listing = Listing {
         shards: lines.by_ref().take(shards).map(PathBuf::from).collect(),
+        inner_folders: lines.by_ref().take(inner_folders).map(PathBuf::from).collect(),
         others: lines.by_ref().take(others).map(str::to_string).collect(),
         photographs: lines.map(parse_line).collect::<Option<_>>()?,
     };
-    (listing.shards.len() == shards && listing.others.len() == others && listing.photographs.len() == photographs).then_some(listing)
+    let found = (listing.shards.len(), listing.inner_folders.len(), listing.others.len(), listing.photographs.len());
+    (found == (shards, inner_folders, others, photographs)).then_some((state, listing))
 }
 
 fn parse_line(line: &str) -> Option<Found> {
@@ -106,16 +118,13 @@ mod tests {
             photographs: vec![found("n01/a b.JPEG", None), found("n02/c.jpg", Some(Place { shard: 3, offset: 1 << 40 }))],
             shards: vec!["/data/train-000000.tar".into()],
             others: vec!["n01/notes.txt".into()],
+            inner_folders: vec!["/data/train/n01/images".into()],
         };
         let written = text(&listing, "state");
-        assert_eq!(parse(&written, "state"), Some(listing));
-        assert_eq!(parse(&written, "another"), None);
-        for end in 0..written.len() - 1 {
-            assert_eq!(
-                parse(&written[..end], "state").filter(|read| read.photographs.len() == 2 && read.photographs[1].name == "n02/c.jpg"),
-                None,
-                "{end}"
-            );
+        assert_eq!(parse(&written), Some(("state".to_string(), listing)));
+        // The last name may be cut to a shorter one: files are written as a whole or not at all.
+        for end in 0..written.rfind('\n').unwrap() - "n02/c.jpg".len() {
+            assert_eq!(parse(&written[..end]), None, "{end}");
         }
     }
 }

@@ -148,7 +148,7 @@ impl Decoder {
                     // Whether a file without its end mark is whole shows at its last row.
                     region.size.height = reduced(stored.height, eighths) - region.y;
                 }
-                self.jpeg.decode(bytes, eighths, true, region, &mut self.source)?
+                self.jpeg.decode(bytes, eighths, region, &mut self.source)?
             }
         };
         let mut tile = std::mem::take(&mut self.tile);

@@ -47,6 +47,7 @@ pub fn list(folder: &Path, class_folders: &[PathBuf]) -> Result<Listing> {
         let part = part?;
         listing.photographs.extend(part.photographs);
         listing.others.extend(part.others);
+        listing.inner_folders.extend(part.inner_folders);
     }
     Ok(listing)
 }
@@ -67,6 +68,7 @@ fn list_part(root: &Path, class_folders: &[PathBuf]) -> Result<Listing, BadInput
 fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), BadInput> {
     for path in entries(folder)? {
         if path.is_dir() {
+            listing.inner_folders.push(path.clone());
             list_folder(root, &path, listing)?;
             continue;
         }

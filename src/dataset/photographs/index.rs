@@ -48,6 +48,8 @@ pub struct Listing {
     pub shards: Vec<PathBuf>,
     /// Files that are no photographs by their name's ending.
     pub others: Vec<String>,
+    /// Folders within the class folders.
+    pub inner_folders: Vec<PathBuf>,
 }
 
 /// The photographs of one split.

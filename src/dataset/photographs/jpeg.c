@@ -171,9 +171,8 @@ int photographs_jpeg_header(struct photographs_jpeg *jpeg, const uint8_t *bytes,
   return DONE;
 }
 
-/* Prepares columns *x to *x + *columns of the image scaled by `eighths`/8; gives those that will come, which are more, and the number of rows.
-   `fancy`: smooth interpolation of colours, as every viewer does it. */
-int photographs_jpeg_start(struct photographs_jpeg *jpeg, int eighths, int fancy, uint32_t *x, uint32_t *columns, uint32_t *rows) {
+/* Prepares columns *x to *x + *columns of the image scaled by `eighths`/8; gives those that will come, which are more, and the number of rows. */
+int photographs_jpeg_start(struct photographs_jpeg *jpeg, int eighths, uint32_t *x, uint32_t *columns, uint32_t *rows) {
   j_decompress_ptr info = &jpeg->info;
   if (setjmp(jpeg->escape)) return jpeg->failure;
   int inks = info->jpeg_color_space == JCS_CMYK || info->jpeg_color_space == JCS_YCCK;
@@ -181,7 +180,8 @@ int photographs_jpeg_start(struct photographs_jpeg *jpeg, int eighths, int fancy
   info->scale_num = (unsigned int)eighths;
   info->scale_denom = 8;
   info->dct_method = JDCT_ISLOW;
-  info->do_fancy_upsampling = fancy ? TRUE : FALSE;
+  /* Smooth interpolation of colours, as every viewer does it. */
+  info->do_fancy_upsampling = TRUE;
   jpeg_start_decompress(info);
   *rows = info->output_height;
   JDIMENSION first = *x, count = *columns;

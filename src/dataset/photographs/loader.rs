@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Decoder, Index, Quality, View};
+use super::{Decoder, Index, PhotographError, Quality, Size, View};
 
 /// Images that a thread takes at once: small ones take less time than taking turns does.
 const CHUNK: usize = 4;
@@ -57,6 +57,8 @@ pub struct Loader {
 
 struct Shared {
     index: Arc<Index>,
+    /// Positions that are not trained on, sorted: they never stand in another's place.
+    held_out: Vec<i64>,
     crop: u32,
     queue: Mutex<Queue>,
     wake: Condvar,
@@ -101,9 +103,10 @@ pub struct Filling {
 }
 
 impl Loader {
-    /// `threads` threads that cut squares of `crop` pixels out of the photographs of `index`.
-    pub fn new(index: Arc<Index>, crop: u32, threads: usize) -> Loader {
-        let shared = Arc::new(Shared { index, crop, queue: Mutex::default(), wake: Condvar::new() });
+    /// `threads` threads that cut squares of `crop` pixels out of the photographs of `index`, of which those at the sorted positions `held_out` are not
+    /// trained on.
+    pub fn new(index: Arc<Index>, held_out: Vec<i64>, crop: u32, threads: usize) -> Loader {
+        let shared = Arc::new(Shared { index, held_out, crop, queue: Mutex::default(), wake: Condvar::new() });
         let threads = (0..threads.max(1))
             .map(|_| {
                 let shared = shared.clone();
@@ -195,11 +198,12 @@ impl Shared {
     /// Makes one image, or the next in the list that can be read in its place.
     fn make(&self, decoder: &mut Decoder, bytes: &mut Vec<u8>, sample: &Sample, row: usize, out: &mut [u8]) -> Option<Replacement> {
         let mut wrong = None;
-        for step in 0..MOST_REPLACEMENTS.min(self.index.len()) {
-            let position = (sample.position + step) % self.index.len();
+        let following = (0..self.index.len()).map(|step| (sample.position + step) % self.index.len());
+        let trained = following.filter(|&position| self.held_out.binary_search(&(position as i64)).is_err());
+        for position in trained.take(MOST_REPLACEMENTS) {
             match read(&self.index, (decoder, Quality::Fast), bytes, position, &sample.view, self.crop, out) {
                 Ok(()) => return wrong.map(|reason| Replacement { row, by: Some(position), reason }),
-                Err(reason) => wrong = wrong.or(Some(reason)),
+                Err(unreadable) => wrong = wrong.or(Some(unreadable.reason)),
             }
         }
         out.fill(0);
@@ -207,25 +211,45 @@ impl Shared {
     }
 }
 
-/// Reads and decodes one view; an error names the photograph and what is wrong with it. A decoder that panics is a photograph that cannot be read.
-pub fn read(
+/// A photograph that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Which, and what is wrong with it.
+    pub reason: String,
+    /// Whether its bytes could not be had, which may be otherwise another time, or could not be decoded.
+    pub no_bytes: bool,
+}
+
+/// A decoder with its quality, which a new one gets in its place after a panic.
+pub type Reader<'a> = (&'a mut Decoder, Quality);
+
+/// Reads a photograph into `bytes` and has `decode` make something of it. A decoder that panics is a photograph that cannot be read.
+pub fn read_with<T>(
     index: &Index,
-    (decoder, quality): (&mut Decoder, Quality),
+    (decoder, quality): Reader,
     bytes: &mut Vec<u8>,
     position: usize,
-    view: &View,
-    crop: u32,
-    out: &mut [u8],
-) -> Result<(), String> {
-    let named = |reason: String| format!("{}: {reason}", index.path(position));
-    index.read(position, bytes).map_err(|error| named(error.to_string()))?;
-    match catch_unwind(AssertUnwindSafe(|| view.decode(decoder, bytes, crop, out))) {
-        Ok(result) => result.map_err(|error| named(error.to_string())),
+    decode: impl FnOnce(&mut Decoder, &[u8]) -> Result<T, PhotographError>,
+) -> Result<T, Unreadable> {
+    let unreadable = |no_bytes, reason: String| Unreadable { reason: format!("{}: {reason}", index.path(position)), no_bytes };
+    index.read(position, bytes).map_err(|error| unreadable(true, error.to_string()))?;
+    match catch_unwind(AssertUnwindSafe(|| decode(decoder, bytes))) {
+        Ok(result) => result.map_err(|error| unreadable(false, error.to_string())),
         Err(_) => {
             *decoder = super::decoder(quality);
-            Err(named("the decoder failed on it".to_string()))
+            Err(unreadable(false, "the decoder failed on it".to_string()))
         }
     }
+}
+
+/// Reads and decodes one view.
+pub fn read(index: &Index, reader: Reader, bytes: &mut Vec<u8>, position: usize, view: &View, crop: u32, out: &mut [u8]) -> Result<(), Unreadable> {
+    read_with(index, reader, bytes, position, |decoder, bytes| view.decode(decoder, bytes, crop, out))
+}
+
+/// Reads a whole photograph, scaled to a shorter side: its size, and its pixels as [height, width, 3].
+pub fn read_whole(index: &Index, reader: Reader, bytes: &mut Vec<u8>, position: usize, shorter_side: u32) -> Result<(Size, Vec<u8>), Unreadable> {
+    read_with(index, reader, bytes, position, |decoder, bytes| decoder.scaled(bytes, shorter_side))
 }
 
 /// A mutex whose holder panicked guards whole data all the same: nothing that can panic is done under a lock.

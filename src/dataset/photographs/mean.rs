@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Decoder, Index, Quality, View, cache, read};
+use super::{Decoder, Index, Quality, Unreadable, View, cache, read};
 use crate::dataset::sha256;
 use crate::parallel::in_order;
 
@@ -18,9 +18,9 @@ pub fn mean_image(index: &Index, crop: u32, test_scale: u32, threads: usize, mut
         return Ok(kept.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect());
     }
     let mut sums = vec![0u64; values];
-    let mut readable = 0u64;
+    let (mut readable, mut no_bytes) = (0u64, false);
     let view = View::Centre { shorter_side: test_scale };
-    let make = |(decoder, bytes): &mut (Decoder, Vec<u8>), position: usize| -> Result<Vec<u8>, String> {
+    let make = |(decoder, bytes): &mut (Decoder, Vec<u8>), position: usize| -> Result<Vec<u8>, Unreadable> {
         let mut pixels = vec![0; values];
         read(index, (decoder, Quality::Fast), bytes, position, &view, crop, &mut pixels)?;
         Ok(pixels)
@@ -36,7 +36,10 @@ pub fn mean_image(index: &Index, crop: u32, test_scale: u32, threads: usize, mut
                     sums.iter_mut().zip(&pixels).for_each(|(sum, &pixel)| *sum += u64::from(pixel));
                     readable += 1;
                 }
-                Err(reason) => unreadable(reason),
+                Err(problem) => {
+                    no_bytes |= problem.no_bytes;
+                    unreadable(problem.reason);
+                }
             }
             Ok(())
         },
@@ -47,6 +50,8 @@ pub fn mean_image(index: &Index, crop: u32, test_scale: u32, threads: usize, mut
     let mean: Vec<f32> = sums.iter().map(|&sum| (sum as f64 / (readable as f64 * 255.0)) as f32).collect();
     // A cache that cannot be written costs time alone.
     if let Some(file) = file
+        // A disk that was away gives another mean than the one that is to be kept.
+        && !no_bytes
         && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
     {
         let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -31,7 +31,7 @@ use anyhow::Result;
 pub use decode::{Decoder, Quality};
 pub use error::PhotographError;
 pub use index::Index;
-pub use loader::{Buffer, Filling, Loader, Replacement, Sample, read};
+pub use loader::{Buffer, Filling, Loader, Reader, Replacement, Sample, Unreadable, read, read_whole, read_with};
 pub use mean::mean_image;
 pub use pack::{Packed, Packing};
 pub use seen::{View, decoder};
@@ -45,6 +45,8 @@ use crate::error::bad_input;
 
 /// Classes, training and validation images of ImageNet 2012.
 const OFFICIAL: (usize, usize, usize) = (1000, 1_281_167, 50_000);
+/// Those of Tiny-ImageNet.
+const OFFICIAL_TINY: (usize, usize, usize) = (200, 100_000, 10_000);
 /// The splits' folders, or the first part of their shards' names. The validation images are the ones that the paper tests on.
 pub const SPLITS: [&str; 2] = ["train", "val"];
 
@@ -64,11 +66,16 @@ pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
     }
     let names = if train.is_empty() { test.classes() } else { train.classes() }.to_vec();
     let counts = (names.len(), train.len(), test.len());
-    let official = name == DatasetName::Imagenet && counts == OFFICIAL && !train.is_sharded();
+    let published = if name == DatasetName::TinyImagenet { OFFICIAL_TINY } else { OFFICIAL };
+    let status = match (counts == published, counts.0 >= published.0 && counts.1 >= published.1 && counts.2 >= published.2) {
+        (true, _) if !train.is_sharded() => Status::Official,
+        (_, true) => Status::Other,
+        _ => Status::Subset,
+    };
     Ok(Dataset {
         name,
         fingerprint: sha256(format!("{} {} {}", names.join(" "), train.fingerprint(), test.fingerprint()).as_bytes()),
-        status: if official { Status::Official } else { Status::Subset },
+        status,
         classes: names,
         train: Source::photographs(train),
         test: Source::photographs(test),

@@ -1,5 +1,6 @@
 //! Packing photographs into tar shards, smaller where they are larger than the training needs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -7,7 +8,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::index::Index;
 use super::shards::{Writer, file_name};
-use super::{Decoder, Quality, SPLITS};
+use super::{Decoder, PhotographError, Quality, SPLITS, read_with};
 use crate::error::bad_input;
 use crate::parallel::in_order;
 use crate::random::{Purpose, Stream};
@@ -39,6 +40,8 @@ pub struct Packed {
     pub bytes: u64,
     /// Photographs that cannot be read, and why: they are left out.
     pub unreadable: Vec<String>,
+    /// Shards of each split.
+    pub splits: BTreeMap<String, usize>,
 }
 
 /// A photograph on its way into a shard.
@@ -55,7 +58,7 @@ impl Packing {
         let mut packed = Packed::default();
         let mut classes: Option<Vec<String>> = None;
         for split in SPLITS {
-            if !super::shards::find(out, split)?.is_empty() {
+            if super::shards::any(out, split)? {
                 return Err(bad_input(format!("{}: there are shards already: choose another folder, or remove them", out.display())).into());
             }
             let index = Index::open(root, split, classes.as_deref())?;
@@ -64,6 +67,8 @@ impl Packing {
                 self.pack_split(&index, split, out, &mut packed, &mut tell)?;
             }
         }
+        // Written last: shards without it are those of a packing that was interrupted.
+        super::shards::write_contents(out, &packed.splits)?;
         Ok(packed)
     }
 
@@ -114,33 +119,33 @@ impl Packing {
     }
 
     /// The photograph scaled down and encoded anew, if it is larger than it needs to be. It is decoded in any case: a damaged one is found here.
-    fn smaller(&self, decoder: &mut Decoder, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        let size = decoder.size(bytes).map_err(|error| error.to_string())?;
-        let (scaled, pixels) = decoder.scaled(bytes, size.shorter().min(self.shorter_side)).map_err(|error| error.to_string())?;
+    fn smaller(&self, decoder: &mut Decoder, bytes: &[u8]) -> Result<Option<Vec<u8>>, PhotographError> {
+        let size = decoder.size(bytes)?;
+        let (scaled, pixels) = decoder.scaled(bytes, size.shorter().min(self.shorter_side))?;
         if size.shorter() <= self.shorter_side {
             return Ok(None);
         }
-        let side = |side: u32| u16::try_from(side).map_err(|_| format!("{side} pixels are more than a JPEG file has"));
+        let side = |side: u32| u16::try_from(side).map_err(|_| PhotographError::Unsupported(format!("{side} pixels are more than a JPEG file has")));
         let mut encoded = Vec::new();
         let mut encoder = Encoder::new(&mut encoded, self.quality);
         // Colours at half the resolution, as nearly all photographs on the web have them.
         encoder.set_sampling_factor(SamplingFactor::F_2_2);
-        encoder.encode(&pixels, side(scaled.width)?, side(scaled.height)?, ColorType::Rgb).map_err(|error| error.to_string())?;
+        let done = encoder.encode(&pixels, side(scaled.width)?, side(scaled.height)?, ColorType::Rgb);
+        done.map_err(|error| PhotographError::Unsupported(error.to_string()))?;
         Ok(Some(encoded))
     }
 
     fn make(&self, index: &Index, decoder: &mut Decoder, position: usize) -> Item {
         let mut bytes = Vec::new();
-        let result = index.read(position, &mut bytes).map_err(|error| error.to_string());
+        let result = read_with(index, (decoder, Quality::Exact), &mut bytes, position, |decoder, bytes| self.smaller(decoder, bytes));
         let bytes_before = bytes.len();
-        let result = result.and_then(|()| self.smaller(decoder, &bytes));
-        let result = result.map(|repacked| match repacked {
+        let result = result.map(|smaller| match smaller {
             Some(smaller) => (smaller, "jpg", true),
             None => {
                 let ending = if bytes.starts_with(b"\x89PNG") { "png" } else { "jpg" };
                 (bytes, ending, false)
             }
         });
-        Item { position, bytes_before, result: result.map_err(|reason| format!("{}: {reason}", index.path(position))) }
+        Item { position, bytes_before, result: result.map_err(|unreadable| unreadable.reason) }
     }
 }

@@ -1,6 +1,7 @@
 //! Tar shards of photographs, in WebDataset's layout: `train-000000.tar` holds `<class>/<name>.jpg`, each followed by a `.cls` file with the
 //! class's number (<https://github.com/webdataset/webdataset>).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -13,21 +14,46 @@ use crate::error::{BadInput, bad_input};
 /// Ending of the file with the class's number.
 const CLASS_ENDING: &str = "cls";
 
-/// The shards of a split in `root`, sorted by name; they are without a gap from 000000.
+/// File beside the shards that says how many there are of each split: `{"train": 257, "val": 10}`. It is written last.
+const CONTENTS: &str = "shards.json";
+
+/// The shards of a split in `root`, sorted by name: as many as [`CONTENTS`] says, without a gap from 000000.
 pub fn find(root: &Path, split: &str) -> Result<Vec<PathBuf>, BadInput> {
+    let shards = present(root, split)?;
+    let file = root.join(CONTENTS);
+    let contents = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(_) if shards.is_empty() => return Ok(shards),
+        Err(error) => {
+            return Err(bad_input(format!("{}: {error}: packing was interrupted: remove the shards, and pack the data again", file.display())));
+        }
+    };
+    let counts: BTreeMap<String, usize> = serde_json::from_str(&contents).map_err(|error| bad_input(format!("{}: {error}", file.display())))?;
+    let count = counts.get(split).copied().unwrap_or(0);
+    let expected: Vec<PathBuf> = (0..count).map(|number| root.join(file_name(split, number))).collect();
+    match expected.iter().find(|shard| !shards.contains(shard)) {
+        Some(missing) => Err(bad_input(format!("{}: this shard is missing: pack the data again", missing.display()))),
+        None => Ok(expected),
+    }
+}
+
+/// Whether there are shards of a split in `root`, be they all or not.
+pub fn any(root: &Path, split: &str) -> Result<bool, BadInput> {
+    Ok(!present(root, split)?.is_empty())
+}
+
+/// Says how many shards there are of each split.
+pub fn write_contents(root: &Path, counts: &BTreeMap<String, usize>) -> Result<()> {
+    let text = serde_json::to_string(counts).context("the shards' numbers")?;
+    crate::files::write_atomically(&root.join(CONTENTS), text.as_bytes())
+}
+
+fn present(root: &Path, split: &str) -> Result<Vec<PathBuf>, BadInput> {
     let entries = std::fs::read_dir(root).map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
     let prefix = format!("{split}-");
     let is_shard =
         |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".tar"));
-    let mut shards: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_shard).collect();
-    shards.sort();
-    for (number, shard) in shards.iter().enumerate() {
-        let expected = root.join(file_name(split, number));
-        if *shard != expected {
-            return Err(bad_input(format!("{}: this shard is missing, {} is there: pack the data again", expected.display(), shard.display())));
-        }
-    }
-    Ok(shards)
+    Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_shard).collect())
 }
 
 /// Name of a shard.
