@@ -247,7 +247,6 @@ impl Recipe {
         table.extend(given.clone());
         table.insert("iterations".to_string(), toml::Value::Integer(iterations as i64));
         let recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| explain(error.message()))?;
-        recipe.validate()?;
         let photographs = dataset.family() == Family::Imagenet;
         for (key, set) in [
             ("crop", recipe.crop.is_some()),
@@ -259,6 +258,7 @@ impl Recipe {
                 return Err(bad_input(format!("{key}: only data sets of photographs have it (imagenet, tiny-imagenet), {dataset} has not")));
             }
         }
+        recipe.validate()?;
         Ok(recipe)
     }
 

@@ -100,7 +100,7 @@ fn write_tiny(results: &Path) {
     write_run(results, &tiny(), "vgg-16", 0, 300, 70.0, &["10-crop,1000,1.4,68,30", "multi-scale,1000,1.4,66,29"]);
 }
 
-const TINY: &str = "tiny-imagenet-300-20-classes-batch-size-64";
+const TINY: &str = "tiny-imagenet-300-20-classes-batch-size-64-evaluate-every-60";
 
 #[test]
 fn figure_4_has_plain_nets_left_and_residual_nets_right_and_its_data_are_the_smoothed_logs() {
@@ -108,7 +108,9 @@ fn figure_4_has_plain_nets_left_and_residual_nets_right_and_its_data_are_the_smo
     write_tiny(&folder.path().join("results"));
     let text = succeed(folder.path(), &["figures"]);
     assert!(
-        text.contains("Tiny-ImageNet, 20 classes, 300 iterations, batch size 64: 7 runs, not complete: resnet-50 seed 0 at iteration 120"),
+        text.contains(
+            "Tiny-ImageNet, 20 classes, 300 iterations, batch size 64, evaluate every 60: 7 runs, not complete: resnet-50 seed 0 at iteration 120"
+        ),
         "{text}"
     );
     assert!(text.contains("plain-34's training error of") && text.contains("above plain-18's"), "{text}");

@@ -108,6 +108,7 @@ impl Packing {
                         shard.finish()?;
                         shards += 1;
                         packed.shards += 1;
+                        packed.splits.insert(split.to_string(), shards);
                         tell(&format!("{split}: {} of {} photographs in {shards} shards", item + 1, order.len()));
                     }
                     in_shard = 0;
