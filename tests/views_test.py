@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The paper's tests on photographs give the scores of an independent computation with PyTorch and Pillow.
 
-    python tests/views_test.py PROGRAM PHOTOGRAPHS
+    python tests/views_test.py PROGRAM PHOTOGRAPHS [NUMBER [VIEWS]]
 
 PHOTOGRAPHS has val/<class>/*.JPEG of any size. Makes torchvision nets with random weights, exports them, has PROGRAM score the photographs by centre
-crop, ten crops and the multi-scale test (alone, and two nets as an ensemble), and does the same with torchvision's transforms. Needs torch, torchvision,
+crop, ten crops and the multi-scale test (alone, and two nets as an ensemble; VIEWS names some, with commas), and does the same with torchvision's
+transforms, on all photographs or the first NUMBER. Needs torch, torchvision,
 safetensors, numpy and pillow.
 """
 
@@ -73,6 +74,7 @@ def main():
     program, folder = str(pathlib.Path(sys.argv[1]).resolve()), str(pathlib.Path(sys.argv[2]).resolve())
     files, classes = photographs(folder)
     limit = int(sys.argv[3]) if len(sys.argv) > 3 else len(files)
+    kinds_of_views = sys.argv[4].split(",") if len(sys.argv) > 4 else ["centre", "10-crop", "multi-scale"]
     with tempfile.TemporaryDirectory() as work:
         if limit < len(files):
             # A part of the classes, so that the slow views take less time.
@@ -88,7 +90,7 @@ def main():
         for name, net in nets.items():
             save_file({key: value for key, value in net.state_dict().items() if "num_batches" not in key}, f"{work}/{name}.safetensors")
         for members in [["resnet-18b"], ["resnet-18b", "resnet-34b"]]:
-            for kind in ["centre", "10-crop", "multi-scale"]:
+            for kind in kinds_of_views:
                 command = [program, "evaluate", "--dataset", "imagenet", "--data", folder, "--normalize", "imagenet", "--views", kind]
                 for name in members:
                     command += ["--network", name, "--weights", f"{work}/{name}.safetensors"]

@@ -24,14 +24,14 @@ pub fn charts(protocol: &Protocol) -> Vec<Chart> {
     papers.into_iter().chain(others).flatten().collect()
 }
 
-/// The paper's axis of errors, for runs on its data of at least half its length.
+/// The paper's axis of errors, for runs on its data of its length; on a shorter run's it would hide what the run shows.
 fn paper_axis(protocol: &Protocol) -> Option<(f64, f64)> {
     let axis = match protocol.dataset? {
         DatasetName::Cifar10 => CIFAR_AXIS,
         DatasetName::Imagenet => paper::imagenet().figure_4_axis,
         DatasetName::Shapes | DatasetName::TinyImagenet => return None,
     };
-    (protocol.iterations >= Recipe::of_paper(protocol.family()).iterations / 2).then_some(axis)
+    (protocol.iterations >= Recipe::of_paper(protocol.family()).iterations).then_some(axis)
 }
 
 /// The figure of `compare`: plain nets on the left, residual nets on the right, on the same axes.
