@@ -54,7 +54,7 @@ impl Collection {
         let (paths, problems) = find_runs(root)?;
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::new());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len().max(1));
+        let threads = crate::parallel::available_threads().min(paths.len().max(1));
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {

@@ -391,7 +391,7 @@ pub fn keys() -> Vec<String> {
 }
 
 /// Whether the paper starts a net of `depth` layers with the warm-up.
-fn warms_up(family: Family, depth: u64) -> bool {
+pub fn warms_up(family: Family, depth: u64) -> bool {
     family == Family::Cifar && depth >= WARMUP_FROM_DEPTH
 }
 

@@ -85,7 +85,7 @@ fn cuda() -> Check {
 }
 
 fn processor() -> Check {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = crate::parallel::available_threads();
     let sets = device::instruction_sets();
     let has_avx2 = sets.iter().any(|set| set == "avx2") || std::env::consts::ARCH != "x86_64";
     let found = format!("{}, {cores} cores, {}", device::processor(), if sets.is_empty() { "no wide vectors".to_string() } else { sets.join(" ") });

@@ -129,7 +129,7 @@ fn write_all(charts: Vec<Chart>, folder: &Path) -> Result<Vec<(Chart, String)>> 
     let next = AtomicUsize::new(0);
     let drawn: Vec<Mutex<Option<Result<String>>>> = charts.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..crate::parallel::available_threads() {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);

@@ -49,7 +49,7 @@ pub fn generate(seed: u64) -> Dataset {
 fn draw_all(seed: u64, range: std::ops::Range<usize>) -> Images {
     let labels: Vec<u8> = range.clone().map(|index| (index % CLASSES.len()) as u8).collect();
     let indices: Vec<usize> = range.collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = crate::parallel::available_threads();
     // Each image is a function of its index alone, so that they can be drawn in any order.
     let drawn: Vec<Vec<u8>> = std::thread::scope(|scope| {
         let chunks = indices.chunks(indices.len().div_ceil(threads));

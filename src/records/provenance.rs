@@ -73,7 +73,7 @@ impl Machine {
             device: device.name.clone(),
             gpu: device.gpu.clone(),
             processor: device::processor(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: crate::parallel::available_threads(),
             threads: tch::get_num_threads(),
             memory_gib: device::memory_gib(),
         }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::chart::{Chart, Panel, Series};
+use super::json::read_json;
 use super::table::{Row as TableRow, RowKind, Table};
 use crate::bench::{Measurements, Row};
 use crate::network::Shortcut;
@@ -18,17 +19,7 @@ const BATCH: u64 = 128;
 
 /// Reads every file of measurements below `results`, in the order of their names; also why some could not be read.
 pub fn read(results: &Path) -> Result<(Vec<Measurements>, Vec<String>)> {
-    let folder = results.to_str().context("the folder of results is no text")?;
-    let pattern = format!("{}/{FILES}", glob::Pattern::escape(folder));
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for path in glob::glob(&pattern)?.filter_map(Result::ok).filter(|path| path.is_file()) {
-        let read = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-        match read.and_then(|text| serde_json::from_str(&text).map_err(|error| format!("not what \"bench --json\" writes ({error})"))) {
-            Ok(measurements) => found.push(measurements),
-            Err(reason) => problems.push(format!("{}: {reason}", path.display())),
-        }
-    }
-    Ok((found, problems))
+    read_json(results, FILES, "what \"bench --json\" writes")
 }
 
 /// Milliseconds of an iteration against depth, width and batch.

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
 
+use super::json::read_json;
 use super::protocol::Protocol;
 use super::table::{NONE, Row, RowKind, Table, thousands};
 use crate::dataset::DatasetName;
@@ -36,17 +37,7 @@ pub struct Ensemble {
 
 /// Reads every ensemble below `results`, in the order of the files' names; also why some could not be read.
 pub fn read(results: &Path) -> Result<(Vec<Ensemble>, Vec<String>)> {
-    let folder = results.to_str().context("the folder of results is no text")?;
-    let pattern = format!("{}/{FILES}", glob::Pattern::escape(folder));
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for path in glob::glob(&pattern)?.filter_map(Result::ok).filter(|path| path.is_file()) {
-        let read = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-        match read.and_then(|text| serde_json::from_str(&text).map_err(|error| format!("not the test of an ensemble ({error})"))) {
-            Ok(ensemble) => found.push(ensemble),
-            Err(reason) => problems.push(format!("{}: {reason}", path.display())),
-        }
-    }
-    Ok((found, problems))
+    read_json(results, FILES, "the test of an ensemble")
 }
 
 /// The ensembles whose place is in the section of each of the `protocols`. A file says of which networks, not of which runs it is: it belongs to the

@@ -12,6 +12,7 @@ mod figure_4;
 pub mod figures;
 mod findings;
 mod imagenet;
+mod json;
 mod networks;
 pub mod page;
 mod pairs;

@@ -7,7 +7,7 @@ use crate::analysis::RunSummary;
 use crate::collection::CollectedRun;
 use crate::dataset::{DatasetName, Status};
 use crate::network::{self, Family, NetworkName};
-use crate::recipe::{Recipe, WARMUP_FROM_DEPTH};
+use crate::recipe::{Recipe, warms_up};
 use crate::records::RunRecord;
 use crate::report::table::thousands;
 
@@ -184,8 +184,7 @@ fn key(run: &CollectedRun) -> String {
         Some(record) => {
             let recipe = &record.run.recipe;
             // A warm-up belongs to a depth; one that the depth does not have in the paper, or the lack of one, is another recipe.
-            let warms_up = record.run.dataset.name.family() == Family::Cifar && record.run.network.depth >= WARMUP_FROM_DEPTH;
-            let usual = recipe.warmup == warms_up;
+            let usual = recipe.warmup == warms_up(record.run.dataset.name.family(), record.run.network.depth);
             let shared = if usual { without_warmup(recipe) } else { Recipe { checkpoint_segments: 0, ..recipe.clone() } };
             format!("{} {} {usual} {}", record.run.dataset.name, record.run.dataset.fingerprint, toml::to_string(&shared).unwrap_or_default())
         }

@@ -193,7 +193,7 @@ impl<'a> Supervisor<'a> {
     /// Threads of each worker, where several share the cores and the user did not say.
     fn threads(&self) -> Option<usize> {
         let slots = self.conditions.slots.len();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = crate::parallel::available_threads();
         (slots > 1 && std::env::var_os("OMP_NUM_THREADS").is_none()).then_some((cores / slots).max(1))
     }
 
