@@ -29,9 +29,9 @@ fn main() {
     println!("cargo::rustc-env=GIT_DIRTY={}", changes.is_some_and(|changes| !changes.is_empty()));
 }
 
-/// Compiles src/network/fused: the kernels once an instruction set (the program chooses when it runs), and what joins them to libtorch.
+/// Compiles src/network/forward/fused: the kernels once an instruction set (the program chooses when it runs), and what joins them to libtorch.
 fn compile_fused_norm(libraries: &Path) {
-    const SOURCES: &str = "src/network/fused";
+    const SOURCES: &str = "src/network/forward/fused";
     let build = || {
         let mut build = cc::Build::new();
         // Wide vectors as arguments concern functions across files; all of these are in one.
@@ -89,7 +89,7 @@ fn compile_jpeg() {
     }
     match std::env::var_os("DEP_JPEG_INCLUDE") {
         Some(folders) => cc::Build::new()
-            .file("src/dataset/photographs/jpeg.c")
+            .file("src/dataset/imagenet/decoder/jpeg.c")
             .includes(std::env::split_paths(&folders))
             .opt_level(3)
             .compile("resnet_photographs"),

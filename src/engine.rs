@@ -1,11 +1,12 @@
 //! The program: reads the command line, and dispatches to one file a subcommand.
 
+use clap::Parser;
 use std::process::ExitCode;
 
-use clap::Parser;
 use resnet_repro::commands::{Cli, dispatch};
-use resnet_repro::progress::say;
-use resnet_repro::{device, error};
+use resnet_repro::console::output::say;
+use resnet_repro::error;
+use resnet_repro::system::device;
 
 fn main() -> ExitCode {
     // Before anything else touches libtorch: see register_cuda.

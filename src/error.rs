@@ -4,12 +4,16 @@ use std::fmt;
 
 /// Everything asked for was done.
 pub const EXIT_DONE: u8 = 0;
+
 /// The program failed: a file could not be read or written, libtorch refused, a checksum was wrong.
 pub const EXIT_FAILED: u8 = 1;
+
 /// An argument, a setting or a file that was named is not valid; nothing was started.
 pub const EXIT_BAD_INPUT: u8 = 2;
+
 /// All runs are finished, but some run failed or diverged.
 pub const EXIT_RUN_FAILED: u8 = 3;
+
 /// Stopped by a signal after saving; the same command goes on from there.
 pub const EXIT_INTERRUPTED: u8 = 75;
 

@@ -2,12 +2,15 @@
 
 mod common;
 
+use common::{command, refuse, small, stderr, succeed, workspace, write_cifar};
 use std::path::Path;
 use std::process::Command;
-
-use common::{command, refuse, small, stderr, succeed, workspace, write_cifar};
-use resnet_repro::network::{Network, NetworkName, cifar, weights::write_tensors};
 use tch::{Device, Kind, Tensor};
+
+use resnet_repro::config::network_name::NetworkName;
+use resnet_repro::network::architecture::cifar;
+use resnet_repro::network::parameters::Network;
+use resnet_repro::network::weights::write_tensors;
 
 #[test]
 fn missing_truncated_and_foreign_data_files() {

@@ -2,10 +2,9 @@
 
 mod common;
 
+use common::{command, run, small, stderr, stdout, succeed, workspace};
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-use common::{command, run, small, stderr, stdout, succeed, workspace};
 
 fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path.as_ref()).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))

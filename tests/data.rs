@@ -2,13 +2,13 @@
 
 mod common;
 
+use common::{refuse, run, stderr, stdout, succeed, write_cifar};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use common::{refuse, run, stderr, stdout, succeed, write_cifar};
-use resnet_repro::dataset::sha256;
+use resnet_repro::system::hash::sha256;
 
 /// How the server answers.
 #[derive(Clone, Copy, PartialEq)]

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use resnet_repro::dataset::photographs::{Decoder, Draw, Place, Quality, Size, centre, cut, ten_crops};
+use resnet_repro::dataset::imagenet::decoder::crop::{Draw, Place, Size, centre, cut, ten_crops};
+use resnet_repro::dataset::imagenet::decoder::decode::{Decoder, Quality};
 
 fn golden(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/photographs").join(name)).unwrap()

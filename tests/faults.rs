@@ -3,11 +3,10 @@
 
 mod common;
 
+use common::{assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-use common::{assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace};
 
 /// Arguments of a run of 100 iterations into `out`.
 fn train<'a>(out: &'a str, checkpoint_every: &'a str) -> Vec<&'a str> {

@@ -2,13 +2,17 @@
 
 mod common;
 
+use common::{refuse, run, stderr, stdout, succeed};
 use std::path::Path;
 
-use common::{refuse, run, stderr, stdout, succeed};
-use resnet_repro::dataset::{DatasetName, Status};
-use resnet_repro::network::{NetworkName, cifar};
-use resnet_repro::recipe::Recipe;
-use resnet_repro::records::{DatasetRecord, Identity, Progress, Provenance, RunDirectory, RunRecord, State};
+use resnet_repro::config::dataset_name::DatasetName;
+use resnet_repro::config::network_name::NetworkName;
+use resnet_repro::config::recipe::Recipe;
+use resnet_repro::dataset::data::Status;
+use resnet_repro::network::architecture::cifar;
+use resnet_repro::records::directory::RunDirectory;
+use resnet_repro::records::provenance::Provenance;
+use resnet_repro::records::run_toml::{DatasetRecord, Identity, Progress, RunRecord, State};
 
 /// Writes a run of the paper's recipe on CIFAR-10 that is `done` iterations far: its training error falls evenly from 50 to 10 % (a plain net's from 60
 /// to 20 %), its test error is

@@ -1,18 +1,26 @@
 //! One training step agrees with PyTorch's, to 1e-5 of the largest value of each tensor. `golden/make_golden.py` made the values.
 
-use std::collections::HashMap;
-
-use resnet_repro::network::{Compute, Mode, Network, NetworkName, cifar};
-use resnet_repro::training::Optimizer;
 use safetensors::SafeTensors;
+use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
+
+use resnet_repro::config::network_name::NetworkName;
+use resnet_repro::network::architecture::cifar;
+use resnet_repro::network::forward::pass::Mode;
+use resnet_repro::network::parameters::{Compute, Network};
+use resnet_repro::network::weights;
+use resnet_repro::training::optimizer::Optimizer;
 
 /// As in the script.
 const BATCH: i64 = 16;
+
 const HIGHWAY_BATCH: i64 = 2;
+
 const TOLERANCE: f64 = 1e-5;
+
 /// Single precision's rounding adds up over the 19 layers of the highway net (the largest difference seen was 0.9e-5).
 const HIGHWAY_TOLERANCE: f64 = 3e-5;
+
 /// The second step starts from parameters that already differ in the last digit, and a random net's gradient amplifies that; a wrong
 /// momentum or decay would be off by more than 1e-2.
 const TOLERANCE_OF_TWO_STEPS: f64 = 1e-3;
@@ -40,7 +48,7 @@ fn golden_values(name: NetworkName) -> HashMap<String, Tensor> {
 /// A network with the script's initial parameters, through the weight file that users would use.
 fn initial_network(name: NetworkName) -> Network {
     // In the highway net's case the last bit decides whether some pixel passes ReLU; the fused operation, which rounds less, decides otherwise
-    // there than the script. It is held to the separate operations in src/network/gradient.rs.
+    // there than the script. It is held to the separate operations in src/network/forward/gradient.rs.
     let fused = name.is_residual() || name.is_plain();
     let mut network = Network::new(cifar::architecture(name, 10), 0, Device::Cpu).with_compute(Compute { fused, ..Compute::default() });
     let mut tensors = network.named_tensors();
@@ -58,7 +66,7 @@ fn initial_network(name: NetworkName) -> Network {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("initial.safetensors");
-    resnet_repro::network::weights::write_tensors(&path, &tensors, ("network", name.to_string())).unwrap();
+    weights::write_tensors(&path, &tensors, ("network", name.to_string())).unwrap();
     network.load_weights(&path).unwrap();
     network
 }

@@ -2,13 +2,16 @@
 
 mod common;
 
+use common::{run, stderr, succeed};
 use std::path::{Path, PathBuf};
 
-use common::{run, stderr, succeed};
-use resnet_repro::dataset::{DatasetName, Status};
-use resnet_repro::network::NetworkName;
-use resnet_repro::recipe::Recipe;
-use resnet_repro::records::{DatasetRecord, Identity, Progress, Provenance, RunDirectory, RunRecord, State};
+use resnet_repro::config::dataset_name::DatasetName;
+use resnet_repro::config::network_name::NetworkName;
+use resnet_repro::config::recipe::Recipe;
+use resnet_repro::dataset::data::Status;
+use resnet_repro::records::directory::RunDirectory;
+use resnet_repro::records::provenance::Provenance;
+use resnet_repro::records::run_toml::{DatasetRecord, Identity, Progress, RunRecord, State};
 
 /// Data and recipe of the runs that a test writes.
 struct Kind {

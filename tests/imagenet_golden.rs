@@ -1,22 +1,31 @@
 //! The networks for ImageNet agree with PyTorch's: names and shapes at full width; class scores, loss and gradients in narrow versions.
 //! `golden/make_imagenet.py` made the values.
 
-use std::collections::BTreeMap;
-
-use resnet_repro::dataset::sha256;
-use resnet_repro::network::{Compute, Family, Mode, Network, architecture};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
+
+use resnet_repro::network::architecture;
+use resnet_repro::config::network_name::Family;
+use resnet_repro::network::forward::pass::Mode;
+use resnet_repro::network::parameters::{Compute, Network};
+use resnet_repro::network::weights;
+use resnet_repro::system::hash::sha256;
 
 /// As in the script.
 const DIVISOR: i64 = 8;
+
 const CLASSES: i64 = 10;
+
 const BATCH: i64 = 4;
+
 const SIDE: i64 = 64;
+
 const LARGER: [i64; 4] = [1, 3, 256, 288];
 
 /// Of the largest class score.
 const TOLERANCE: f64 = 1e-5;
+
 /// Of a gradient's norm. Most are within 1e-5; an error of substance is far above.
 const GRADIENT_TOLERANCE: f64 = 5e-3;
 
@@ -61,7 +70,7 @@ impl Numbers {
 
 /// The narrow network with the script's parameters, through the weight file that users would use.
 fn narrow(name: &str) -> Network {
-    let architecture = architecture(name.parse().unwrap(), Family::Imagenet, SIDE, CLASSES).unwrap().narrowed(DIVISOR);
+    let architecture = architecture::build(name.parse().unwrap(), Family::Imagenet, SIDE, CLASSES).unwrap().narrowed(DIVISOR);
     let mut network = Network::new(architecture, 0, Device::Cpu).with_compute(Compute::default());
     let mut tensors = network.named_tensors();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
@@ -78,7 +87,7 @@ fn narrow(name: &str) -> Network {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("initial.safetensors");
-    resnet_repro::network::weights::write_tensors(&path, &tensors, ("network", name.to_string())).unwrap();
+    weights::write_tensors(&path, &tensors, ("network", name.to_string())).unwrap();
     network.load_weights(&path).unwrap();
     network
 }
@@ -97,7 +106,7 @@ fn assert_close(what: &str, found: &Tensor, expected: &[f64]) {
 #[test]
 fn every_network_has_the_names_and_shapes_of_pytorchs() {
     for (name, expected) in golden().names {
-        let network = architecture(name.parse().unwrap(), Family::Imagenet, 224, 1000).unwrap();
+        let network = architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 1000).unwrap();
         let mut lines = Vec::new();
         for parameter in network.layers().iter().flat_map(|layer| layer.parameters()) {
             let shape: Vec<String> = parameter.shape.iter().map(i64::to_string).collect();

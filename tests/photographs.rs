@@ -4,11 +4,10 @@ mod common;
 #[path = "common/photographs.rs"]
 mod photographs;
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
 use common::{assert_same_run, lines, refuse, run, stderr, succeed, wait_until};
 use photographs::{CLASSES, file};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 /// The program in `folder`, with a cache of its own.
 fn command(folder: &Path, arguments: &[&str]) -> Command {

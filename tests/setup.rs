@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 const ALWAYS: [&str; 13] = ["bash", "dirname", "uname", "cut", "sed", "sort", "head", "cat", "realpath", "df", "awk", "env", "rustc"];
+
 const CHECKED: [&str; 4] = ["cargo", "c++", "python3", "nasm"];
 
 /// Runs the script where all programs but `missing` can be found.

@@ -2,10 +2,9 @@
 
 mod common;
 
+use common::{assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-
-use common::{assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace};
 
 fn train<'a>(out: &'a str, settings: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = small(&["train", "--network", "resnet-8", "--iterations", "60", "--set", "evaluate_every=20", "--checkpoint-every", "0"]);

@@ -2,10 +2,9 @@
 
 mod common;
 
+use common::{assert_same_run, command, lines, refuse, run, stderr, stdout, succeed, wait_until, workspace, write_experiment};
 use std::path::Path;
 use std::process::{Child, Stdio};
-
-use common::{assert_same_run, command, lines, refuse, run, stderr, stdout, succeed, wait_until, workspace, write_experiment};
 
 const RUNS: [&str; 2] = ["e/plain-8/seed-0", "e/resnet-8/seed-0"];
 

@@ -3,14 +3,18 @@
 //! Runs with a Python that has torch, torchvision and safetensors, which the environment variable names:
 //! RESNET_REPRO_TORCHVISION=/usr/bin/python3 cargo test --release --test torchvision -- --nocapture
 
+use safetensors::SafeTensors;
 use std::path::Path;
 use std::process::Command;
-
-use resnet_repro::network::{Compute, Family, Mode, Network, architecture};
-use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor};
 
+use resnet_repro::config::network_name::Family;
+use resnet_repro::network::architecture;
+use resnet_repro::network::forward::pass::Mode;
+use resnet_repro::network::parameters::{Compute, Network};
+
 const PYTHON: &str = "RESNET_REPRO_TORCHVISION";
+
 /// Of the largest class score: what single precision's rounding makes of as many as 152 layers.
 const TOLERANCE: f64 = 1e-4;
 
@@ -39,7 +43,7 @@ fn scores_agree_and_weight_files_go_both_ways(networks: &[&str]) {
         let folder = tempfile::tempdir().unwrap();
         let path = |file: &str| folder.path().join(file);
         python(&["export", name, folder.path().to_str().unwrap()]);
-        let mut network = Network::new(architecture(name.parse().unwrap(), Family::Imagenet, 224, 1000).unwrap(), 0, Device::Cpu);
+        let mut network = Network::new(architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 1000).unwrap(), 0, Device::Cpu);
         network.load_weights(&path("weights.safetensors")).unwrap();
         let [images, expected] = ["images", "scores"].map(|tensor_name| tensor(&path("scores.safetensors"), tensor_name));
         let images = images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
@@ -100,7 +104,7 @@ fn a_converted_pytorch_checkpoint_can_be_read() {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = |file: &str| folder.path().join(file).to_str().unwrap().to_string();
-    let net = || architecture("resnet-18b".parse().unwrap(), Family::Imagenet, 224, 1000).unwrap();
+    let net = || architecture::build("resnet-18b".parse().unwrap(), Family::Imagenet, 224, 1000).unwrap();
     let network = Network::new(net(), 5, Device::Cpu);
     network.save_weights(Path::new(&path("ours.safetensors"))).unwrap();
     python(&["to-pth", &path("ours.safetensors"), &path("module.pth")]);

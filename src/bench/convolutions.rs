@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use tch::{Device, Kind, Tensor};
 
-use super::machine::best_seconds;
-use crate::network::{Architecture, Compute, Layer, LayerKind};
-use crate::recipe::Precision;
+use crate::bench::machine::best_seconds;
+use crate::config::precision::Precision;
+use crate::network::architecture::layer::{Layer, LayerKind};
+use crate::network::architecture::table::Architecture;
+use crate::network::parameters::Compute;
 
 /// Forward and backward of every convolution and fully connected layer of `architecture`, in milliseconds. Layers that are alike are timed once.
-pub(super) fn milliseconds(architecture: &Architecture, batch: u64, precision: Precision, device: Device) -> f64 {
+pub(crate) fn milliseconds(architecture: &Architecture, batch: u64, precision: Precision, device: Device) -> f64 {
     let mut known: HashMap<(i64, i64, i64, String), f64> = HashMap::new();
     let kind = Compute { precision, ..Compute::default() }.kind();
     let mut total = 0.0;

@@ -2,35 +2,28 @@
 
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::cuda_graph::CudaGraph;
-use crate::recipe::Precision;
+use crate::config::precision::Precision;
+use crate::network::forward::fused;
+use crate::records::measurements::Peaks;
+use crate::system::cuda_graph;
+use crate::system::cuda_graph::CudaGraph;
 
 /// Side of the square matrices.
 const SIDE: i64 = 2048;
+
 /// The same on a GPU, which a smaller product does not fill.
 const GPU_SIDE: i64 = 8192;
+
 /// On a GPU one clock reading covers so many calls, since each waits for the device.
 const GPU_CALLS: usize = 10;
+
 /// Bytes that are copied: more than any cache.
 const COPIED: i64 = 256 << 20;
+
 /// The best of so many tries counts: a peak is a peak.
 const TRIES: usize = 4;
-
-/// Measured rates.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Peaks {
-    /// Floating-point operations a second of a float32 matrix product.
-    pub f32_operations_per_second: f64,
-    /// The same with TF32 allowed; on a processor that of float32.
-    pub tf32_operations_per_second: f64,
-    /// The same of a bfloat16 product.
-    pub bf16_operations_per_second: f64,
-    /// Bytes read and written a second by a copy.
-    pub copy_bytes_per_second: f64,
-}
 
 impl Peaks {
     /// Measures `device`.
@@ -41,13 +34,13 @@ impl Peaks {
             let side = side as f64;
             2.0 * side * side * side / best_seconds(device, || a.matmul(&b))
         };
-        crate::network::fused::settings(true, false);
+        fused::settings(true, false);
         let f32_operations_per_second = operations(Kind::Float);
         let bf16_operations_per_second = operations(Kind::BFloat16);
         let tf32_operations_per_second = if device == Device::Cpu {
             f32_operations_per_second
         } else {
-            crate::network::fused::settings(true, true);
+            fused::settings(true, true);
             operations(Kind::Float)
         };
         let source = Tensor::zeros([COPIED], (Kind::Uint8, device));
@@ -72,7 +65,7 @@ impl Peaks {
 
 /// Seconds of `work` at its best; the first call does not count. A GPU gets it as a CUDA graph, if it can: else the host's time to launch small
 /// operations would be measured.
-pub(super) fn best_seconds(device: Device, mut work: impl FnMut() -> Tensor) -> f64 {
+pub(crate) fn best_seconds(device: Device, mut work: impl FnMut() -> Tensor) -> f64 {
     drop(work());
     let graph = captured(device, &mut work);
     let calls = if device == Device::Cpu { 1 } else { GPU_CALLS };
@@ -110,7 +103,7 @@ fn synchronize(device: Device) {
 /// Starts a new measurement of the largest memory.
 pub fn reset_peak_memory(device: Device) {
     match device {
-        Device::Cuda(index) => crate::cuda_graph::reset_peak_memory(index),
+        Device::Cuda(index) => cuda_graph::reset_peak_memory(index),
         // Linux: "5" sets the high-water mark back to what is used now.
         _ => {
             release_freed_memory();
@@ -128,7 +121,7 @@ pub fn release_freed_memory() {
 /// Largest memory since then, in bytes: of the process, or of libtorch's allocator on the GPU.
 pub fn peak_memory(device: Device) -> Option<u64> {
     if let Device::Cuda(index) = device {
-        return crate::cuda_graph::peak_memory(index);
+        return cuda_graph::peak_memory(index);
     }
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let kibibytes: u64 = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())?;

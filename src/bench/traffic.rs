@@ -1,18 +1,21 @@
 //! Bytes that a step must move if every operation reads its operands and writes its results once, and nothing stays in a cache between two.
 
-use crate::network::{Architecture, Layer, LayerKind};
-use crate::recipe::Precision;
+use crate::config::precision::Precision;
+use crate::network::architecture::layer::{Layer, LayerKind};
+use crate::network::architecture::table::Architecture;
 
 /// Passes over a convolution's output: written by the convolution; read for the statistics; read and the activation written; backward: the
 /// gradient and the output read for the sums, both read again and the output's gradient written, which two backward convolutions read.
 const OUTPUT_PASSES: i64 = 1 + 1 + 2 + 2 + 3 + 2;
+
 /// Passes over its input: read forward and for the weights' gradient; its own gradient written.
 const INPUT_PASSES: i64 = 3;
+
 /// More passes where a shortcut is added: it is read; backward the sum's sign is read, the masked gradient written, and two gradients added.
 const SHORTCUT_PASSES: i64 = 1 + 1 + 1 + 3;
 
 /// Bytes an image.
-pub(super) fn bytes(architecture: &Architecture, precision: Precision) -> u64 {
+pub(crate) fn bytes(architecture: &Architecture, precision: Precision) -> u64 {
     let residual = architecture.name.is_residual();
     let values: i64 = architecture.layers().iter().map(|layer| layer_values(layer, residual)).sum();
     values as u64 * precision.bytes()
@@ -32,7 +35,8 @@ fn layer_values(layer: &Layer, residual: bool) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{NetworkName, cifar};
+    use crate::config::network_name::NetworkName;
+    use crate::network::architecture::cifar;
 
     #[test]
     fn traffic_of_a_net_without_and_with_shortcuts_equals_a_count_by_hand() {

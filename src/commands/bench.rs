@@ -5,16 +5,27 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::options::{GraphChoice, print, print_json};
-use crate::bench::{Case, Measurements, Peaks, Row, photographs, release_freed_memory};
-use crate::dataset::photographs::Quality;
-use crate::dataset::{DatasetName, Source, shapes};
-use crate::device::{self, DeviceChoice};
+use crate::bench::loader;
+use crate::bench::machine::release_freed_memory;
+use crate::bench::step::Case;
+use crate::commands::options::GraphChoice;
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::NetworkName;
+use crate::config::precision::Precision;
+use crate::config::recipe::Recipe;
+use crate::console::output::{print, print_json, say};
+use crate::dataset::data::Source;
+use crate::dataset::imagenet::decoder::decode::Quality;
+use crate::dataset::shapes;
 use crate::error::{EXIT_DONE, bad_input};
-use crate::network::{self, Compute, NetworkName, fused, memory};
-use crate::progress::say;
-use crate::recipe::{Precision, Recipe};
-use crate::report::table::{Style, render};
+use crate::network::architecture;
+use crate::network::forward::fused;
+use crate::network::memory;
+use crate::network::parameters::Compute;
+use crate::records::measurements::{Measurements, Peaks, Row};
+use crate::report::tables::table::{Style, render};
+use crate::system::device;
+use crate::system::device::DeviceChoice;
 
 /// Measure the training step: images a second, memory, and how far from the machine's limits
 ///
@@ -82,16 +93,16 @@ enum Kernels {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some(folder) = &arguments.loader {
-        let files = photographs::read_folder(folder)?;
+        let files = loader::read_folder(folder)?;
         let quality = if arguments.exact { Quality::Exact } else { Quality::Fast };
         let passes = arguments.iterations as usize;
-        let rows: Result<Vec<_>> = arguments.threads.iter().map(|&threads| photographs::measure(&files, quality, threads as usize, passes)).collect();
+        let rows: Result<Vec<_>> = arguments.threads.iter().map(|&threads| loader::measure(&files, quality, threads as usize, passes)).collect();
         let rows = rows?;
         if arguments.json {
             print_json(&rows)?
         } else {
             let line =
-                |row: &photographs::LoaderRow| format!("{} threads: {:.0} views a second ({} views)", row.threads, row.images_per_second, row.images);
+                |row: &loader::LoaderRow| format!("{} threads: {:.0} views a second ({} views)", row.threads, row.images_per_second, row.images);
             print(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))?
         }
         return Ok(EXIT_DONE);
@@ -102,7 +113,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     let Source::Resident(images) = shapes::generate(shapes::SEED).train else { return Err(bad_input("the drawings are not in memory").into()) };
     let side = Recipe::for_dataset(arguments.dataset).image_side();
-    let build = |name| network::architecture(name, arguments.dataset.family(), side, arguments.dataset.classes() as i64);
+    let build = |name| architecture::build(name, arguments.dataset.family(), side, arguments.dataset.classes() as i64);
     for &name in &arguments.networks {
         build(name)?;
     }

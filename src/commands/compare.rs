@@ -6,18 +6,22 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::{ConductOptions, DataOptions, RecipeOptions, announce, check_writable, parse_seeds, print, print_json};
-use crate::analysis::{DrawnRun, RunCurves};
+use crate::commands::options::{ConductOptions, DataOptions, RecipeOptions, announce, parse_seeds};
+use crate::config::network_name::NetworkName;
+use crate::console::bars::Display;
+use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
-use crate::network::NetworkName;
-use crate::progress::{Display, say};
-use crate::records::RunDirectory;
+use crate::logs::plotted::DrawnRun;
+use crate::logs::summary::RunCurves;
+use crate::records::directory::RunDirectory;
 use crate::report::comparison::{Comparison, Data};
 use crate::report::figures;
-use crate::report::table::{self, Style};
-use crate::run::{Conduct, Run};
-use crate::training::Outcome;
-use crate::{device, interrupt};
+use crate::report::tables::comparison;
+use crate::report::tables::table::Style;
+use crate::run::spec::{Conduct, Run};
+use crate::system::atomic_file::check_writable;
+use crate::system::{atomic_file, device, signals};
+use crate::training::trainer::Outcome;
 
 /// Train a plain net and its residual twin and show the difference
 ///
@@ -105,7 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let figure = out.join("comparison");
     let drawn: Vec<DrawnRun> = curves.iter().map(|curves| DrawnRun::of(curves, iterations)).collect();
     figures::comparison(dataset, iterations, &drawn).write(&out)?;
-    crate::files::write_atomically(&out.join("comparison.md"), markdown(&comparison).as_bytes())?;
+    atomic_file::write_atomically(&out.join("comparison.md"), markdown(&comparison).as_bytes())?;
     let output = Output { comparison, figure: [figure.with_extension("svg"), figure.with_extension("png")] };
     if arguments.json {
         print_json(&output)?
@@ -131,7 +135,7 @@ fn depths(depth: u64, shallow: Option<u64>) -> Result<Vec<u64>> {
 
 /// Trains one run after the other. Returns whether one diverged, or nothing if a signal stopped them.
 fn train_all(runs: &[Run], conduct: &Conduct) -> Result<Option<bool>> {
-    let stop = interrupt::stop_flag()?;
+    let stop = signals::stop_flag()?;
     let names: Vec<String> = runs.iter().map(|run| format!("{} seed {}", run.identity.network, run.identity.seed)).collect();
     let display = Display::new(names.iter().map(String::len).max().unwrap_or(0));
     let displays: Vec<_> = names.iter().zip(runs).map(|(name, run)| display.run(name, run.identity.recipe.iterations)).collect();
@@ -147,12 +151,12 @@ fn train_all(runs: &[Run], conduct: &Conduct) -> Result<Option<bool>> {
 }
 
 fn text(output: &Output, out: &std::path::Path) -> String {
-    let mut parts = vec![table::comparison(&output.comparison, Style::Terminal)];
+    let mut parts = vec![comparison::comparison(&output.comparison, Style::Terminal)];
     parts.extend(output.comparison.sentences());
     parts.push(format!("figure: {} (and .png)   logs: {}", output.figure[0].display(), out.display()));
     parts.join("\n")
 }
 
 fn markdown(comparison: &Comparison) -> String {
-    format!("{}\n\n{}\n", table::comparison(comparison, Style::Markdown), comparison.sentences().join("\n\n"))
+    format!("{}\n\n{}\n", comparison::comparison(comparison, Style::Markdown), comparison.sentences().join("\n\n"))
 }

@@ -6,14 +6,23 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::options::{check_writable, print, print_json, threads};
-use crate::dataset::photographs::{Decoder, Index, Packing, Quality, decoder, read_whole};
-use crate::dataset::{self, Dataset, DatasetName, Source, Status, archive, cifar10, download};
+use crate::commands::options::threads;
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::Family;
+use crate::console::output::{print, print_json, say};
+use crate::dataset;
+use crate::dataset::data::{Dataset, Source, Status};
+use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
+use crate::dataset::imagenet::listing::index::Index;
+use crate::dataset::imagenet::loader::read_whole;
+use crate::dataset::imagenet::pack::Packing;
+use crate::dataset::imagenet::view::decoder;
+use crate::dataset::{archive, cifar10, download};
 use crate::error::{EXIT_DONE, EXIT_FAILED, bad_input};
-use crate::network::Family;
-use crate::parallel::{available_threads, in_order};
-use crate::progress::say;
-use crate::report::{sheet, table::thousands};
+use crate::report::draw::contact_sheet;
+use crate::report::format::thousands;
+use crate::system::atomic_file::check_writable;
+use crate::system::parallel::{available_threads, in_order};
 
 /// Shorter side that `--decode` scales whole photographs to.
 const CHECK_SIDE: u32 = 64;
@@ -152,7 +161,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
         Action::Picture(arguments) => {
             let data = dataset::load(arguments.name, arguments.data.as_deref())?;
-            sheet::write(&data, &arguments.out)?;
+            contact_sheet::write(&data, &arguments.out)?;
             print(&format!("{}: rows are {}", arguments.out.display(), data.classes.join(", ")))?;
         }
         Action::Pack(arguments) => pack(arguments)?,

@@ -6,14 +6,24 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::{print, print_json};
-use crate::dataset::DatasetName;
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::{Family, NetworkName};
+use crate::config::paper;
+use crate::config::precision::Precision;
+use crate::config::recipe::Recipe;
+use crate::config::shortcut::Shortcut;
+use crate::console::output::{print, print_json};
 use crate::error::{BadInput, EXIT_DONE, bad_input};
-use crate::network::{self, Architecture, Body, Family, Layer, NetworkName, Shortcut, memory};
-use crate::paper;
-use crate::recipe::{Precision, Recipe};
-use crate::report::architecture_figure;
-use crate::report::table::{Style, render, thousands};
+use crate::network::architecture;
+use crate::network::architecture::body;
+use crate::network::architecture::body::Body;
+use crate::network::architecture::layer::Layer;
+use crate::network::architecture::table::Architecture;
+use crate::network::memory;
+use crate::report::draw;
+use crate::report::format::thousands;
+use crate::report::tables::table::{Style, render};
+use crate::system::atomic_file;
 
 /// Show a network's layers, parameters, multiply-adds and memory of a training step
 #[derive(Debug, Args)]
@@ -67,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         arguments.network.iter().map(|&name| described(name, arguments.dataset)).collect::<Result<_, _>>()?;
     if let Some(path) = &arguments.draw {
         let networks: Vec<Architecture> = networks.into_iter().map(|(_, network)| network).collect();
-        crate::files::write_atomically(path, architecture_figure::svg(&networks).as_bytes())?;
+        atomic_file::write_atomically(path, draw::architecture::svg(&networks).as_bytes())?;
         print(&path.display().to_string())?;
         return Ok(EXIT_DONE);
     }
@@ -86,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 fn described(name: NetworkName, dataset: Option<DatasetName>) -> Result<(DatasetName, Architecture), BadInput> {
     let of = |dataset: DatasetName| {
         let side = Recipe::for_dataset(dataset).image_side();
-        network::architecture(name, dataset.family(), side, dataset.classes() as i64).map(|network| (dataset, network))
+        architecture::build(name, dataset.family(), side, dataset.classes() as i64).map(|network| (dataset, network))
     };
     match dataset {
         Some(dataset) => of(dataset),
@@ -170,7 +180,7 @@ fn text(dataset: DatasetName, architecture: &Architecture) -> String {
 fn shortcuts(architecture: &Architecture) -> String {
     let around = match &architecture.body {
         Body::Vgg { .. } | Body::GoogLeNet { .. } => return "none: a plain feedforward net".to_string(),
-        Body::Blocks { kind: network::BlockKind::Bottleneck { .. }, .. } => "every bottleneck of 1×1, 3×3 and 1×1 layers",
+        Body::Blocks { kind: body::BlockKind::Bottleneck { .. }, .. } => "every bottleneck of 1×1, 3×3 and 1×1 layers",
         _ => "every pair of 3×3 layers",
     };
     match architecture.shortcut {

@@ -4,10 +4,12 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::{print, print_json};
-use crate::dataset::{self, DatasetName};
-use crate::device::{self, Cuda, LIBTORCH_VERSION};
+use crate::config::dataset_name::DatasetName;
+use crate::console::output::{print, print_json};
+use crate::dataset;
 use crate::error::{EXIT_DONE, EXIT_FAILED};
+use crate::system::device::{Cuda, LIBTORCH_VERSION};
+use crate::system::{device, parallel};
 
 /// Say what this machine has for training, and how to mend what is missing
 #[derive(Debug, Args)]
@@ -85,7 +87,7 @@ fn cuda() -> Check {
 }
 
 fn processor() -> Check {
-    let cores = crate::parallel::available_threads();
+    let cores = parallel::available_threads();
     let sets = device::instruction_sets();
     let has_avx2 = sets.iter().any(|set| set == "avx2") || std::env::consts::ARCH != "x86_64";
     let found = format!("{}, {cores} cores, {}", device::processor(), if sets.is_empty() { "no wide vectors".to_string() } else { sets.join(" ") });

@@ -7,18 +7,30 @@ use clap::Args;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::options::{DataOptions, print, print_json, threads};
-use crate::dataset::{self, Dataset, DatasetName, Source};
-use crate::device::{self, DeviceChoice};
+use crate::commands::options::{DataOptions, threads};
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::{Family, NetworkName};
+use crate::config::recipe::{Normalize, Recipe, parse_settings};
+use crate::console::output::{print, print_json, say};
+use crate::dataset;
+use crate::dataset::data::{Dataset, Source};
 use crate::error::{EXIT_DONE, bad_input};
+use crate::network::architecture;
+use crate::network::parameters::{Compute, Network};
 use crate::network::weights::write_tensors;
-use crate::network::{self, Compute, Family, Network, NetworkName};
-use crate::parallel::available_threads;
-use crate::progress::say;
-use crate::recipe::{Normalize, Recipe, parse_settings};
-use crate::records::{Identity, RunDirectory, RunRecord, State, TESTS, TestRow, Views, hash_file, record_test};
+use crate::records::directory::RunDirectory;
+use crate::records::run_toml::{Identity, RunRecord, State};
+use crate::records::tests_csv::{TestRow, record_test};
+use crate::records::verify::TESTS;
+use crate::system::device;
+use crate::system::device::DeviceChoice;
+use crate::system::hash::hash_file;
+use crate::system::parallel::available_threads;
 use crate::training::batches::Normalization;
-use crate::training::{Evaluation, EvaluationSet, PhotographTest, Tally};
+use crate::training::evaluation::EvaluationSet;
+use crate::training::evaluation::crops::PhotographTest;
+use crate::training::evaluation::scores::{Evaluation, Tally};
+use crate::training::evaluation::views::Views;
 
 /// Compute the test error of a weight file, or of several together
 ///
@@ -149,7 +161,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let compute = Compute { precision: subject.recipe.precision, ..Compute::default() };
     let mut networks = Vec::new();
     for (&name, weights) in subject.networks.iter().zip(&subject.weights) {
-        let architecture = network::architecture(name, data.name.family(), subject.recipe.image_side(), data.classes.len() as i64)?;
+        let architecture = architecture::build(name, data.name.family(), subject.recipe.image_side(), data.classes.len() as i64)?;
         let mut network = Network::new(architecture, 0, device).with_compute(compute);
         network.load_weights(weights)?;
         networks.push(network);

@@ -1,23 +1,20 @@
 //! `figures`: every figure, every table and the report, from logs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::{check_writable, print, print_json};
-use crate::collection::Collection;
+use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_RUN_FAILED, bad_input};
-use crate::progress::say;
-use crate::report::chart::Chart;
-use crate::report::comparison::notes;
-use crate::report::ensembles::{self, Ensemble};
-use crate::report::page::{Cost, Section, page};
+use crate::logs::collection::Collection;
+use crate::report::page::{Section, page};
 use crate::report::protocol::Protocol;
-use crate::report::{cost, figures, readme, tables};
+use crate::report::tables::table_5;
+use crate::report::{self, readme, section};
+use crate::system::atomic_file;
+use crate::system::atomic_file::check_writable;
 
 /// Make all figures, tables and the report from logged runs
 ///
@@ -78,17 +75,17 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let out = arguments.out.clone().unwrap_or_else(|| arguments.results.join("report"));
     check_writable("--out", &out)?;
     let protocols = Protocol::of(&collection.runs);
-    let (found, mut unread) = ensembles::read(&arguments.results)?;
-    let (places, homeless) = ensembles::assign(&protocols, found);
+    let (found, mut unread) = table_5::read(&arguments.results)?;
+    let (places, homeless) = table_5::assign(&protocols, found);
     unread.extend(
         homeless.iter().map(|one| format!("{} on {}: an ensemble of networks of which there are no complete runs", one.label(), one.dataset)),
     );
     let sections = protocols.iter().zip(&places).map(|(protocol, ensembles)| section(protocol, ensembles, &out)).collect::<Result<Vec<_>>>()?;
     let command = format!("resnet-repro figures {}", arguments.results.display());
     let report = out.join("report.html");
-    let (cost, unread_measurements) = cost(&arguments.results, &out)?;
+    let (cost, unread_measurements) = report::cost(&arguments.results, &out)?;
     let problems: Vec<String> = collection.problems.iter().cloned().chain(unread).chain(unread_measurements).collect();
-    crate::files::write_atomically(&report, page(&sections, &cost, &command, &problems)?.as_bytes())?;
+    atomic_file::write_atomically(&report, page(&sections, &cost, &command, &problems)?.as_bytes())?;
     if let Some(path) = &arguments.readme {
         readme::splice(path, &sections, &out)?;
     }
@@ -97,50 +94,6 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     tell(arguments, &sections, &out, report, &problems)?;
     Ok(if problems.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED })
-}
-
-/// Makes and writes what a protocol has.
-fn section<'a>(protocol: &'a Protocol<'a>, ensembles: &[Ensemble], out: &Path) -> Result<Section<'a>> {
-    let folder = out.join(&protocol.slug);
-    check_writable("--out", &folder)?;
-    let charts = write_all(figures::charts(protocol), &folder)?;
-    let tables = tables::tables(protocol, ensembles);
-    for table in tables.iter().filter(|table| !table.rows.is_empty()) {
-        table.write(&folder)?;
-    }
-    Ok(Section { protocol, sentences: notes(protocol), charts, tables })
-}
-
-/// Makes and writes what there is about the cost of a step; also says which measurements could not be read.
-fn cost(results: &Path, out: &Path) -> Result<(Cost, Vec<String>)> {
-    let (measurements, problems) = cost::read(results)?;
-    let folder = out.join("cost");
-    let table = cost::table(&measurements);
-    if table.rows.is_empty() {
-        return Ok((Cost { charts: Vec::new(), table }, problems));
-    }
-    check_writable("--out", &folder)?;
-    table.write(&folder)?;
-    Ok((Cost { charts: write_all(cost::charts(&measurements), &folder)?, table }, problems))
-}
-
-/// Draws the charts, on all cores.
-fn write_all(charts: Vec<Chart>, folder: &Path) -> Result<Vec<(Chart, String)>> {
-    let next = AtomicUsize::new(0);
-    let drawn: Vec<Mutex<Option<Result<String>>>> = charts.iter().map(|_| Mutex::new(None)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..crate::parallel::available_threads() {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let (Some(chart), Some(slot)) = (charts.get(index), drawn.get(index)) else { break };
-                    *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(chart.write(folder));
-                }
-            });
-        }
-    });
-    let results = drawn.into_iter().map(|slot| slot.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()));
-    charts.into_iter().zip(results).map(|(chart, svg)| Ok((chart, svg.unwrap_or_else(|| Err(anyhow::anyhow!("a figure was not drawn")))?))).collect()
 }
 
 fn tell(arguments: &Arguments, sections: &[Section], out: &Path, report: PathBuf, problems: &[String]) -> Result<()> {

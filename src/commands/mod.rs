@@ -1,21 +1,21 @@
 //! The command line: one file a subcommand.
 
-mod bench;
-mod compare;
-mod data;
-mod describe;
-mod doctor;
-mod evaluate;
-mod figures;
-mod options;
-mod shell;
-mod sweep;
-mod train;
-mod verify;
-mod worker;
+pub mod bench;
+pub mod compare;
+pub mod data;
+pub mod describe;
+pub mod doctor;
+pub mod evaluate;
+pub mod figures;
+pub mod options;
+pub mod shell;
+pub mod sweep;
+pub mod train;
+pub mod verify;
+pub mod worker;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Plain against residual networks: reproduces "Deep Residual Learning for Image Recognition" (He et al. 2015).
 #[derive(Parser)]
@@ -68,8 +68,8 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Data(arguments) => data::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Completions(arguments) => shell::completions(&arguments),
-        Command::Manual(arguments) => shell::manual(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments, Cli::command()),
+        Command::Manual(arguments) => shell::manual(&arguments, Cli::command()),
         Command::Worker(arguments) => worker::run(&arguments),
     }
 }

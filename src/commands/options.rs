@@ -1,21 +1,24 @@
 //! Options that several subcommands have, and writing results to stdout.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use tch::Device;
 
-use crate::dataset::{self, Dataset, DatasetName};
-use crate::device::{self, Cuda, DeviceChoice};
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::Family;
+use crate::config::recipe;
+use crate::config::recipe::{LowerRate, Recipe};
+use crate::console::output::say;
+use crate::dataset;
+use crate::dataset::data::Dataset;
 use crate::error::{BadInput, bad_input};
-use crate::network::Family;
-use crate::parallel::available_threads;
-use crate::progress::say;
-use crate::recipe::{self, LowerRate, Recipe};
-use crate::run::Conduct;
+use crate::run::spec::Conduct;
+use crate::system::device;
+use crate::system::device::{Cuda, DeviceChoice};
+use crate::system::parallel::available_threads;
 
 /// Which data.
 #[derive(Debug, Args)]
@@ -172,26 +175,4 @@ pub fn parse_seeds(text: &str) -> Result<Vec<u64>, BadInput> {
         return Err(bad_input(format!("--seeds {text}: a seed is given twice")));
     }
     Ok(seeds)
-}
-
-/// Prints a result. A reader that has gone away (such as `head`) is no error.
-pub fn print(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("stdout"),
-        _ => Ok(()),
-    }
-}
-
-/// Prints a result as JSON.
-pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    print(&serde_json::to_string_pretty(value).context("JSON")?)
-}
-
-/// Makes sure that files can be made in `folder`, which `flag` named, before hours are spent.
-pub fn check_writable(flag: &str, folder: &Path) -> Result<(), BadInput> {
-    let refused = |error: std::io::Error| bad_input(format!("{flag} {}: cannot be written: {error}; choose another folder", folder.display()));
-    std::fs::create_dir_all(folder).map_err(refused)?;
-    let probe = folder.join(".writable");
-    std::fs::write(&probe, "").map_err(refused)?;
-    std::fs::remove_file(&probe).map_err(refused)
 }

@@ -1,11 +1,11 @@
 //! `completions` and `manual`: what a shell and `man` want of a program.
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::Cli;
-use super::options::print;
+use crate::console::output::print;
+use crate::error;
 use crate::error::EXIT_DONE;
 
 /// Print a completion script for a shell
@@ -31,22 +31,21 @@ pub struct ManualArguments {
 }
 
 /// Prints a completion script.
-pub fn completions(arguments: &CompletionsArguments) -> Result<u8> {
+pub fn completions(arguments: &CompletionsArguments, mut program: Command) -> Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "resnet-repro", &mut script);
+    clap_complete::generate(arguments.shell, &mut program, "resnet-repro", &mut script);
     print(String::from_utf8(script).context("the script")?.trim_end())?;
     Ok(EXIT_DONE)
 }
 
 /// Prints a manual page.
-pub fn manual(arguments: &ManualArguments) -> Result<u8> {
-    let mut program = Cli::command();
+pub fn manual(arguments: &ManualArguments, mut program: Command) -> Result<u8> {
     program.build();
     let command = match &arguments.command {
         None => program,
         Some(name) => {
             let found = program.find_subcommand(name).filter(|command| !command.is_hide_set()).cloned();
-            found.ok_or_else(|| crate::error::bad_input(format!("{name}: no such command; see \"resnet-repro --help\"")))?
+            found.ok_or_else(|| error::bad_input(format!("{name}: no such command; see \"resnet-repro --help\"")))?
         }
     };
     let mut page = Vec::new();

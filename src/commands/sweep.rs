@@ -10,22 +10,27 @@ use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 use tch::Device;
 
-use super::options::{ConductOptions, check_writable, parse_settings, print, print_json};
-use crate::analysis::{RunCurves, RunSummary};
-use crate::dataset::{self, DatasetName};
-use crate::device::{self, DeviceChoice};
+use crate::commands::options::{ConductOptions, parse_settings};
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::NetworkName;
+use crate::console::output::{print, print_json, say};
+use crate::dataset;
+use crate::dataset::data;
 use crate::error::{BadInput, EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
-use crate::experiment::{self, Experiment, Overrides};
-use crate::interrupt;
-use crate::network::NetworkName;
-use crate::progress::say;
-use crate::records::DatasetRecord;
-use crate::report::table::{Style, render, thousands};
-use crate::run::Conduct;
+use crate::logs::summary::{RunCurves, RunSummary};
+use crate::records::run_toml::DatasetRecord;
+use crate::report::format::thousands;
+use crate::report::tables::table::{Style, render};
+use crate::run::spec::Conduct;
+use crate::run::tensorboard::EventFile;
 use crate::sweep::estimate::{Speed, disk_bytes};
+use crate::sweep::experiment;
+use crate::sweep::experiment::{Experiment, Overrides};
 use crate::sweep::plan::{Status, Task, tasks};
-use crate::sweep::supervisor::{Conditions, Supervisor};
-use crate::tensorboard::EventFile;
+use crate::sweep::scheduler::{Conditions, Supervisor};
+use crate::system::atomic_file::check_writable;
+use crate::system::device::DeviceChoice;
+use crate::system::{device, signals};
 
 /// Train all runs of one or more experiments
 ///
@@ -136,7 +141,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         datasets: experiments.iter().map(|experiment| experiment.dataset).collect(),
         conduct: Conduct { tensorboard: arguments.tensorboard.clone(), ..arguments.conduct.conduct() },
     };
-    let stop = interrupt::stop_flag()?;
+    let stop = signals::stop_flag()?;
     let stopped = Supervisor::new(&mut tasks, &conditions)?.run(&stop)?;
     finish(arguments, &tasks, stopped)
 }
@@ -164,9 +169,9 @@ fn load_data(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task]) 
     Ok(records)
 }
 
-fn check_splits(tasks: &[Task], experiments: &[Experiment], data: &dataset::Dataset) -> Result<()> {
+fn check_splits(tasks: &[Task], experiments: &[Experiment], data: &data::Dataset) -> Result<()> {
     for task in tasks.iter().filter(|task| experiments[task.experiment].dataset == data.name) {
-        dataset::check_split(data, task.run.recipe.validation, task.run.recipe.batch_size)
+        data::check_split(data, task.run.recipe.validation, task.run.recipe.batch_size)
             .map_err(|BadInput(reason)| bad_input(format!("{}: {reason}", task.id)))?;
     }
     Ok(())

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::options::{ConductOptions, DataOptions, MOST_SEED, RecipeOptions, announce, check_writable, print, print_json};
-use crate::analysis::{RunCurves, RunSummary, final_window};
+use crate::commands::options::{ConductOptions, DataOptions, MOST_SEED, RecipeOptions, announce};
+use crate::config::network_name::NetworkName;
+use crate::console::bars::Display;
+use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
-use crate::network::NetworkName;
-use crate::progress::{Display, say};
-use crate::records::RunDirectory;
-use crate::run::Run;
-use crate::training::Outcome;
-use crate::{device, interrupt};
+use crate::logs::summary::{RunCurves, RunSummary, final_window};
+use crate::records::directory::RunDirectory;
+use crate::run::spec::Run;
+use crate::system::atomic_file::check_writable;
+use crate::system::{device, signals};
+use crate::training::trainer::Outcome;
 
 /// Train one network from one seed
 ///
@@ -55,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     run.check()?;
     check_writable("--out", &arguments.out)?;
     announce(device, data.name.family(), &[(arguments.network.depth, &run.identity.recipe)]);
-    let stop = interrupt::stop_flag()?;
+    let stop = signals::stop_flag()?;
     let name = arguments.network.to_string();
     let display = Display::new(name.len()).run(&name, run.identity.recipe.iterations);
     let outcome = run.train(&arguments.conduct.conduct(), &|event| display.show(event), &stop)?;

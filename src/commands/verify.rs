@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::options::{print, print_json};
+use crate::console::output::{print, print_json};
 use crate::error::{EXIT_DONE, EXIT_FAILED, bad_input};
-use crate::records::{FileProblem, find_runs, verify_run};
+use crate::records::verify::{FileProblem, find_runs, verify_run};
 
 /// Find every logged file that was changed, removed or added since its run
 ///

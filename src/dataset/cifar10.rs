@@ -5,24 +5,32 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dataset, DatasetName, Images, Source, Status, sha256};
+use crate::config::dataset_name::DatasetName;
+use crate::dataset::data::{Dataset, Images, Source, Status};
 use crate::error::{BadInput, bad_input};
+use crate::system::hash::sha256;
 
 /// Names of the classes, in label order (`batches.meta.txt`).
 pub const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
 /// Side of the images.
 const SIDE: usize = 32;
+
 /// Bytes of one colour of one image.
 const PLANE: usize = SIDE * SIDE;
+
 /// Bytes of a record.
 pub const RECORD: usize = 1 + 3 * PLANE;
+
 /// Images of the official data set.
 const OFFICIAL_IMAGES: (usize, usize) = (50_000, 10_000);
+
 /// Folder inside the official archive.
 const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";
 
 /// The official archive, and its checksum.
 pub const ARCHIVE_URL: &str = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
+
 /// SHA-256 of the official archive.
 pub const ARCHIVE_SHA256: &str = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd";
 

@@ -10,13 +10,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
 
-use super::hexadecimal;
-use crate::progress::say;
+use crate::console::output::say;
+use crate::system::hash::hexadecimal;
 
 /// How often a connection that breaks off is taken up again before giving up. Calling the command again goes on too.
 const ATTEMPTS: u32 = 5;
+
 /// A server that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(30);
+
 /// Pause before the second attempt; before the third it is twice as long, and so on.
 const PAUSE: Duration = Duration::from_millis(300);
 

@@ -5,29 +5,41 @@
 
 use std::f64::consts::{PI, TAU};
 
-use super::drawing::{CLASSES, colour, inside};
-use super::{Dataset, DatasetName, Images, Source, Status, sha256};
+use crate::config::dataset_name::DatasetName;
+use crate::dataset::data::{Dataset, Images, Source, Status};
+use crate::dataset::drawing::{CLASSES, colour, inside};
 use crate::random::{Purpose, Stream};
+use crate::system::hash::sha256;
+use crate::system::parallel;
 
 /// The seed of the data set that all runs share.
 pub const SEED: u64 = 0;
+
 /// Training images.
 pub const TRAINING_IMAGES: usize = 10_000;
+
 /// Test images.
 pub const TEST_IMAGES: usize = 2_000;
+
 /// SHA-256 over the labels and pixels of training and test set, for [`SEED`].
 pub const FINGERPRINT: &str = "d0e9c60d5b69a92f05ce95d219c7bd759a6d4d33e34c0b9323189f08de35d860";
 
 const SIDE: usize = 32;
+
 /// Standard deviation of the hues around the class's, as a part of the hue circle.
 const HUE_SPREAD: f64 = 0.17;
+
 /// Standard deviation of the tilt.
 const TILT_SPREAD: f64 = 20.0 * PI / 180.0;
+
 /// Height of the colour noise that both shape and ground have, on a grid of so many points a side.
 const CLOUD: f64 = 0.25;
+
 const CLOUD_POINTS: usize = 5;
+
 /// Height of the stripes and of the noise of each pixel.
 const STRIPES: f64 = 0.12;
+
 const GRAIN: f64 = 0.1;
 
 /// Draws the data set of `seed`.
@@ -49,7 +61,7 @@ pub fn generate(seed: u64) -> Dataset {
 fn draw_all(seed: u64, range: std::ops::Range<usize>) -> Images {
     let labels: Vec<u8> = range.clone().map(|index| (index % CLASSES.len()) as u8).collect();
     let indices: Vec<usize> = range.collect();
-    let threads = crate::parallel::available_threads();
+    let threads = parallel::available_threads();
     // Each image is a function of its index alone, so that they can be drawn in any order.
     let drawn: Vec<Vec<u8>> = std::thread::scope(|scope| {
         let chunks = indices.chunks(indices.len().div_ceil(threads));

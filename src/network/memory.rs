@@ -2,12 +2,13 @@
 
 use tch::Device;
 
-use super::architecture::{Architecture, Body};
-use super::blocks::Block;
-use super::layer::{Layer, LayerKind};
-use super::outline::{Outline, StepKind};
-use crate::device;
-use crate::recipe::Precision;
+use crate::config::precision::Precision;
+use crate::network::architecture::blocks::Block;
+use crate::network::architecture::body::Body;
+use crate::network::architecture::layer::{Layer, LayerKind};
+use crate::network::architecture::outline::{Outline, StepKind};
+use crate::network::architecture::table::Architecture;
+use crate::system::device;
 
 /// Part of the available memory that activations may take: gradients of maps, the convolutions' workspace and the data need the rest.
 const SHARE: f64 = 0.6;
@@ -81,7 +82,7 @@ fn blocks(architecture: &Architecture) -> Vec<BlockValues> {
 }
 
 /// Blocks of each segment, the last of which may have fewer, where `blocks` are cut into at most `segments`.
-pub(super) fn segment_blocks(blocks: usize, segments: usize) -> usize {
+pub(crate) fn segment_blocks(blocks: usize, segments: usize) -> usize {
     blocks.div_ceil(segments.max(1)).max(1)
 }
 
@@ -120,7 +121,8 @@ pub fn gib(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{NetworkName, cifar, imagenet};
+    use crate::config::network_name::NetworkName;
+    use crate::network::architecture::{cifar, imagenet};
 
     #[test]
     fn activations_of_plain_8_equal_a_count_by_hand() {

@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
 
-use super::state::Network;
 use crate::error::bad_input;
+use crate::network::parameters::Network;
+use crate::system::atomic_file;
 
 /// PyTorch counts batches in each batch normalisation; nothing here needs the count, so a file may have it.
 const IGNORED_SUFFIX: &str = ".num_batches_tracked";
@@ -58,7 +59,7 @@ impl Network {
 /// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at all.
 pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], note: (&str, String)) -> Result<()> {
     let bytes = tensor_bytes(tensors, note).with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
-    crate::files::write_atomically(path, &bytes)
+    atomic_file::write_atomically(path, &bytes)
 }
 
 /// Contiguous float32 CPU tensors as the bytes of a safetensors file. The same tensors and note make the same bytes: that is why there is one

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::dataset::sha256;
-use crate::files::{PARTIAL_ENDING, write_atomically};
+use crate::system::atomic_file::{PARTIAL_ENDING, write_atomically};
+use crate::system::hash::sha256;
 use crate::training::checkpoint::Checkpoint;
 
 /// Generations kept.
 const KEPT: usize = 2;
+
 /// Digits of the checksum in a name.
 const DIGITS: usize = 16;
+
 const ENDING: &str = ".safetensors";
 
 /// A checkpoint folder.
@@ -131,8 +133,10 @@ impl Generation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::ScheduleState;
-    use tch::{Device, Kind, Tensor};
+    use crate::training::schedule::ScheduleState;
+    use tch::Device;
+    use tch::Kind;
+    use tch::Tensor;
 
     fn checkpoint(iteration: u64) -> Checkpoint {
         let tensor = || Tensor::arange(5, (Kind::Float, Device::Cpu)) * iteration as f64;

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::checkpoints::CheckpointFolder;
-use super::files::{CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS};
-use super::log;
-use super::run_record::{Identity, RunRecord, State};
+use crate::config::network_name::NetworkName;
+use crate::config::recipe::Recipe;
 use crate::error::bad_input;
-use crate::files::PARTIAL_ENDING;
-use crate::network::NetworkName;
-use crate::recipe::Recipe;
+use crate::records::checkpoints::CheckpointFolder;
+use crate::records::log;
+use crate::records::run_toml::{Identity, RunRecord, State};
+use crate::records::verify::{CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS};
+use crate::system::atomic_file::PARTIAL_ENDING;
 use crate::training::checkpoint::Checkpoint;
 
 /// The directory of one run.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::training::TrainingRow;
+use crate::training::metrics::TrainingRow;
 
 /// One line of `eval.csv`.
 #[derive(Debug, Clone, Serialize)]

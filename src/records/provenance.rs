@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{self, DeviceDescription};
+use crate::system::device::DeviceDescription;
+use crate::system::{device, parallel};
 
 /// What identifies the program, the libraries and the machine of a run. A record of another version may have other fields.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ impl Machine {
             device: device.name.clone(),
             gpu: device.gpu.clone(),
             processor: device::processor(),
-            cores: crate::parallel::available_threads(),
+            cores: parallel::available_threads(),
             threads: tch::get_num_threads(),
             memory_gib: device::memory_gib(),
         }

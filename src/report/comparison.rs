@@ -2,14 +2,17 @@
 
 use serde::Serialize;
 
-use super::findings::{Finding, findings};
-use crate::analysis::{RunCurves, RunSummary, Spread, final_window};
-use crate::dataset::{DatasetName, Status};
-use crate::network::{self, Family, NetworkName};
-use crate::paper;
-use crate::recipe::Recipe;
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::{Family, NetworkName};
+use crate::config::paper;
+use crate::config::recipe::Recipe;
+use crate::dataset::data::Status;
+use crate::logs::statistics::Spread;
+use crate::logs::summary::{RunCurves, RunSummary, final_window};
+use crate::network::architecture;
+use crate::report::findings::{Finding, findings};
+use crate::report::format::thousands;
 use crate::report::protocol::Protocol;
-use crate::report::table::thousands;
 
 /// The networks of a comparison, over seeds. Errors in percent.
 #[derive(Debug, Clone, Serialize)]
@@ -49,7 +52,7 @@ impl Data {
     /// Parameters of a network for this data; 0 for one that it does not have.
     fn parameters(&self, name: NetworkName) -> i64 {
         let side = Recipe::for_dataset(self.name).image_side();
-        network::architecture(name, self.name.family(), side, self.classes as i64).map_or(0, |architecture| architecture.parameter_count())
+        architecture::build(name, self.name.family(), side, self.classes as i64).map_or(0, |architecture| architecture.parameter_count())
     }
 }
 

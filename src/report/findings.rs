@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::analysis::{RunSummary, Spread, final_window};
-use crate::network::NetworkName;
+use crate::config::network_name::NetworkName;
+use crate::logs::statistics::Spread;
+use crate::logs::summary::{RunSummary, final_window};
 
 /// Training errors of one seed that differ by less, in percentage points, are called equal: two standard errors of the difference of two means
 /// over the final window of a run of so many iterations with batches of `batch_size`, for an error of 50 %, where it is largest.
@@ -59,7 +60,7 @@ fn finding(network: NetworkName, reference: NetworkName, runs: &[RunSummary], ba
     let seeds: Vec<u64> = runs.iter().filter(|run| run.network == network).map(|run| run.seed).collect();
     let of_pairs = |name: NetworkName| Spread::of(seeds.iter().map(|&seed| error(network, seed).and(error(reference, seed)).and(error(name, seed))));
     let iterations = runs.iter().filter(|run| run.network == network).map(|run| run.iterations).max().unwrap_or(0);
-    let difference = self::paired(runs, network, reference, |run| run.training_error)?;
+    let difference = paired(runs, network, reference, |run| run.training_error)?;
     let sentence = sentence(network, of_pairs(network)?.mean, reference, of_pairs(reference)?.mean, difference, equal_within(iterations, batch_size));
     Some(Finding { network, reference, difference, sentence })
 }

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::analysis::RunSummary;
-use crate::collection::CollectedRun;
-use crate::dataset::{DatasetName, Status};
-use crate::network::{self, Family, NetworkName};
-use crate::recipe::{Recipe, warms_up};
-use crate::records::RunRecord;
-use crate::report::table::thousands;
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::{Family, NetworkName};
+use crate::config::recipe::{Recipe, warms_up};
+use crate::dataset::data::Status;
+use crate::logs::collection::CollectedRun;
+use crate::logs::summary::RunSummary;
+use crate::network::architecture;
+use crate::records::run_toml::RunRecord;
+use crate::report::format::thousands;
 
 /// Runs of one protocol.
 pub struct Protocol<'a> {
@@ -144,7 +146,7 @@ impl<'a> Protocol<'a> {
     /// Parameters of a network, for the classes of this protocol's data.
     pub fn parameters(&self, name: NetworkName) -> Option<i64> {
         let (side, classes) = self.image_side_and_classes();
-        network::architecture(name, self.family(), side, classes).ok().map(|architecture| architecture.parameter_count())
+        architecture::build(name, self.family(), side, classes).ok().map(|architecture| architecture.parameter_count())
     }
 
     /// The runs of a network.

@@ -5,16 +5,20 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::page::Section;
-use super::table::RowKind;
 use crate::error::bad_input;
+use crate::report::page::Section;
+use crate::report::tables::table::RowKind;
+use crate::system::atomic_file;
 
 /// Opens the section.
 pub const BEGIN: &str = "<!-- results: made by \"resnet-repro figures --readme\" -->";
+
 /// Tables that are shown; the others are in the report.
 const SHOWN_TABLES: [&str; 7] = ["table-6", "table-2", "table-3", "table-4", "table-5", "test-errors", "training-errors"];
+
 /// Figures that are shown.
 const SHOWN_FIGURES: [&str; 2] = ["figure-6", "figure-4"];
+
 /// Closes it.
 pub const END: &str = "<!-- end of results -->";
 
@@ -34,7 +38,7 @@ pub fn splice(readme: &Path, sections: &[Section], out: &Path) -> Result<()> {
             others.iter().map(|section| format!("{} ({} runs)", section.protocol.title(), section.protocol.runs.len())).collect();
         parts.push(format!("Also in the report: {}.\n", titles.join("; ")));
     }
-    crate::files::write_atomically(readme, format!("{before}{BEGIN}\n\n{}\n{END}{after}", parts.join("\n")).as_bytes())
+    atomic_file::write_atomically(readme, format!("{before}{BEGIN}\n\n{}\n{END}{after}", parts.join("\n")).as_bytes())
 }
 
 /// `out` as seen from the folder of `readme`.

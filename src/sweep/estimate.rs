@@ -5,16 +5,21 @@ use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 
-use super::plan::Task;
-use crate::device;
-use crate::network::{Network, NetworkName, cifar};
-use crate::records::RunRecord;
-use crate::training::Optimizer;
+use crate::config::dataset_name;
+use crate::config::network_name::NetworkName;
+use crate::network::architecture::cifar;
+use crate::network::parameters::Network;
+use crate::records::run_toml::RunRecord;
+use crate::sweep::plan::Task;
+use crate::system::device;
+use crate::training::optimizer::Optimizer;
 
 /// Bytes of a row of `train.csv`, about.
 const ROW_BYTES: f64 = 28.0;
+
 /// Iterations of the measurement on the spot; the first is not timed.
 const PROBE_ITERATIONS: u32 = 4;
+
 const PROBE_BATCH: i64 = 128;
 
 /// A speed and where it comes from.
@@ -63,7 +68,7 @@ pub fn disk_bytes(task: &Task) -> f64 {
 fn measure(device: Device) -> f64 {
     let name = NetworkName::residual(20);
     let network = Network::new(cifar::architecture(name, 10), 0, device);
-    let images = Tensor::zeros([PROBE_BATCH, cifar::IMAGE_SIDE, cifar::IMAGE_SIDE, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
+    let images = Tensor::zeros([PROBE_BATCH, dataset_name::IMAGE_SIDE, dataset_name::IMAGE_SIDE, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
     let labels = Tensor::zeros([PROBE_BATCH], (Kind::Int64, device));
     let mut optimizer = Optimizer::new(network.theta(), 0.9, 1e-4);
     let rate = Tensor::from(0.01f32).to_device(device);

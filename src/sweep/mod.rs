@@ -1,7 +1,8 @@
 //! A sweep: many runs, each in a process of its own, so that one that is killed, runs out of memory or crashes takes no other with it.
 
+pub mod display;
 pub mod estimate;
+pub mod experiment;
 pub mod plan;
-mod screen;
-pub mod supervisor;
+pub mod scheduler;
 pub mod worker;

@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use glob::Pattern;
 
-use crate::dataset::DatasetName;
+use crate::config::dataset_name::DatasetName;
 use crate::error::{BadInput, bad_input};
-use crate::experiment::{Experiment, PlannedRun};
-use crate::records::{Claim, DatasetRecord, Identity, RunDirectory, RunRecord, State};
+use crate::records::directory::{Claim, RunDirectory};
+use crate::records::run_toml::{DatasetRecord, Identity, RunRecord, State};
+use crate::sweep::experiment::{Experiment, PlannedRun};
 
 /// A run of a sweep.
 pub struct Task {
@@ -129,7 +130,7 @@ pub fn tasks(experiments: &[Experiment], out: &Path, only: Option<&Pattern>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::Overrides;
+    use crate::sweep::experiment::Overrides;
 
     fn order(only: Option<&str>) -> Result<Vec<String>, BadInput> {
         let folder = tempfile::tempdir().unwrap();

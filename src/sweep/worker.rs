@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{self, DatasetName};
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::NetworkName;
+use crate::config::recipe::Recipe;
+use crate::console::event::Event;
+use crate::dataset;
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
-use crate::network::NetworkName;
-use crate::progress::Event;
-use crate::recipe::Recipe;
-use crate::records::RunDirectory;
-use crate::run::{Conduct, Run};
-use crate::training::Outcome;
-use crate::{device, interrupt};
+use crate::records::directory::RunDirectory;
+use crate::run::spec::{Conduct, Run};
+use crate::system::{device, signals};
+use crate::training::trainer::Outcome;
 
 /// The supervisor is told of an iteration at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -67,7 +68,7 @@ impl Assignment {
     /// Trains, and returns the exit code.
     pub fn carry_out(self) -> Result<u8> {
         die_with(self.supervisor);
-        let stop = interrupt::quiet_stop_flag()?;
+        let stop = signals::quiet_stop_flag()?;
         let device = device::select(self.device.parse()?)?;
         let data = dataset::load(self.dataset, self.data.as_deref())?;
         let run = Run::new(RunDirectory::at(&self.directory), self.network, self.seed, self.recipe, &data, device)?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::network::weights::tensor_bytes;
-use crate::schedule::ScheduleState;
+use crate::training::schedule::ScheduleState;
 
 /// Name of the note in the file that holds the position.
 const NOTE: &str = "position";

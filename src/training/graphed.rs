@@ -2,14 +2,14 @@
 
 use anyhow::{Context, Result};
 
-use crate::cuda_graph::CudaGraph;
+use crate::system::cuda_graph::CudaGraph;
 
 /// Steps that are done operation by operation first: libraries allocate their workspaces and choose their algorithms in them, which they must
 /// not do while a graph is captured.
 const WARM_UP: usize = 3;
 
 /// A step that is captured once and then replayed.
-pub(super) struct GraphedStep {
+pub(crate) struct GraphedStep {
     graph: CudaGraph,
     warmed_up: usize,
     captured: bool,
@@ -17,12 +17,12 @@ pub(super) struct GraphedStep {
 
 impl GraphedStep {
     /// A step on GPU `device`, not captured yet. Fails if the library for graphs is not there.
-    pub(super) fn new(device: usize) -> Result<GraphedStep> {
+    pub(crate) fn new(device: usize) -> Result<GraphedStep> {
         Ok(GraphedStep { graph: CudaGraph::new(device)?, warmed_up: 0, captured: false })
     }
 
     /// Does `compute` once, in one way or another. It must do the same operations on the same tensors each time.
-    pub(super) fn step(&mut self, compute: impl FnOnce()) -> Result<()> {
+    pub(crate) fn step(&mut self, compute: impl FnOnce()) -> Result<()> {
         if self.warmed_up < WARM_UP {
             self.warmed_up += 1;
             return self.graph.warm_up(compute);

@@ -48,6 +48,19 @@ impl MetricsWindow {
     }
 }
 
+/// One line of the training log.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingRow {
+    /// Counted from 1.
+    pub iteration: u64,
+    /// Learning rate of this iteration's update.
+    pub learning_rate: f64,
+    /// Mean cross-entropy over the batch, before the update, in nats.
+    pub loss: f32,
+    /// Wrongly classified images of the batch, before the update, in percent.
+    pub error: f32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::batches::Batches;
-use super::checkpoint::Checkpoint;
-use super::graphed::GraphedStep;
-use super::metrics::MetricsWindow;
-use super::{Optimizer, TrainingRow};
-use crate::network::{Gradient, Network};
-use crate::recipe::Recipe;
-use crate::schedule::Schedule;
+use crate::config::recipe::Recipe;
+use crate::network::forward::gradient::Gradient;
+use crate::network::parameters::Network;
+use crate::training::batches::Batches;
+use crate::training::checkpoint::Checkpoint;
+use crate::training::graphed::GraphedStep;
+use crate::training::metrics::{MetricsWindow, TrainingRow};
+use crate::training::optimizer::Optimizer;
+use crate::training::schedule::Schedule;
 
 /// Metrics are read when this much time has passed, so that a slow run still shows where it is. It changes no number.
 const READ_AFTER: Duration = Duration::from_secs(2);
@@ -125,7 +126,7 @@ impl<'a> Trainer<'a> {
         Ok(if self.network.is_finite() { Outcome::Finished } else { Outcome::Diverged(self.iteration) })
     }
 
-    /// Time of the next `count` iterations, at most [`CAPACITY`](super::metrics::CAPACITY) of them, until their results are there. For measurements.
+    /// Time of the next `count` iterations, at most [`CAPACITY`](crate::training::metrics::CAPACITY) of them, until their results are there. For measurements.
     pub fn time(&mut self, count: usize) -> Result<Duration> {
         let start = Instant::now();
         for _ in 0..count {
@@ -232,7 +233,8 @@ impl<'a> Trainer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{NetworkName, cifar};
+    use crate::config::network_name::NetworkName;
+    use crate::network::architecture::cifar;
     use crate::random::{Purpose, Stream};
 
     /// One batch of eight images.

@@ -1,9 +1,8 @@
 //! A generated set of JPEG files: three classes of gradients in three colours, of many sizes.
 #![allow(dead_code)]
 
-use std::path::{Path, PathBuf};
-
 use jpeg_encoder::{ColorType, Encoder};
+use std::path::{Path, PathBuf};
 
 pub const CLASSES: [&str; 3] = ["n001", "n002", "n003"];
 

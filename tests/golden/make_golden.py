@@ -91,7 +91,7 @@ class HighwayLayer(nn.Module):
 
 
 class Highway19(nn.Module):
-    """FitNet-4's widths with highway layers: see src/network/highway.rs."""
+    """FitNet-4's widths with highway layers: see src/network/architecture/highway.rs."""
 
     def __init__(self):
         super().__init__()

@@ -186,7 +186,7 @@ class HighwayLayer(nn.Module):
 
 
 class Highway(nn.Module):
-    """See src/network/highway.rs."""
+    """See src/network/architecture/highway.rs."""
 
     def __init__(self, depth, divisor=1, classes=1000):
         super().__init__()

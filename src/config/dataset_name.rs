@@ -1,0 +1,64 @@
+//! Names of data sets.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::network_name::Family;
+
+/// Which data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatasetName {
+    /// Built in: ten classes of drawings, nothing to download.
+    Shapes,
+    /// CIFAR-10 in its official binary layout.
+    Cifar10,
+    /// ImageNet, or any folder of photographs: train/<class>/*.JPEG and val/<class>/*.JPEG, or shards of them.
+    Imagenet,
+    /// Tiny-ImageNet, or any such folder of 64×64 images: the recipe is ImageNet's, scaled to the images.
+    TinyImagenet,
+}
+
+impl DatasetName {
+    /// As a title has it.
+    pub fn title(self) -> &'static str {
+        match self {
+            DatasetName::Shapes => "built-in drawings",
+            DatasetName::Cifar10 => "CIFAR-10",
+            DatasetName::Imagenet => "ImageNet",
+            DatasetName::TinyImagenet => "Tiny-ImageNet",
+        }
+    }
+
+    /// Which of the paper's tables its networks are from.
+    pub fn family(self) -> Family {
+        match self {
+            DatasetName::Shapes | DatasetName::Cifar10 => Family::Cifar,
+            DatasetName::Imagenet | DatasetName::TinyImagenet => Family::Imagenet,
+        }
+    }
+
+    /// Classes of the published data.
+    pub fn classes(self) -> usize {
+        match self {
+            DatasetName::Shapes | DatasetName::Cifar10 => 10,
+            DatasetName::Imagenet => 1000,
+            DatasetName::TinyImagenet => 200,
+        }
+    }
+}
+
+impl fmt::Display for DatasetName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            DatasetName::Shapes => "shapes",
+            DatasetName::Cifar10 => "cifar10",
+            DatasetName::Imagenet => "imagenet",
+            DatasetName::TinyImagenet => "tiny-imagenet",
+        })
+    }
+}
+
+/// Side of the images, in pixels.
+pub const IMAGE_SIDE: i64 = 32;

@@ -1,0 +1,43 @@
+//! Which depths the paper's families of networks have.
+
+use crate::error::{BadInput, bad_input};
+
+/// Depths that the paper trains.
+pub const PAPER_DEPTHS: [u64; 6] = [20, 32, 44, 56, 110, 1202];
+
+/// Refuses a depth that is not 6n+2, and names the nearest ones that are.
+pub fn check_cifar_depth(depth: u64) -> Result<(), BadInput> {
+    if depth >= 8 && depth % 6 == 2 {
+        return Ok(());
+    }
+    let below = if depth < 8 { 8 } else { depth - (depth + 4) % 6 };
+    Err(bad_input(format!(
+        "depth {depth} is not 6n+2, as the networks for 32×32 images are: the nearest are {below} and {}, the paper's are {}",
+        below + 6,
+        PAPER_DEPTHS.map(|depth| depth.to_string()).join(", ")
+    )))
+}
+
+/// Refuses a depth that has no layout.
+pub fn check_highway_depth(depth: u64) -> Result<(), BadInput> {
+    match depth {
+        19 | 32 => Ok(()),
+        _ => Err(bad_input(format!("highway-{depth}: the highway nets of Table 6 are highway-19 and highway-32"))),
+    }
+}
+
+/// Depths of Table 1 whose blocks are two 3×3 layers.
+pub const PAIR_DEPTHS: [u64; 2] = [18, 34];
+
+/// Depths of Table 1 whose blocks are bottlenecks.
+pub const BOTTLENECK_DEPTHS: [u64; 3] = [50, 101, 152];
+
+/// Whether Table 1 has a net of this depth.
+pub fn is_imagenet_depth(depth: u64) -> bool {
+    PAIR_DEPTHS.contains(&depth) || BOTTLENECK_DEPTHS.contains(&depth)
+}
+
+/// "18, 34, 50".
+pub(crate) fn list(depths: &[u64]) -> String {
+    depths.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,9 @@
+//! What can be asked for: networks, data sets, recipes, and what the paper says of them. No libtorch, no files.
+
+pub mod dataset_name;
+pub mod depths;
+pub mod network_name;
+pub mod paper;
+pub mod precision;
+pub mod recipe;
+pub mod shortcut;

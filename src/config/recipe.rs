@@ -1,0 +1,379 @@
+//! How a network is trained: every choice that changes the numbers, in one flat list that is written into each run's `run.toml`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::dataset_name;
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::Family;
+use crate::config::precision::Precision;
+use crate::error::{BadInput, bad_input};
+
+/// Iterations of the paper's CIFAR-10 training (section 4.2).
+pub const PAPER_ITERATIONS: u64 = 64_000;
+
+/// Iterations at which the paper divides the learning rate by 10 (section 4.2).
+pub const PAPER_MILESTONES: [u64; 2] = [32_000, 48_000];
+
+/// Nets of this depth and more start with the warm-up in the paper (section 4.2, the 110-layer net).
+pub const WARMUP_FROM_DEPTH: u64 = 110;
+
+/// Iterations of the paper's ImageNet training (section 3.4: "up to 60×10⁴").
+pub const PAPER_IMAGENET_ITERATIONS: u64 = 600_000;
+
+/// About 30, 60 and 90 epochs of 1.28 million images, the usual alternative to waiting for a plateau. Not the paper's.
+const IMAGENET_MILESTONES: [u64; 3] = [150_000, 300_000, 450_000];
+
+/// What the built-in data changes in the paper's recipe, where the user says nothing else: a run of minutes on two cores, and a rate at
+/// which a deep net learns within it (at 0.1 a deep residual net spends its first hundreds of iterations recovering).
+const SHAPES_ITERATIONS: u64 = 130;
+
+const SHAPES_LEARNING_RATE: f64 = 0.02;
+
+/// What is subtracted from the pixels, and what they are divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// The mean training image is subtracted (the paper's way); pixels are in [0, 1].
+    PixelMean,
+    /// ImageNet's mean colour is subtracted, and divided by the standard deviation of its colours (what most public CIFAR nets use).
+    Imagenet,
+}
+
+/// What lowers the learning rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LowerRate {
+    /// The recipe's `milestones` (the paper's way on CIFAR-10).
+    #[default]
+    Milestones,
+    /// Evaluations that bring no progress (the paper's way on ImageNet): see `plateau_patience`.
+    Plateau,
+}
+
+/// A training recipe. The default is the paper's for CIFAR-10 (section 4.2).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Training iterations; one is one batch and one update.
+    pub iterations: u64,
+    /// Images a batch.
+    pub batch_size: u64,
+    /// Learning rate before the first milestone.
+    pub learning_rate: f64,
+    /// Iterations at which the learning rate is multiplied by `learning_rate_factor`.
+    pub milestones: Vec<u64>,
+    /// See `milestones`.
+    pub learning_rate_factor: f64,
+    /// Momentum of SGD (not Nesterov's).
+    pub momentum: f64,
+    /// Weight decay, on every parameter, batch normalisation and bias included.
+    pub weight_decay: f64,
+    /// Whether to start with `warmup_learning_rate` until the training error is below `warmup_until_error`.
+    pub warmup: bool,
+    /// Learning rate of the warm-up.
+    pub warmup_learning_rate: f64,
+    /// Training error, in percent, below which the warm-up ends.
+    pub warmup_until_error: f64,
+    /// Training images held out as a validation set.
+    pub validation: u64,
+    /// Whether training images are padded, cropped and flipped at random.
+    pub augment: bool,
+    /// How pixels are normalised.
+    pub normalize: Normalize,
+    /// Iterations between evaluations on the test set (and on the validation set). The last iteration is always followed by one.
+    pub evaluate_every: u64,
+    /// Number format of activations and convolutions.
+    pub precision: Precision,
+    /// Parts of the network whose activations are computed again in the backward pass instead of kept; 1 keeps all, 0 chooses by the memory
+    /// that is there. It changes no number.
+    pub checkpoint_segments: u64,
+    /// What lowers the learning rate.
+    pub lower_rate: LowerRate,
+    /// Evaluations in a row without progress after which the learning rate is multiplied by `learning_rate_factor` (plateau only).
+    pub plateau_patience: u64,
+    /// By how many percentage points the error must fall below the lowest so far to be progress (plateau only).
+    pub plateau_threshold: f64,
+    /// How often the learning rate is lowered at most (plateau only).
+    pub plateau_reductions: u64,
+    /// Images that go through the network at once and share batch normalisation's statistics. A batch is made of such groups, whose gradients
+    /// are averaged. 0: the whole batch.
+    pub group_size: u64,
+    /// Side of the square that is cut out of a photograph (section 3.4); only for data sets of photographs, as are the keys below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<u64>,
+    /// Bounds of the side to which the shorter side of a training image is scaled, drawn anew each time, both included (section 3.4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<[u64; 2]>,
+    /// The side to which the shorter side of a test image is scaled before its centre (or ten crops) is cut out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_scale: Option<u64>,
+    /// Standard deviation of the colour augmentation along the principal components of ImageNet's colours (section 3.4, reference 21);
+    /// 0 is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lighting: Option<f64>,
+}
+
+/// The recipes whose keys are all there are.
+fn all_keys() -> toml::Table {
+    table_of(&Recipe::for_dataset(DatasetName::Imagenet))
+}
+
+impl Default for Recipe {
+    fn default() -> Recipe {
+        Recipe {
+            iterations: PAPER_ITERATIONS,
+            batch_size: 128,
+            learning_rate: 0.1,
+            milestones: PAPER_MILESTONES.to_vec(),
+            learning_rate_factor: 0.1,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            warmup: false,
+            warmup_learning_rate: 0.01,
+            warmup_until_error: 80.0,
+            validation: 0,
+            augment: true,
+            normalize: Normalize::PixelMean,
+            evaluate_every: 1000,
+            precision: Precision::F32,
+            checkpoint_segments: 0,
+            lower_rate: LowerRate::Milestones,
+            plateau_patience: 5,
+            plateau_threshold: 0.1,
+            plateau_reductions: 3,
+            group_size: 0,
+            crop: None,
+            scale: None,
+            test_scale: None,
+            lighting: None,
+        }
+    }
+}
+
+impl Recipe {
+    /// The recipe that `dataset` has where nothing else is said.
+    pub fn for_dataset(dataset: DatasetName) -> Recipe {
+        match dataset {
+            DatasetName::Shapes => Recipe { iterations: SHAPES_ITERATIONS, learning_rate: SHAPES_LEARNING_RATE, ..Recipe::default() },
+            DatasetName::Cifar10 => Recipe::default(),
+            DatasetName::Imagenet => Recipe::imagenet(),
+            // As the crop of 224 is to photographs whose shorter side is 256, so is 56 to these images of 64.
+            DatasetName::TinyImagenet => Recipe { crop: Some(56), scale: Some([64, 120]), test_scale: Some(64), ..Recipe::imagenet() },
+        }
+    }
+
+    /// The paper's for ImageNet (section 3.4).
+    fn imagenet() -> Recipe {
+        Recipe {
+            iterations: PAPER_IMAGENET_ITERATIONS,
+            batch_size: 256,
+            milestones: IMAGENET_MILESTONES.to_vec(),
+            lower_rate: LowerRate::Plateau,
+            evaluate_every: 5000,
+            crop: Some(224),
+            scale: Some([256, 480]),
+            test_scale: Some(256),
+            lighting: Some(0.1),
+            ..Recipe::default()
+        }
+    }
+
+    /// The paper's, for a family of networks.
+    pub fn of_paper(family: Family) -> Recipe {
+        Recipe::for_dataset(match family {
+            Family::Cifar => DatasetName::Cifar10,
+            Family::Imagenet => DatasetName::Imagenet,
+        })
+    }
+
+    /// Side of the images that the network sees in training, in pixels.
+    pub fn image_side(&self) -> i64 {
+        self.crop.map_or(dataset_name::IMAGE_SIDE, |side| side as i64)
+    }
+
+    /// Images that go through the network at once.
+    pub fn images_at_once(&self) -> u64 {
+        if self.group_size == 0 { self.batch_size } else { self.group_size }
+    }
+
+    /// The recipe of `dataset` for a net of `depth` layers, with another number of `iterations` if given, and the keys of `given` on top.
+    ///
+    /// A run of another length than the paper's keeps the shape of the schedule: its milestones are the paper's, scaled, and it is
+    /// evaluated at least five times. So few evaluations show no plateau: where the paper waits for one, a shorter run has milestones, unless a
+    /// key of the plateau is given.
+    pub fn resolve(dataset: DatasetName, depth: u64, iterations: Option<u64>, given: &toml::Table) -> Result<Recipe, BadInput> {
+        let base = Recipe::for_dataset(dataset);
+        let paper = Recipe::of_paper(dataset.family());
+        let set_iterations = given.get("iterations").and_then(toml::Value::as_integer).map(|value| value as u64);
+        let iterations = iterations.or(set_iterations).unwrap_or(base.iterations);
+        let waits = iterations == paper.iterations || given.keys().any(|key| key.starts_with("plateau_"));
+        let mut table = table_of(&Recipe {
+            iterations,
+            lower_rate: if waits { base.lower_rate } else { LowerRate::Milestones },
+            milestones: paper
+                .milestones
+                .iter()
+                .map(|&milestone| (u128::from(milestone) * u128::from(iterations) / u128::from(paper.iterations)) as u64)
+                .collect(),
+            evaluate_every: iterations.div_ceil(5).clamp(1, base.evaluate_every),
+            warmup: warms_up(dataset.family(), depth),
+            ..base
+        });
+        table.extend(given.clone());
+        table.insert("iterations".to_string(), toml::Value::Integer(iterations as i64));
+        let recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| explain(error.message()))?;
+        let photographs = dataset.family() == Family::Imagenet;
+        for (key, set) in [
+            ("crop", recipe.crop.is_some()),
+            ("scale", recipe.scale.is_some()),
+            ("test_scale", recipe.test_scale.is_some()),
+            ("lighting", recipe.lighting.is_some()),
+        ] {
+            if set && !photographs {
+                return Err(bad_input(format!("{key}: only data sets of photographs have it (imagenet, tiny-imagenet), {dataset} has not")));
+            }
+        }
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// Checks every value's range; the error names the key, the value and what is allowed.
+    pub fn validate(&self) -> Result<(), BadInput> {
+        let in_range = |key: &str, value: f64, ok: bool, allowed: &str| {
+            if ok && value.is_finite() { Ok(()) } else { Err(bad_input(format!("{key} = {value} is out of range: {allowed}"))) }
+        };
+        let positive =
+            |key: &str, value: u64, most: u64| in_range(key, value as f64, (1..=most).contains(&value), &format!("a whole number from 1 to {most}"));
+        positive("iterations", self.iterations, 100_000_000)?;
+        positive("batch_size", self.batch_size, 65_536)?;
+        positive("evaluate_every", self.evaluate_every, 100_000_000)?;
+        in_range(
+            "checkpoint_segments",
+            self.checkpoint_segments as f64,
+            self.checkpoint_segments <= 10_000,
+            "a whole number from 0 (automatic) to 10000",
+        )?;
+        let rate = |key, value: f64| in_range(key, value, value > 0.0 && value <= 100.0, "above 0, at most 100");
+        rate("learning_rate", self.learning_rate)?;
+        rate("warmup_learning_rate", self.warmup_learning_rate)?;
+        in_range(
+            "learning_rate_factor",
+            self.learning_rate_factor,
+            self.learning_rate_factor > 0.0 && self.learning_rate_factor <= 1.0,
+            "above 0, at most 1",
+        )?;
+        in_range("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "from 0, below 1")?;
+        in_range("weight_decay", self.weight_decay, (0.0..=1.0).contains(&self.weight_decay), "from 0 to 1")?;
+        in_range("warmup_until_error", self.warmup_until_error, (0.0..=100.0).contains(&self.warmup_until_error), "a percentage, 0 to 100")?;
+        positive("plateau_patience", self.plateau_patience, 100_000)?;
+        in_range(
+            "plateau_threshold",
+            self.plateau_threshold,
+            (0.0..100.0).contains(&self.plateau_threshold),
+            "percentage points, from 0, below 100",
+        )?;
+        in_range("plateau_reductions", self.plateau_reductions as f64, self.plateau_reductions <= 100, "a whole number from 0 to 100")?;
+        if self.group_size != 0 && !self.batch_size.is_multiple_of(self.group_size) {
+            return Err(bad_input(format!(
+                "group_size = {} is out of range: a number that batch_size = {} is a multiple of, or 0 for the whole batch",
+                self.group_size, self.batch_size
+            )));
+        }
+        self.validate_photographs()?;
+        if self.milestones.windows(2).any(|pair| pair[0] > pair[1]) {
+            return Err(bad_input(format!("milestones = {:?} is out of range: iterations in rising order", self.milestones)));
+        }
+        Ok(())
+    }
+
+    fn validate_photographs(&self) -> Result<(), BadInput> {
+        if let Some(lighting) = self.lighting
+            && !(0.0..=10.0).contains(&lighting)
+        {
+            return Err(bad_input(format!("lighting = {lighting} is out of range: 0 to 10")));
+        }
+        let (crop, [least, most], test) = match (self.crop, self.scale, self.test_scale) {
+            (None, None, None) => return Ok(()),
+            (Some(crop), Some(scale), Some(test)) => (crop, scale, test),
+            _ => return Err(bad_input("crop, scale and test_scale belong together: one of them is missing")),
+        };
+        let side = |key: &str, value: u64, from: u64| match (from..=4096).contains(&value) {
+            true => Ok(()),
+            false => Err(bad_input(format!("{key} = {value} is out of range: a whole number from {from} to 4096"))),
+        };
+        side("crop", crop, 32)?;
+        side("scale", least, crop)?;
+        side("scale", most, least)?;
+        side("test_scale", test, crop)
+    }
+
+    /// In what the recipe differs from the paper's for a net of `family` with `depth` layers: one phrase a difference, none for the paper's own.
+    pub fn differences_from_paper(&self, family: Family, depth: u64) -> Vec<String> {
+        let paper = Recipe { warmup: warms_up(family, depth), ..Recipe::of_paper(family) };
+        let unused: &[&str] = match self.lower_rate {
+            // How often a net is evaluated changes no weight where the rate does not wait for it, and the paper does not say it.
+            LowerRate::Milestones => &["evaluate_every", "plateau_patience", "plateau_threshold", "plateau_reductions"],
+            LowerRate::Plateau => &["milestones"],
+        };
+        let [ours, papers] = [self, &paper].map(table_of);
+        ours.iter()
+            // Recomputation changes no weight.
+            .filter(|(key, value)| key.as_str() != "checkpoint_segments" && !unused.contains(&key.as_str()) && papers.get(*key) != Some(value))
+            .map(|(key, value)| match papers.get(key) {
+                Some(paper) => format!("{} {value} instead of {paper}", key.replace('_', " ")),
+                None => format!("{} {value}", key.replace('_', " ")),
+            })
+            .collect()
+    }
+}
+
+/// Reads "key=value" settings as TOML values; a value that is no TOML is taken as a bare word.
+pub fn parse_settings(settings: &[String]) -> Result<toml::Table, BadInput> {
+    let mut table = toml::Table::new();
+    for setting in settings {
+        let (key, value) = setting.split_once('=').ok_or_else(|| bad_input(format!("--set {setting}: write it as KEY=VALUE")))?;
+        let (key, value) = (key.trim(), value.trim());
+        let parsed = format!("value = {value}")
+            .parse::<toml::Table>()
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| toml::Value::String(value.to_string()));
+        let parsed = check_setting(key, parsed).map_err(|reason| bad_input(format!("--set {setting}: {reason}")))?;
+        if table.insert(key.to_string(), parsed).is_some() {
+            return Err(bad_input(format!("--set {key} is given twice")));
+        }
+    }
+    Ok(table)
+}
+
+/// The value as the key's type has it (a rate of 1 is as good as 1.0), or why the key cannot have it.
+pub fn check_setting(key: &str, value: toml::Value) -> Result<toml::Value, String> {
+    let value = match (value, all_keys().get(key)) {
+        (toml::Value::Integer(whole), Some(toml::Value::Float(_))) => toml::Value::Float(whole as f64),
+        (value, Some(_)) => value,
+        (_, None) => return Err(format!("{key}: no such key; the keys are {}", keys().join(", "))),
+    };
+    let alone = toml::Table::from_iter([(key.to_string(), value.clone())]);
+    match alone.try_into::<Recipe>() {
+        Ok(_) => Ok(value),
+        Err(error) => Err(error.message().lines().next().unwrap_or("is not a value for this key").to_string()),
+    }
+}
+
+/// The keys of a recipe, in their order in the record.
+pub fn keys() -> Vec<String> {
+    all_keys().keys().cloned().collect()
+}
+
+/// Whether the paper starts a net of `depth` layers with the warm-up.
+pub fn warms_up(family: Family, depth: u64) -> bool {
+    family == Family::Cifar && depth >= WARMUP_FROM_DEPTH
+}
+
+fn table_of(recipe: &Recipe) -> toml::Table {
+    toml::Table::try_from(recipe).expect("a recipe is a table")
+}
+
+fn explain(message: &str) -> BadInput {
+    bad_input(format!("the recipe is not valid: {message}"))
+}

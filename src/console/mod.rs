@@ -1,0 +1,5 @@
+//! What a person sees: events, bars, and results on stdout.
+
+pub mod bars;
+pub mod event;
+pub mod output;

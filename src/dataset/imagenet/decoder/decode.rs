@@ -1,0 +1,260 @@
+//! The decoder: which part of a file is decoded at which scale, and how it becomes the square that is asked for.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::dataset::imagenet::decoder::crop::{Draw, Place, Region, Size};
+use crate::dataset::imagenet::decoder::error::{MOST_PIXELS, PhotographError};
+use crate::dataset::imagenet::decoder::jpeg::Jpeg;
+use crate::dataset::imagenet::decoder::orientation::{Turn, preamble};
+use crate::dataset::imagenet::decoder::png;
+use crate::dataset::imagenet::decoder::resample::{needed, resample};
+
+/// Reductions that libjpeg computes while it decodes, in eighths, the strongest first.
+const REDUCTIONS: [u32; 3] = [1, 2, 4];
+
+/// At the border of a part libjpeg interpolates colours without the neighbours outside: so many more columns are decoded.
+const COLOUR_MARGIN: u32 = 2;
+
+/// How closely the pixels follow Pillow's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quality {
+    /// Bit for bit: for tests of the paper.
+    Exact,
+    /// Large images are reduced to a half, a quarter or an eighth while they are decoded, never below the scale asked for: for training.
+    Fast,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Jpeg,
+    Png,
+}
+
+/// An opened file.
+struct Opened {
+    kind: Kind,
+    /// The size of the stored picture.
+    stored: Size,
+    /// What makes it upright.
+    turn: Turn,
+    /// Whether the file has the mark that ends a picture.
+    ended: bool,
+}
+
+/// Decodes photographs, one after another: keep one a thread, for its working space.
+pub struct Decoder {
+    quality: Quality,
+    oriented: bool,
+    jpeg: Jpeg,
+    resizer: Resizer,
+    /// The decoded part of the source.
+    source: Vec<u8>,
+    /// What the resampling needs between rows and columns.
+    middle: Vec<u8>,
+    /// The scaled part before it is turned.
+    tile: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder that applies the EXIF orientation.
+    pub fn new(quality: Quality) -> Decoder {
+        Decoder { quality, oriented: true, jpeg: Jpeg::new(), resizer: Resizer::new(), source: Vec::new(), middle: Vec::new(), tile: Vec::new() }
+    }
+
+    /// The same, but it leaves the picture as it is stored, as torchvision's ImageFolder does.
+    pub fn ignoring_orientation(self) -> Decoder {
+        Decoder { oriented: false, ..self }
+    }
+
+    /// The size of the upright photograph, from the header alone; the rest of the file is not looked at.
+    pub fn size(&mut self, bytes: &[u8]) -> Result<Size, PhotographError> {
+        let opened = self.open(bytes)?;
+        Ok(opened.stored.transposed(opened.turn.transposed))
+    }
+
+    /// One view: the photograph is scaled so that its shorter side has `shorter_side` pixels ([`Size::scaled`]), and the square of `crop` pixels at the place that
+    /// `choose` gives for the scaled size is written to `out`: [crop, crop, 3], rows from the top, red, green and blue. Returns the scaled size.
+    ///
+    /// # Panics
+    /// If `crop` is 0 or larger than `shorter_side`, or `out` has not crop × crop × 3 bytes: these do not depend on the file.
+    pub fn view(
+        &mut self,
+        bytes: &[u8],
+        shorter_side: u32,
+        crop: u32,
+        choose: impl FnOnce(Size) -> Place,
+        out: &mut [u8],
+    ) -> Result<Size, PhotographError> {
+        assert!((1..=shorter_side).contains(&crop), "a crop of {crop} from a shorter side of {shorter_side}");
+        assert_eq!(out.len(), crop as usize * crop as usize * 3, "bytes of a square of {crop} pixels");
+        let opened = self.open(bytes)?;
+        let upright = opened.stored.transposed(opened.turn.transposed);
+        let scaled = upright.scaled(shorter_side);
+        let place = choose(scaled);
+        // A place outside the image, which no function of this module gives, is moved to its border.
+        let place = Place { top: place.top.min(scaled.height - crop), left: place.left.min(scaled.width - crop), ..place };
+        self.render(bytes, &opened, scaled, place, Size { width: crop, height: crop }, out)?;
+        Ok(scaled)
+    }
+
+    /// The view of training that `draw` describes; see [`Decoder::view`].
+    pub fn training_view(&mut self, bytes: &[u8], draw: &Draw, crop: u32, out: &mut [u8]) -> Result<Size, PhotographError> {
+        self.view(bytes, draw.shorter_side, crop, |scaled| draw.place(scaled, crop), out)
+    }
+
+    /// The whole photograph scaled to a shorter side: its size, and its pixels as [height, width, 3].
+    pub fn scaled(&mut self, bytes: &[u8], shorter_side: u32) -> Result<(Size, Vec<u8>), PhotographError> {
+        assert!(shorter_side > 0, "a shorter side of 0 pixels");
+        let opened = self.open(bytes)?;
+        let scaled = opened.stored.transposed(opened.turn.transposed).scaled(shorter_side);
+        check_size(scaled)?;
+        let mut out = vec![0; scaled.pixels() as usize * 3];
+        self.render(bytes, &opened, scaled, Place { top: 0, left: 0, mirrored: false }, scaled, &mut out)?;
+        Ok((scaled, out))
+    }
+
+    fn open(&mut self, bytes: &[u8]) -> Result<Opened, PhotographError> {
+        let kind = sniff(bytes)?;
+        let (stored, turn, ended) = match kind {
+            Kind::Png => (png::size(bytes)?, Turn::default(), true),
+            Kind::Jpeg => {
+                let preamble = preamble(bytes);
+                let turn = preamble.orientation.filter(|_| self.oriented).map_or(Turn::default(), Turn::from_exif);
+                (self.jpeg.size(bytes)?, turn, has_end(bytes, preamble.picture.unwrap_or(0)))
+            }
+        };
+        check_size(stored)?;
+        Ok(Opened { kind, stored, turn, ended })
+    }
+
+    /// Writes the part of `size` at `place` of the upright image scaled to `scaled`.
+    fn render(&mut self, bytes: &[u8], opened: &Opened, scaled: Size, place: Place, size: Size, out: &mut [u8]) -> Result<(), PhotographError> {
+        let Opened { kind, stored, turn, ended } = *opened;
+        let scaled = scaled.transposed(turn.transposed);
+        let window = turn.window(scaled, place, size);
+        let eighths = match (self.quality, kind) {
+            (Quality::Fast, Kind::Jpeg) => reduction(stored, scaled),
+            _ => 8,
+        };
+        let region = match kind {
+            Kind::Png => {
+                png::decode(bytes, &mut self.source)?;
+                Region { x: 0, y: 0, size: stored }
+            }
+            Kind::Jpeg => {
+                let mut region = source_region(stored, eighths, scaled, window);
+                if !ended {
+                    // Whether a file without its end mark is whole shows at its last row.
+                    region.size.height = reduced(stored.height, eighths) - region.y;
+                }
+                self.jpeg.decode(bytes, eighths, region, &mut self.source)?
+            }
+        };
+        let mut tile = std::mem::take(&mut self.tile);
+        if turn.keeps_rows() {
+            self.resize(stored, eighths, region, scaled, window, out);
+            turn.mirror_rows(place.mirrored, size.width, out);
+        } else {
+            tile.resize(out.len(), 0);
+            self.resize(stored, eighths, region, scaled, window, &mut tile);
+            turn.upright(window.size, &tile, place.mirrored, out);
+        }
+        self.tile = tile;
+        Ok(())
+    }
+
+    /// Scales the decoded region to the window.
+    fn resize(&mut self, stored: Size, eighths: u32, region: Region, scaled: Size, window: Region, out: &mut [u8]) {
+        let pixels = &self.source[..region.size.pixels() as usize * 3];
+        if self.quality == Quality::Exact {
+            return resample(stored, region, pixels, scaled, window, &mut self.middle, out);
+        }
+        let side = |stored: u32, scaled: u32, first: u32, count: u32, origin: u32, limit: u32| {
+            let factor = f64::from(stored) * f64::from(eighths) / 8.0 / f64::from(scaled);
+            let start = (f64::from(first) * factor - f64::from(origin)).max(0.0);
+            (start, (f64::from(count) * factor).min(f64::from(limit) - start))
+        };
+        let (left, width) = side(stored.width, scaled.width, window.x, window.size.width, region.x, region.size.width);
+        let (top, height) = side(stored.height, scaled.height, window.y, window.size.height, region.y, region.size.height);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(left, top, width, height);
+        let source = ImageRef::new(region.size.width, region.size.height, pixels, PixelType::U8x3).expect("the region has as many pixels");
+        let mut target = Image::from_slice_u8(window.size.width, window.size.height, out, PixelType::U8x3).expect("the window has as many pixels");
+        self.resizer.resize(&source, &mut target, &options).expect("the box is inside the region");
+    }
+}
+
+/// The part of the image reduced by `eighths` that the window of the scaled image depends on.
+fn source_region(stored: Size, eighths: u32, scaled: Size, window: Region) -> Region {
+    let side = |stored: u32, scaled: u32, first: u32, count: u32, margin: u32| {
+        let (start, length) = needed(stored, scaled, first, count);
+        let limit = reduced(stored, eighths);
+        let start = (u64::from(start) * u64::from(eighths) / 8) as u32;
+        // One pixel more on each side: a reduced image's pixels are wider than those that were counted.
+        let more = margin + u32::from(eighths < 8);
+        let first = start.saturating_sub(more).min(limit - 1);
+        let end = (reduced(length, eighths) + start + 1 + more).min(limit);
+        (first, end - first)
+    };
+    let (x, width) = side(stored.width, scaled.width, window.x, window.size.width, COLOUR_MARGIN);
+    let (y, height) = side(stored.height, scaled.height, window.y, window.size.height, 0);
+    Region { x, y, size: Size { width, height } }
+}
+
+/// A side of the image reduced by `eighths`/8: libjpeg rounds up.
+fn reduced(side: u32, eighths: u32) -> u32 {
+    (u64::from(side) * u64::from(eighths)).div_ceil(8) as u32
+}
+
+/// The strongest reduction, in eighths, after which the image is not smaller than it is to become.
+fn reduction(stored: Size, scaled: Size) -> u32 {
+    let enough = |eighths: u32, stored: u32, scaled: u32| u64::from(stored) * u64::from(eighths) >= u64::from(scaled) * 8;
+    let fits = |&eighths: &u32| enough(eighths, stored.width, scaled.width) && enough(eighths, stored.height, scaled.height);
+    REDUCTIONS.into_iter().find(fits).unwrap_or(8)
+}
+
+fn check_size(size: Size) -> Result<(), PhotographError> {
+    if size.pixels() > MOST_PIXELS {
+        return Err(PhotographError::TooLarge { width: size.width.into(), height: size.height.into() });
+    }
+    Ok(())
+}
+
+/// Whether the mark that ends a picture follows its beginning.
+fn has_end(bytes: &[u8], picture: usize) -> bool {
+    const END: [u8; 2] = [0xff, 0xd9];
+    bytes.ends_with(&END) || bytes[picture..].windows(2).rev().any(|pair| pair == END)
+}
+
+/// What the first bytes say; the file's name says nothing.
+fn sniff(bytes: &[u8]) -> Result<Kind, PhotographError> {
+    const OTHERS: [(&[u8], &str); 7] = [
+        (b"GIF8", "GIF"),
+        (b"BM", "BMP"),
+        (b"II*\0", "TIFF"),
+        (b"MM\0*", "TIFF"),
+        (b"RIFF", "WebP or another RIFF file"),
+        (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+        (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    ];
+    if bytes.is_empty() {
+        return Err(PhotographError::Empty);
+    }
+    if bytes.starts_with(b"\xff\xd8\xff") {
+        return Ok(Kind::Jpeg);
+    }
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        return Ok(Kind::Png);
+    }
+    if let Some((_, name)) = OTHERS.iter().find(|(start, _)| bytes.starts_with(start)) {
+        return Err(PhotographError::Unsupported((*name).to_string()));
+    }
+    let start = &bytes[..bytes.len().min(8)];
+    let text = start.iter().all(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace());
+    Err(PhotographError::NotAnImage(if text {
+        format!("{:?}", String::from_utf8_lossy(start))
+    } else {
+        start.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+    }))
+}

@@ -1,0 +1,118 @@
+//! Class folders of photographs: `train/<class>/*.JPEG`, as torchvision's ImageFolder reads them.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::dataset::imagenet::listing::entry::{Found, Listing};
+use crate::error::{BadInput, bad_input};
+
+/// Endings of photographs' names, in lower case.
+const ENDINGS: [&str; 3] = ["jpeg", "jpg", "png"];
+
+/// Threads that list folders: waiting for a disk or a network takes no processor.
+const LISTERS: usize = 8;
+
+/// The class folders in a split's folder, sorted by name.
+pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
+    let entries = entries(folder)?;
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.into_iter().partition(|path| path.is_dir());
+    let photographs = files.iter().filter(|path| is_photograph(path)).count();
+    match (folders.is_empty(), photographs) {
+        (true, 0) => Err(bad_input(format!("{}: there are no class folders in it (as {}/n01440764/…)", folder.display(), folder.display()))),
+        (true, _) => Err(bad_input(format!(
+            "{}: its {photographs} images lie in no class folders: put each into the folder of its class (as {}/n01440764/ILSVRC2012_val_00000293.JPEG)",
+            folder.display(),
+            folder.display()
+        ))),
+        (false, 0) => Ok(folders),
+        (false, _) => Err(bad_input(format!(
+            "{}: {photographs} images lie beside the class folders, such as {}: put each into the folder of its class",
+            folder.display(),
+            files.iter().find(|path| is_photograph(path)).map_or(String::new(), |path| path.display().to_string())
+        ))),
+    }
+}
+
+/// All photographs below the class folders of `folder`, in the order of their names.
+pub fn list(folder: &Path, class_folders: &[PathBuf]) -> Result<Listing> {
+    let share = class_folders.len().div_ceil(LISTERS).max(1);
+    let parts: Vec<Result<Listing, BadInput>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = class_folders.chunks(share).map(|part| scope.spawn(move || list_part(folder, part))).collect();
+        let lost = |_| Err(bad_input(format!("{}: a thread that listed it failed", folder.display())));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(lost)).collect()
+    });
+    let mut listing = Listing::default();
+    for part in parts {
+        let part = part?;
+        listing.photographs.extend(part.photographs);
+        listing.others.extend(part.others);
+        listing.inner_folders.extend(part.inner_folders);
+    }
+    Ok(listing)
+}
+
+fn list_part(root: &Path, class_folders: &[PathBuf]) -> Result<Listing, BadInput> {
+    let mut listing = Listing::default();
+    for class in class_folders {
+        let before = listing.photographs.len();
+        list_folder(root, class, &mut listing)?;
+        if listing.photographs.len() == before {
+            return Err(bad_input(format!("{}: there is no image in this class: remove the folder, or unpack the class again", class.display())));
+        }
+    }
+    Ok(listing)
+}
+
+/// Adds what is below `folder`, folders within it included (Tiny-ImageNet's classes have an `images` folder).
+fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), BadInput> {
+    for path in entries(folder)? {
+        if path.is_dir() {
+            listing.inner_folders.push(path.clone());
+            list_folder(root, &path, listing)?;
+            continue;
+        }
+        let name = path.strip_prefix(root).unwrap_or(&path).to_str();
+        let name = name.filter(|name| !name.contains('\n')).ok_or_else(|| bad_input(format!("{path:?}: rename it: its name is no text")))?;
+        if is_photograph(&path) {
+            let length = std::fs::metadata(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?.len();
+            listing.photographs.push(Found { name: name.to_string(), length, place: None });
+        } else {
+            listing.others.push(name.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// Classes of photographs that are in the order of their names.
+pub fn class_names(photographs: &[Found]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for found in photographs {
+        if names.last().is_none_or(|last| last != found.class()) {
+            names.push(found.class().to_string());
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// What is in a folder, sorted by name, but for hidden files.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
+    let refuse = |error: std::io::Error| bad_input(format!("{}: {error}", folder.display()));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(refuse)? {
+        let entry = entry.map_err(refuse)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_photograph(path: &Path) -> bool {
+    let ending = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}

@@ -1,0 +1,164 @@
+//! The list of a split's photographs, and their bytes: class folders of files, or tar shards.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::dataset::imagenet::listing::entry::{Listing, Place};
+use crate::dataset::imagenet::listing::{cache, folders, shards};
+use crate::error::bad_input;
+use crate::system::hash::hexadecimal;
+
+/// The photographs of one split.
+///
+/// A list of 1.3 million takes some 60 MB: all names are one text, and a photograph is where its name ends, its length, its class and, in
+/// shards, its place.
+#[derive(Debug)]
+pub struct Index {
+    folder: PathBuf,
+    classes: Vec<String>,
+    names: String,
+    /// Where each name ends in `names`.
+    ends: Vec<u32>,
+    lengths: Vec<u32>,
+    labels: Vec<u16>,
+    shards: Vec<(PathBuf, File)>,
+    places: Vec<Place>,
+    others: Vec<String>,
+    fingerprint: String,
+}
+
+impl Index {
+    /// The photographs of the split whose folder (`train` or `val`, or with shards `train-*.tar`) is in `root`; a label is a class's position
+    /// among `classes`, or among the sorted folders if none are given. Nothing is there: an empty list.
+    pub fn open(root: &Path, split: &str, classes: Option<&[String]>) -> Result<Index> {
+        let listing = match shards::find(root, split)? {
+            shards if !shards.is_empty() => cache::listing(root, split, &shards, || shards::list(&shards))?,
+            _ => {
+                let folder = root.join(split);
+                if !folder.exists() {
+                    return Index::new(folder, Listing::default(), classes.unwrap_or_default());
+                }
+                let class_folders = folders::classes(&folder)?;
+                cache::listing(root, split, &class_folders, || folders::list(&folder, &class_folders))?
+            }
+        };
+        let own = folders::class_names(&listing.photographs);
+        let names = classes.unwrap_or(&own);
+        if let Some(unknown) = own.iter().find(|class| names.binary_search(class).is_err()) {
+            return Err(bad_input(format!(
+                "{}: class {unknown} is not among the {} classes of the data set (the folders of {}, or a list of all classes there): remove one of them",
+                root.join(split).display(),
+                names.len(),
+                root.join("train").display()
+            ))
+            .into());
+        }
+        Index::new(root.join(split), listing, names)
+    }
+
+    fn new(folder: PathBuf, listing: Listing, classes: &[String]) -> Result<Index> {
+        let mut index = Index {
+            folder,
+            classes: classes.to_vec(),
+            names: String::new(),
+            ends: Vec::with_capacity(listing.photographs.len()),
+            lengths: Vec::with_capacity(listing.photographs.len()),
+            labels: Vec::with_capacity(listing.photographs.len()),
+            shards: Vec::new(),
+            places: Vec::new(),
+            others: listing.others,
+            fingerprint: String::new(),
+        };
+        let mut digest = Sha256::new();
+        for found in &listing.photographs {
+            let label = index.classes.binary_search_by(|class| class.as_str().cmp(found.class()));
+            let label = label.ok().and_then(|label| u16::try_from(label).ok());
+            index.labels.push(label.with_context(|| format!("{}: class {} is none of the data set's", index.folder.display(), found.class()))?);
+            index.names.push_str(&found.name);
+            index.ends.push(u32::try_from(index.names.len()).context("the names of all files are longer than 4 GB")?);
+            index.lengths.push(u32::try_from(found.length).with_context(|| format!("{}: longer than 4 GB", found.name))?);
+            index.places.extend(found.place);
+            digest.update(format!("{} {}\n", found.name, found.length));
+        }
+        for shard in listing.shards {
+            let file = File::open(&shard).with_context(|| shard.display().to_string())?;
+            index.shards.push((shard, file));
+        }
+        index.fingerprint = hexadecimal(&digest.finalize());
+        Ok(index)
+    }
+
+    /// Number of photographs.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Whether the photographs are in shards.
+    pub fn is_sharded(&self) -> bool {
+        !self.shards.is_empty()
+    }
+
+    /// The classes that labels stand for, sorted.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Files in the folder that are no photographs by their name's ending.
+    pub fn others(&self) -> &[String] {
+        &self.others
+    }
+
+    /// SHA-256 of all names and lengths. The bytes are not read: that would take hours for ImageNet.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// The class of a photograph.
+    pub fn label(&self, position: usize) -> i64 {
+        i64::from(self.labels[position])
+    }
+
+    /// Its name, with the class in front.
+    pub fn name(&self, position: usize) -> &str {
+        let start = if position == 0 { 0 } else { self.ends[position - 1] as usize };
+        &self.names[start..self.ends[position] as usize]
+    }
+
+    /// Where it is, to tell a person.
+    pub fn path(&self, position: usize) -> String {
+        match self.places.get(position) {
+            Some(place) => format!("{} in {}", self.name(position), self.shards[place.shard as usize].0.display()),
+            None => self.folder.join(self.name(position)).display().to_string(),
+        }
+    }
+
+    /// Reads its bytes into `bytes`, whose memory is used again.
+    pub fn read(&self, position: usize, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+        bytes.clear();
+        match self.places.get(position) {
+            Some(place) => {
+                bytes.resize(self.lengths[position] as usize, 0);
+                self.shards[place.shard as usize].1.read_exact_at(bytes, place.offset)
+            }
+            None => {
+                bytes.reserve(self.lengths[position] as usize + 1);
+                File::open(self.folder.join(self.name(position)))?.read_to_end(bytes).map(|_| ())
+            }
+        }
+    }
+
+    /// Bytes of memory that the list takes.
+    pub fn memory(&self) -> usize {
+        self.names.len() + self.ends.len() * 4 + self.lengths.len() * 4 + self.labels.len() * 2 + self.places.len() * size_of::<Place>()
+    }
+}

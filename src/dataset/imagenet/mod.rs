@@ -1,0 +1,65 @@
+//! Photographs: lists of files or shards, and from the bytes of a JPEG or PNG file to the square that a network sees.
+//!
+//! A [`Decoder`] decodes only what the square needs. With [`Quality::Exact`] its pixels are those of Pillow and torchvision (`Image.open`,
+//! `convert("RGB")`, `Resize`, a crop); with [`Quality::Fast`] large images are reduced while they are decoded, and differ slightly.
+//! Every file is decoded or refused with a [`PhotographError`]: what libjpeg would fill up with grey is refused.
+//!
+//! The EXIF orientation is applied, so that the photograph is seen as a viewer shows it, unless the decoder is told to ignore it. torchvision's
+//! ImageFolder ignores it; where a file has one, only [`Decoder::ignoring_orientation`] gives torchvision's pixels.
+
+pub mod decoder;
+pub mod listing;
+pub mod loader;
+pub mod mean;
+pub mod pack;
+pub mod view;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::config::dataset_name::DatasetName;
+use crate::dataset::data::{Dataset, Source, Status};
+use crate::dataset::imagenet::listing::classes;
+use crate::dataset::imagenet::listing::entry::SPLITS;
+use crate::dataset::imagenet::listing::index::Index;
+use crate::error::bad_input;
+use crate::system::hash::sha256;
+
+/// Classes, training and validation images of ImageNet 2012.
+const OFFICIAL: (usize, usize, usize) = (1000, 1_281_167, 50_000);
+
+/// Those of Tiny-ImageNet.
+const OFFICIAL_TINY: (usize, usize, usize) = (200, 100_000, 10_000);
+
+/// Loads the lists of a data set's photographs; without a `train` folder there is nothing to train on, and the data can be tested on.
+///
+/// A class's number is its position among the sorted class folders, or in ImageNet's own list of classes if that is there (see [`classes::listed`]).
+pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
+    if !root.is_dir() {
+        return Err(bad_input(format!("{}: there is no such folder: name the one with train/ and val/ in it by --data", root.display())).into());
+    }
+    let listed = classes::listed(root)?;
+    let known = listed.as_ref().map(|(_, names)| names.as_slice());
+    let train = Index::open(root, SPLITS[0], known)?;
+    let test = Index::open(root, SPLITS[1], known.or((!train.is_empty()).then_some(train.classes())))?;
+    if train.is_empty() && test.is_empty() {
+        return Err(bad_input(format!("{}: neither train/<class>/ nor val/<class>/ is in it, nor shards of them", root.display())).into());
+    }
+    let names = if train.is_empty() { test.classes() } else { train.classes() }.to_vec();
+    let counts = (names.len(), train.len(), test.len());
+    let published = if name == DatasetName::TinyImagenet { OFFICIAL_TINY } else { OFFICIAL };
+    let status = match (counts == published, counts.0 >= published.0 && counts.1 >= published.1 && counts.2 >= published.2) {
+        (true, _) if !train.is_sharded() => Status::Official,
+        (_, true) => Status::Other,
+        _ => Status::Subset,
+    };
+    Ok(Dataset {
+        name,
+        fingerprint: sha256(format!("{} {} {}", names.join(" "), train.fingerprint(), test.fingerprint()).as_bytes()),
+        status,
+        classes: names,
+        train: Source::photographs(train),
+        test: Source::photographs(test),
+    })
+}

@@ -1,0 +1,45 @@
+//! What of a photograph is seen: one random view, its centre, or ten crops.
+
+use crate::dataset::imagenet::decoder::crop::{Draw, centre, cut, ten_crops};
+use crate::dataset::imagenet::decoder::decode;
+use crate::dataset::imagenet::decoder::decode::Decoder;
+use crate::dataset::imagenet::decoder::error::PhotographError;
+
+/// What is seen of a photograph.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum View {
+    /// A training view.
+    Random(Draw),
+    /// The centre of the image scaled to this shorter side.
+    Centre {
+        /// In pixels.
+        shorter_side: u32,
+    },
+    /// Corners, centre, and the same of the mirror image: ten squares, one after the other.
+    TenCrops {
+        /// In pixels.
+        shorter_side: u32,
+    },
+}
+
+impl View {
+    /// Writes the view's squares of `crop` pixels to `out`: [squares, crop, crop, 3].
+    pub fn decode(&self, decoder: &mut Decoder, bytes: &[u8], crop: u32, out: &mut [u8]) -> Result<(), PhotographError> {
+        match self {
+            View::Random(draw) => decoder.training_view(bytes, draw, crop, out).map(|_| ()),
+            View::Centre { shorter_side } => decoder.view(bytes, *shorter_side, crop, |scaled| centre(scaled, crop), out).map(|_| ()),
+            View::TenCrops { shorter_side } => {
+                let (size, pixels) = decoder.scaled(bytes, *shorter_side)?;
+                let squares = out.chunks_exact_mut((crop * crop * 3) as usize);
+                ten_crops(size, crop).into_iter().zip(squares).for_each(|(place, square)| cut(size, &pixels, place, crop, square));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A decoder as all of the program uses it. The EXIF orientation is left alone, as the paper's tools and torchvision do: the errors of published
+/// weights are of images as they are stored.
+pub fn decoder(quality: decode::Quality) -> Decoder {
+    Decoder::new(quality).ignoring_orientation()
+}

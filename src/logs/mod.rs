@@ -1,0 +1,7 @@
+//! Logged runs read back.
+
+pub mod collection;
+pub mod curves;
+pub mod plotted;
+pub mod statistics;
+pub mod summary;

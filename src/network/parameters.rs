@@ -1,0 +1,217 @@
+//! A network's numbers: all parameters in one flat vector, all batch normalisation statistics in another.
+//!
+//! One leaf means that the gradient arrives as one vector, that an update is a few operations whatever the depth, and that a
+//! checkpoint is three tensors. A convolution's weights lie as outputs, height, width, inputs, so that their view in torch's order
+//! is channels-last without a copy, which is the fast layout.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::config::precision::Precision;
+use crate::network::architecture::highway::GATE_BIAS;
+use crate::network::architecture::layer::{Layer, Parameter, ParameterKind};
+use crate::network::architecture::table::Architecture;
+use crate::network::forward::fused;
+use crate::random::{Purpose, Stream};
+
+/// A network on a device.
+pub struct Network {
+    pub(crate) architecture: Architecture,
+    /// Every parameter: float32, [parameters], requires a gradient.
+    pub(crate) theta: Tensor,
+    /// Running mean and variance of every batch normalisation: float32, [2 × normalised channels].
+    pub(crate) statistics: Tensor,
+    /// The batch normalisations, in layer order.
+    pub(crate) norms: Vec<NormState>,
+    pub(crate) parameters: Vec<Parameter>,
+    /// Where the parameters and batch normalisations of layers aside of the main path begin.
+    pub(crate) aside: (usize, usize),
+    pub(crate) compute: Compute,
+}
+
+/// What a batch normalisation has beside its parameters.
+pub(crate) struct NormState {
+    /// Running mean, [channels]: a view of the flat vector.
+    pub mean: Tensor,
+    /// Running variance, the same.
+    pub variance: Tensor,
+    /// Epsilon.
+    pub epsilon: f64,
+}
+
+/// How a network is computed: number format, and what changes no number but in its last bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compute {
+    /// Number format of activations and convolutions.
+    pub precision: Precision,
+    /// Whether normalisation, addition and ReLU are one operation where they can be.
+    pub fused: bool,
+    /// Parts whose activations are computed again in the backward pass; 1 keeps all.
+    pub segments: usize,
+}
+
+impl Default for Compute {
+    fn default() -> Compute {
+        Compute { precision: Precision::F32, fused: true, segments: 1 }
+    }
+}
+
+impl Compute {
+    /// The kind of feature maps.
+    pub fn kind(self) -> Kind {
+        if self.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float }
+    }
+}
+
+impl Network {
+    /// A network with He initialisation: weights normal with variance 2 / fan-in (section 3.4, reference 13), scales 1, shifts and
+    /// biases 0, running means 0 and variances 1. Twins of one depth and seed start with the same weights.
+    pub fn new(architecture: Architecture, seed: u64, device: Device) -> Network {
+        // libtorch's own default lets a GPU's float32 convolutions round to TF32.
+        fused::settings(true, false);
+        let layers = architecture.layers();
+        let parameters: Vec<Parameter> = layers.iter().flat_map(Layer::parameters).collect();
+        let values: Vec<f32> = parameters
+            .iter()
+            .enumerate()
+            .flat_map(|(position, parameter)| initial_values(parameter, &mut Stream::new(seed, Purpose::Initialisation, position as u64)))
+            .collect();
+        let theta = Tensor::from_slice(&values).to_device(device).set_requires_grad(true);
+
+        let normalised: Vec<(i64, f64)> = layers.iter().filter_map(|layer| Some((layer.outputs, layer.norm_epsilon?))).collect();
+        let initial: Vec<f32> = normalised
+            .iter()
+            .flat_map(|&(channels, _)| [0.0, 1.0].into_iter().flat_map(move |value| std::iter::repeat_n(value, channels as usize)))
+            .collect();
+        let statistics = Tensor::from_slice(&initial).to_device(device);
+        let mut start = 0;
+        let norms = normalised
+            .iter()
+            .map(|&(channels, epsilon)| {
+                let mean = statistics.narrow(0, start, channels);
+                let variance = statistics.narrow(0, start + channels, channels);
+                start += 2 * channels;
+                NormState { mean, variance, epsilon }
+            })
+            .collect();
+        let main = || layers.iter().take_while(|layer| !layer.is_aside());
+        let aside = (main().map(|layer| layer.parameters().len()).sum(), main().filter(|layer| layer.norm_epsilon.is_some()).count());
+        Network { architecture, theta, statistics, norms, parameters, aside, compute: Compute::default() }
+    }
+
+    /// The same network, computed in another way.
+    pub fn with_compute(self, compute: Compute) -> Network {
+        fused::settings(true, compute.precision == Precision::Tf32);
+        Network { compute, ..self }
+    }
+
+    /// The architecture.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The flat parameter vector: float32, [parameters], the leaf that gradients are taken of.
+    pub fn theta(&self) -> &Tensor {
+        &self.theta
+    }
+
+    /// The flat vector of running statistics: float32.
+    pub fn statistics(&self) -> &Tensor {
+        &self.statistics
+    }
+
+    /// The device that the network is on.
+    pub fn device(&self) -> Device {
+        self.theta.device()
+    }
+
+    /// Views of `flat` (theta, or a gradient of it), one a parameter, in torch's shapes. Convolution weights are channels-last.
+    pub fn views_of(&self, flat: &Tensor) -> Vec<Tensor> {
+        let counts: Vec<i64> = self.parameters.iter().map(Parameter::count).collect();
+        flat.split_with_sizes(&counts, 0)
+            .iter()
+            .zip(&self.parameters)
+            .map(|(values, parameter)| match parameter.shape[..] {
+                [outputs, inputs, height, width] => values.view([outputs, height, width, inputs]).permute([0, 3, 1, 2]),
+                _ => values.view(&parameter.shape[..]),
+            })
+            .collect()
+    }
+
+    /// Every parameter and running statistic under torchvision's names, as contiguous float32 tensors on the CPU.
+    pub fn named_tensors(&self) -> Vec<(String, Tensor)> {
+        self.named_views().into_iter().map(|(name, view)| (name, view.contiguous().to_device(Device::Cpu))).collect()
+    }
+
+    /// Views under torchvision's names; writing to one writes to the network. Not tracked by autograd.
+    pub(crate) fn named_views(&self) -> Vec<(String, Tensor)> {
+        let views = self.views_of(&self.theta.detach());
+        let mut named: Vec<(String, Tensor)> = self.parameters.iter().map(|parameter| parameter.name.clone()).zip(views).collect();
+        let norms = self.parameters.iter().filter(|parameter| parameter.kind == ParameterKind::Scale);
+        for (scale, state) in norms.zip(&self.norms) {
+            let norm = scale.name.trim_end_matches(".weight");
+            named.push((format!("{norm}.running_mean"), state.mean.shallow_clone()));
+            named.push((format!("{norm}.running_var"), state.variance.shallow_clone()));
+        }
+        named
+    }
+
+    /// Overwrites both flat vectors with values of the same length, from a checkpoint.
+    pub fn restore(&mut self, theta: &Tensor, statistics: &Tensor) {
+        tch::no_grad(|| {
+            self.theta.copy_(theta);
+            self.statistics.copy_(statistics);
+        });
+    }
+
+    /// Whether every parameter and statistic is a finite number. Waits for the device.
+    pub fn is_finite(&self) -> bool {
+        let finite = |tensor: &Tensor| tensor.detach().isfinite().all().to_kind(Kind::Int64).int64_value(&[]) == 1;
+        finite(&self.theta) && finite(&self.statistics)
+    }
+}
+
+/// A parameter's initial values in the order in which they lie in the flat vector.
+fn initial_values(parameter: &Parameter, stream: &mut Stream) -> Vec<f32> {
+    let count = parameter.count() as usize;
+    match parameter.kind {
+        ParameterKind::Weight { fan_in } => {
+            let deviation = (2.0 / fan_in as f64).sqrt();
+            (0..count).map(|_| (deviation * stream.normal()) as f32).collect()
+        }
+        ParameterKind::Scale => vec![1.0; count],
+        ParameterKind::Shift => vec![0.0; count],
+        ParameterKind::GateBias => vec![GATE_BIAS; count],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::network_name::NetworkName;
+    use crate::network::architecture::cifar;
+
+    #[test]
+    fn twins_of_one_seed_start_with_the_same_weights_and_another_seed_with_others() {
+        let theta = |name, seed| Vec::<f32>::try_from(&Network::new(cifar::architecture(name, 10), seed, Device::Cpu).theta.detach()).unwrap();
+        assert_eq!(theta(NetworkName::plain(8), 0), theta(NetworkName::residual(8), 0));
+        assert_ne!(theta(NetworkName::plain(8), 0), theta(NetworkName::plain(8), 1));
+    }
+
+    #[test]
+    fn weights_have_the_variance_2_over_fan_in_and_scales_are_1() {
+        let network = Network::new(cifar::architecture(NetworkName::plain(20), 10), 0, Device::Cpu);
+        for (name, tensor) in network.named_tensors() {
+            match tensor.size()[..] {
+                [_, inputs, height, width] if inputs > 3 => {
+                    let variance = tensor.var(false).double_value(&[]) * (inputs * height * width) as f64;
+                    assert!((variance - 2.0).abs() < 0.3, "{name}: {variance} / fan-in");
+                }
+                [_] if name.contains("bn") && name.ends_with(".weight") => {
+                    assert_eq!(tensor.min().double_value(&[]), 1.0, "{name}");
+                    assert_eq!(tensor.max().double_value(&[]), 1.0, "{name}");
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! `run.toml`: what a run is, how it was made, and how far it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::NetworkName;
+use crate::config::recipe::Recipe;
+use crate::dataset::data::{Dataset, Status};
+use crate::error::{BadInput, bad_input};
+use crate::network::architecture;
+use crate::network::architecture::table::Architecture;
+use crate::records::provenance::Provenance;
+use crate::system::atomic_file;
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Started. If no process is at it, the process was killed.
+    Running,
+    /// Stopped by a signal, or by an error such as a full disk; goes on from its checkpoint.
+    Interrupted,
+    /// All iterations are done and the weights are written.
+    Finished,
+    /// The loss was not a number at some iteration. A result, not a failure of the program.
+    Diverged,
+}
+
+/// The data a run was trained on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetRecord {
+    /// Which data set.
+    pub name: DatasetName,
+    /// Official, subset or other.
+    pub status: Status,
+    /// SHA-256 of all labels and pixels.
+    pub fingerprint: String,
+    /// Training images, before a validation set is taken from them.
+    pub training_images: usize,
+    /// Test images.
+    pub test_images: usize,
+    /// Classes. Records of earlier versions are all of data sets with ten.
+    #[serde(default = "ten")]
+    pub classes: usize,
+}
+
+fn ten() -> usize {
+    10
+}
+
+impl From<&Dataset> for DatasetRecord {
+    fn from(data: &Dataset) -> DatasetRecord {
+        DatasetRecord {
+            name: data.name,
+            status: data.status,
+            fingerprint: data.fingerprint.clone(),
+            training_images: data.train.len(),
+            test_images: data.test.len(),
+            classes: data.classes.len(),
+        }
+    }
+}
+
+/// Everything that decides a run's numbers. Two runs of one identity are one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The network.
+    pub network: NetworkName,
+    /// The seed of weights, order and augmentation.
+    pub seed: u64,
+    /// The data.
+    pub dataset: DatasetRecord,
+    /// The recipe.
+    pub recipe: Recipe,
+}
+
+impl Identity {
+    /// The network's architecture, for the images and classes that it is trained on.
+    pub fn architecture(&self) -> Result<Architecture, BadInput> {
+        let DatasetRecord { name, classes, .. } = self.dataset;
+        architecture::build(self.network, name.family(), self.recipe.image_side(), classes as i64)
+    }
+
+    /// In what the recipe differs from the paper's for this network and data: one phrase a difference, none for the paper's own.
+    pub fn differences_from_paper(&self) -> Vec<String> {
+        self.recipe.differences_from_paper(self.dataset.name.family(), self.network.depth)
+    }
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Iterations in the log.
+    pub iterations: u64,
+    /// Time spent in training, evaluations included, in seconds, over all attempts.
+    pub seconds: f64,
+    /// The last iteration of the warm-up, where there was one and it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup_ended_after: Option<u64>,
+    /// Training images per second, evaluations and checkpoints not counted, of the last attempt.
+    pub images_per_second: f64,
+    /// Share of the time, in percent, that the last attempt spent on writing checkpoints and flushing logs.
+    #[serde(default)]
+    pub checkpoint_percent: f64,
+}
+
+/// The contents of `run.toml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// How the run stands.
+    pub state: State,
+    /// Parameters of the network.
+    pub parameters: i64,
+    /// In what the recipe differs from the paper's.
+    pub differences_from_paper: Vec<String>,
+    /// SHA-256 of the final weights, whether they are kept or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_sha256: Option<String>,
+    /// Photographs that could not be read, and why; in training the next in the list stood in their place, in tests they count as wrong.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unreadable_images: BTreeSet<String>,
+    /// SHA-256 of the mean image of photographs, float32: a resumed run must subtract the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_image_sha256: Option<String>,
+    /// How far it is.
+    pub progress: Progress,
+    /// SHA-256 of each file beside the record, once the run is over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+    /// What it is.
+    pub run: Identity,
+    /// How it was made: the last attempt.
+    pub provenance: Provenance,
+    /// The attempts before, which were stopped; empty for a run that went through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_attempts: Vec<Attempt>,
+    /// What ended an attempt other than a signal that asked for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    /// When (UTC).
+    pub time: String,
+    /// Why, as it was said to the user.
+    pub reason: String,
+}
+
+/// A part of a run that was stopped.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The last iteration that the run went on from.
+    pub until_iteration: u64,
+    /// How that part was made.
+    pub provenance: Provenance,
+}
+
+impl RunRecord {
+    /// Reads `run.toml`.
+    pub fn read(path: &Path) -> Result<RunRecord> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        toml::from_str(&text).map_err(|error| bad_input(format!("{}: not a record of this version ({})", path.display(), error.message())).into())
+    }
+
+    /// Writes `run.toml` as a whole.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).with_context(|| path.display().to_string())?;
+        atomic_file::write_atomically(path, text.as_bytes())
+    }
+}
+
+impl Identity {
+    /// The first way in which `other` differs, for a message: "recipe.iterations is 400, not 300".
+    pub fn difference(&self, other: &Identity) -> Option<String> {
+        // Recomputation changes no number: a run that did not fit into memory goes on with more segments.
+        let same = |identity: &Identity| {
+            let mut identity = identity.clone();
+            identity.recipe.checkpoint_segments = 0;
+            identity
+        };
+        let table = |identity: &Identity| toml::Table::try_from(same(identity)).expect("every field of an identity has a form in TOML");
+        first_difference("", &table(self), &table(other))
+    }
+}
+
+fn first_difference(prefix: &str, wanted: &toml::Table, found: &toml::Table) -> Option<String> {
+    let keys: std::collections::BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    keys.into_iter().find_map(|key| match (wanted.get(key), found.get(key)) {
+        (Some(toml::Value::Table(wanted)), Some(toml::Value::Table(found))) => first_difference(&format!("{prefix}{key}."), wanted, found),
+        (wanted, found) if wanted != found => {
+            let show = |value: Option<&toml::Value>| value.map_or("not set".to_string(), toml::Value::to_string);
+            Some(format!("{prefix}{key} is {} there, {} here", show(found), show(wanted)))
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,133 @@
+//! Hashes of what a run left behind, and whether they still hold.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::error::{BadInput, bad_input};
+use crate::records::run_toml::{RunRecord, State};
+use crate::system::atomic_file::PARTIAL_ENDING;
+use crate::system::hash::hash_file;
+
+/// The training log.
+pub const TRAIN_LOG: &str = "train.csv";
+
+/// The log of evaluations.
+pub const EVALUATION_LOG: &str = "eval.csv";
+
+/// The final weights.
+pub const WEIGHTS: &str = "weights.safetensors";
+
+/// The paper's tests of the final weights, on photographs.
+pub const TESTS: &str = "tests.csv";
+
+/// The files that a finished run may have beside its record.
+pub const RUN_FILES: [&str; 4] = [TRAIN_LOG, EVALUATION_LOG, WEIGHTS, TESTS];
+
+/// The record.
+pub const RECORD: &str = "run.toml";
+
+/// The folder that an unfinished run has in addition.
+pub const CHECKPOINT_FOLDER: &str = "checkpoint";
+
+/// Folders under `root`, at any depth, that hold a record or one of a run's files, and what could not be looked into. Links are followed, each
+/// folder is visited once. A folder that vanishes meanwhile (the checkpoints of a run that ends) is none.
+pub fn find_runs(root: &Path) -> Result<(Vec<PathBuf>, Vec<String>), BadInput> {
+    std::fs::read_dir(root).map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
+    let (mut found, mut problems, mut visited) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut waiting = vec![root.to_path_buf()];
+    while let Some(folder) = waiting.pop() {
+        if !folder.canonicalize().is_ok_and(|folder| visited.insert(folder)) {
+            continue;
+        }
+        let entries = std::fs::read_dir(&folder).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
+        let names: Vec<String> = match entries {
+            Ok(entries) => entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                problems.push(format!("{}: {error}", folder.display()));
+                continue;
+            }
+        };
+        if names.iter().any(|name| name == RECORD || RUN_FILES.contains(&name.as_str())) {
+            found.push(folder.clone());
+        }
+        waiting.extend(names.iter().filter(|name| *name != CHECKPOINT_FOLDER).map(|name| folder.join(name)).filter(|path| path.is_dir()));
+    }
+    found.sort();
+    Ok((found, problems))
+}
+
+/// What is wrong with a file of a results folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileProblem {
+    /// Its bytes do not have the hash on record.
+    Changed(PathBuf),
+    /// It is on record and not there.
+    Missing(PathBuf),
+    /// It is there and not on record.
+    Extra(PathBuf),
+    /// A record that cannot be read, or that has no hashes.
+    Unreadable(PathBuf, String),
+}
+
+impl fmt::Display for FileProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileProblem::Changed(path) => write!(formatter, "changed: {}", path.display()),
+            FileProblem::Missing(path) => write!(formatter, "missing: {}", path.display()),
+            FileProblem::Extra(path) => write!(formatter, "extra: {}", path.display()),
+            FileProblem::Unreadable(path, why) => write!(formatter, "not verified: {}: {why}", path.display()),
+        }
+    }
+}
+
+/// Compares the run in `folder` with its record. An unfinished run's logs still grow: only files that no run has are a problem there.
+/// Returns whether the run is finished.
+pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool> {
+    let record_path = folder.join(RECORD);
+    if !record_path.exists() {
+        problems.push(FileProblem::Missing(record_path));
+        return Ok(true);
+    }
+    let record = match RunRecord::read(&record_path) {
+        Ok(record) => record,
+        Err(error) => {
+            problems.push(FileProblem::Unreadable(record_path, format!("{error:#}")));
+            return Ok(true);
+        }
+    };
+    let finished = matches!(record.state, State::Finished | State::Diverged);
+    if finished && record.files.is_empty() {
+        problems.push(FileProblem::Unreadable(record_path, "it holds no hashes".to_string()));
+        return Ok(true);
+    }
+    for (name, hash) in &record.files {
+        let path = folder.join(name);
+        if !path.exists() {
+            problems.push(FileProblem::Missing(path));
+            continue;
+        }
+        match hash_file(&path) {
+            Ok(found) if found == *hash => {}
+            Ok(_) => problems.push(FileProblem::Changed(path)),
+            Err(error) => problems.push(FileProblem::Unreadable(path, error.root_cause().to_string())),
+        }
+    }
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    for name in names {
+        let expected = match finished {
+            true => record.files.contains_key(&name),
+            // A kill can leave a file half written.
+            false => RUN_FILES.contains(&name.as_str()) || name == CHECKPOINT_FOLDER || name.ends_with(PARTIAL_ENDING),
+        };
+        if name != RECORD && !expected {
+            problems.push(FileProblem::Extra(folder.join(name)));
+        }
+    }
+    Ok(finished)
+}

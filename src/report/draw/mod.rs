@@ -1,0 +1,7 @@
+//! Charts and pictures: the same drawing as SVG and as PNG.
+
+pub mod architecture;
+pub mod canvas;
+pub mod chart;
+pub mod contact_sheet;
+pub mod plot;

@@ -1,0 +1,207 @@
+//! Error curves over iterations, from runs: what all of the paper's figures are made of.
+
+use crate::config::network_name::{Family, NetworkName};
+use crate::logs::plotted::{DrawnRun, smoothing_window};
+use crate::logs::statistics::Spread;
+use crate::report::draw::chart::{Chart, Panel, Series};
+use crate::report::format::thousands;
+
+/// From so many iterations on their axis is labelled in units of 10,000, as in the paper.
+const TEN_THOUSANDS_FROM: u64 = 20_000;
+
+/// The kinds of curves.
+pub const TRAINING: &str = "training error";
+
+/// See [`TRAINING`].
+pub const TEST: &str = "test error";
+
+/// What the paper's Figure 4 shows in place of a test error.
+const VALIDATION: &str = "centre-crop validation error";
+
+/// Runs whose curves are drawn together.
+pub struct Curves<'a> {
+    /// The runs.
+    pub runs: Vec<&'a DrawnRun>,
+    /// Iterations that each was to have.
+    pub iterations: u64,
+    /// The paper's axis of errors, in percent, where theirs can be compared with it.
+    pub paper_axis: Option<(f64, f64)>,
+    /// Which of the paper's figures they are drawn like.
+    pub family: Family,
+    /// What they are runs of, for titles.
+    pub subject: String,
+}
+
+impl Curves<'_> {
+    /// The networks that pass `filter`, plain before residual, shallow before deep.
+    pub fn networks(&self, filter: impl Fn(NetworkName) -> bool) -> Vec<NetworkName> {
+        let mut networks: Vec<NetworkName> = self.runs.iter().map(|run| run.network).filter(|&name| filter(name)).collect();
+        networks.sort();
+        networks.dedup();
+        networks
+    }
+
+    /// A chart of errors: a panel for each (title, networks), all on one vertical axis.
+    pub fn errors(&self, name: &str, title: String, panels: &[(&str, Vec<NetworkName>)], kinds: &[&str]) -> Chart {
+        let mut panels: Vec<Panel> = panels
+            .iter()
+            .map(|(title, networks)| {
+                let series = networks.iter().flat_map(|&network| kinds.iter().map(move |kind| self.series(network, kind))).flatten().collect();
+                Panel { title: title.to_string(), x: (0.0, self.iterations.max(1) as f64), y: (0.0, 100.0), series }
+            })
+            .collect();
+        let range = self.paper_axis.unwrap_or_else(|| joined(&panels));
+        panels.iter_mut().for_each(|panel| panel.y = range);
+        let remark = above(&panels);
+        Chart {
+            name: name.to_string(),
+            title,
+            note: format!(
+                "{}: training error (mean of the last {} iterations); bold: {}{}{remark}",
+                if self.dashes() { "dashed" } else { "thin" },
+                self.window(),
+                self.test(),
+                self.bands()
+            ),
+            description: describe(&panels),
+            x_label: self.x_label(),
+            y_label: "error (%)".to_string(),
+            x_scale: self.x_scale(),
+            y_log: false,
+            panels,
+        }
+    }
+
+    /// Whether training errors are dashed, as in Figure 6; they are thin lines in Figure 4.
+    fn dashes(&self) -> bool {
+        self.family == Family::Cifar
+    }
+
+    /// What the evaluations along a run are of.
+    pub fn test(&self) -> &'static str {
+        match self.family {
+            Family::Cifar => TEST,
+            Family::Imagenet => VALIDATION,
+        }
+    }
+
+    /// How many iterations a training error is averaged over.
+    pub fn window(&self) -> usize {
+        smoothing_window(self.iterations as usize)
+    }
+
+    /// What the bands are, as the end of a sentence; empty for one seed.
+    pub fn bands(&self) -> String {
+        let seeds = |network: NetworkName| self.runs.iter().filter(|run| run.network == network).count();
+        let counts: Vec<usize> = self.networks(|_| true).into_iter().map(seeds).collect();
+        match counts.iter().max() {
+            Some(1) | None => String::new(),
+            Some(most) if counts.iter().all(|count| count == most) => format!("; mean over {most} seeds, bands ± 1 standard deviation"),
+            Some(most) => format!("; mean over up to {most} seeds, bands ± 1 standard deviation"),
+        }
+    }
+
+    /// What ticks of the axis of iterations are divided by.
+    pub fn x_scale(&self) -> f64 {
+        if self.iterations >= TEN_THOUSANDS_FROM { 1e4 } else { 1.0 }
+    }
+
+    /// Label of the axis of iterations.
+    pub fn x_label(&self) -> String {
+        if self.iterations >= TEN_THOUSANDS_FROM { "iteration (1e4)".to_string() } else { "iteration".to_string() }
+    }
+
+    /// One network's curve: the mean over its complete runs, or over all if none is complete.
+    fn series(&self, network: NetworkName, kind: &str) -> Option<Series> {
+        let all: Vec<&&DrawnRun> = self.runs.iter().filter(|run| run.network == network).collect();
+        let complete: Vec<&&DrawnRun> = all.iter().copied().filter(|run| run.is_complete()).collect();
+        let partial = all
+            .iter()
+            .filter(|run| !run.is_complete())
+            .map(|run| format!("seed {} at iteration {} of {}", run.seed, thousands(run.done as i64), thousands(run.planned as i64)));
+        let notes: Vec<String> = partial.collect();
+        let drawn = if complete.is_empty() { &all } else { &complete };
+        let curves: Vec<&[(f64, f64)]> = drawn.iter().map(|run| if kind == TRAINING { &run.training[..] } else { &run.test[..] }).collect();
+        let points = over_seeds(&curves);
+        let shown = if kind == TRAINING { kind } else { self.test() };
+        (!points.is_empty()).then(|| Series {
+            network: network.to_string(),
+            kind: shown.to_string(),
+            label: format!("{network} {shown}"),
+            colour: self.colour(network),
+            bold: kind == TEST,
+            dashed: kind == TRAINING && self.dashes(),
+            points,
+            note: (!notes.is_empty()).then(|| notes.join(", ")),
+        })
+    }
+
+    /// One colour a depth: a plain net and its residual twin share it.
+    fn colour(&self, network: NetworkName) -> usize {
+        let mut depths: Vec<u64> = self.runs.iter().map(|run| run.network.depth).collect();
+        depths.sort_unstable();
+        depths.dedup();
+        depths.iter().position(|&depth| depth == network.depth).unwrap_or(0)
+    }
+}
+
+/// Mean and standard deviation at each position that all seeds have.
+fn over_seeds(curves: &[&[(f64, f64)]]) -> Vec<(f64, f64, f64)> {
+    let length = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
+    (0..length)
+        .map(|position| {
+            let spread = Spread::of(curves.iter().map(|curve| Some(curve[position].1)));
+            let (mean, deviation) = spread.map_or((f64::NAN, 0.0), |spread| (spread.mean, spread.standard_deviation.unwrap_or(0.0)));
+            (curves[0][position].0, mean, deviation)
+        })
+        .collect()
+}
+
+/// From below the lowest error to above nine tenths of all training errors and every final test error, in tens: what the first iterations add
+/// says nothing.
+pub fn joined(panels: &[Panel]) -> (f64, f64) {
+    let series = || panels.iter().flat_map(|panel| &panel.series);
+    let mut training: Vec<f64> = series()
+        .filter(|series| series.kind == TRAINING)
+        .flat_map(|series| series.points.iter().map(|point| point.1))
+        .filter(|error| error.is_finite())
+        .collect();
+    training.sort_by(f64::total_cmp);
+    let final_tests = series().filter(|series| series.kind != TRAINING).filter_map(|series| series.points.last()).map(|point| point.1);
+    let high = final_tests.filter(|error| error.is_finite()).fold(training.get(training.len() * 9 / 10).copied().unwrap_or(0.0), f64::max);
+    let high = if high > 0.0 { high } else { 100.0 };
+    let lowest = series().flat_map(|series| &series.points).map(|point| point.1 - point.2).filter(|error| error.is_finite()).fold(high, f64::min);
+    // A curve that stays just below a line of tens (chance is 90 %) needs the room above it.
+    let (low, high) = ((lowest / 10.0).floor() * 10.0, (((high + 1.0) / 10.0).ceil() * 10.0).min(100.0));
+    (low.max(0.0).min(high - 10.0), high)
+}
+
+/// Which networks cannot be seen because all of their curves are above the axis, as the end of a sentence.
+fn above(panels: &[Panel]) -> String {
+    let mut hidden: Vec<&str> = Vec::new();
+    for panel in panels {
+        for network in panel.series.iter().map(|series| series.network.as_str()) {
+            let mut points = panel.series.iter().filter(|series| series.network == network).flat_map(|series| &series.points);
+            if points.all(|point| point.1 > panel.y.1) && !hidden.contains(&network) {
+                hidden.push(network);
+            }
+        }
+    }
+    if hidden.is_empty() { String::new() } else { format!("; above the axis: {}", hidden.join(", ")) }
+}
+
+/// The last value of every curve, for a reader who cannot see the picture.
+fn describe(panels: &[Panel]) -> String {
+    let panels = panels.iter().map(|panel| {
+        let curves: Vec<String> = panel
+            .series
+            .iter()
+            .filter_map(|series| {
+                let last = series.points.last()?;
+                Some(format!("{} {:.1} % at iteration {}", series.label, last.1, thousands(last.0 as i64)))
+            })
+            .collect();
+        format!("{}: {}", panel.title, if curves.is_empty() { "no runs yet".to_string() } else { curves.join(", ") })
+    });
+    format!("Error curves over iterations. {}.", panels.collect::<Vec<_>>().join(". "))
+}

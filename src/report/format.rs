@@ -1,0 +1,27 @@
+//! Numbers as the report prints them.
+
+use crate::logs::statistics::Spread;
+
+/// A cell without a value.
+pub(crate) const NONE: &str = "–";
+
+/// "61.80 %", with "± 0.42" over several seeds, or a dash.
+pub fn percent(spread: Option<Spread>) -> String {
+    match spread {
+        None => "–".to_string(),
+        Some(Spread { mean, standard_deviation: None, .. }) => format!("{mean:.2} %"),
+        Some(Spread { mean, standard_deviation: Some(deviation), .. }) => format!("{mean:.2} ± {deviation:.2} %"),
+    }
+}
+
+/// "8.51 ± 0.22" without a sign of percent.
+pub(crate) fn bare(spread: Option<Spread>) -> String {
+    percent(spread).replace(" %", "")
+}
+
+/// A whole number with separators: 853,018.
+pub fn thousands(number: i64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    groups.join(",")
+}

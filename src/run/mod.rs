@@ -1,0 +1,6 @@
+//! One run: a network trained from one seed.
+
+pub mod recorder;
+pub mod spec;
+pub mod tensorboard;
+pub mod train;

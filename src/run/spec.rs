@@ -1,0 +1,71 @@
+//! What a run is, and how it is carried out.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use tch::Device;
+
+use crate::config::network_name::NetworkName;
+use crate::config::precision::Precision;
+use crate::config::recipe::Recipe;
+use crate::dataset::data;
+use crate::dataset::data::Dataset;
+use crate::error::bad_input;
+use crate::network::architecture::table::Architecture;
+use crate::records::directory::RunDirectory;
+use crate::records::run_toml::{DatasetRecord, Identity};
+use crate::system::parallel::available_threads;
+
+/// How a run is conducted: what changes none of its numbers.
+#[derive(Debug, Clone)]
+pub struct Conduct {
+    /// Time between two checkpoints; zero writes one after each iteration.
+    pub checkpoint_every: Duration,
+    /// Whether the final weights are kept; their hash is on record in any case.
+    pub keep_weights: bool,
+    /// The folder for TensorBoard's event file, if one is wanted.
+    pub tensorboard: Option<PathBuf>,
+    /// Whether a GPU gets each iteration as one CUDA graph, if it can.
+    pub graph: bool,
+    /// Threads that decode photographs.
+    pub loaders: usize,
+}
+
+impl Default for Conduct {
+    fn default() -> Conduct {
+        Conduct { checkpoint_every: Duration::from_secs(60), keep_weights: true, tensorboard: None, graph: true, loaders: available_threads() }
+    }
+}
+
+/// A run that is to be done.
+pub struct Run<'a> {
+    /// Where it goes.
+    pub directory: RunDirectory,
+    /// What it is.
+    pub identity: Identity,
+    /// Its network's table.
+    pub architecture: Architecture,
+    /// Its data.
+    pub data: &'a Dataset,
+    /// Where it trains.
+    pub device: Device,
+}
+
+impl<'a> Run<'a> {
+    /// A run of `network` with `seed` on `data`. Refuses a split that the data cannot give.
+    pub fn new(directory: RunDirectory, network: NetworkName, seed: u64, recipe: Recipe, data: &'a Dataset, device: Device) -> Result<Run<'a>> {
+        let identity = Identity { network, seed, dataset: DatasetRecord::from(data), recipe };
+        let (architecture, recipe) = (identity.architecture()?, &identity.recipe);
+        data::check_split(data, recipe.validation, recipe.batch_size)?;
+        if recipe.precision == Precision::Tf32 && device == Device::Cpu {
+            return Err(bad_input("precision = tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());
+        }
+        Ok(Run { architecture, directory, identity, data, device })
+    }
+
+    /// Checks that the directory can take this run, without changing it.
+    pub fn check(&self) -> Result<()> {
+        self.directory.claim(&self.identity).map(|_| ())
+    }
+}

@@ -1,0 +1,161 @@
+//! Trains a run: claims its directory, builds what it needs, trains, and closes the record.
+
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Result, bail};
+
+use crate::config::recipe::Recipe;
+use crate::console::event::{Event, Listener};
+use crate::dataset::data::Source;
+use crate::network::memory;
+use crate::network::parameters::{Compute, Network};
+use crate::records::directory::Claim;
+use crate::records::provenance::{Provenance, timestamp};
+use crate::records::run_toml::{Attempt, Failure, Identity, Progress, RunRecord, State};
+use crate::run::recorder::Recorder;
+use crate::run::spec::{Conduct, Run};
+use crate::system::hash;
+use crate::training::batches::resident::TrainingBatches;
+use crate::training::batches::sampler::Plan;
+use crate::training::batches::streamed::PhotographBatches;
+use crate::training::batches::{Batches, Normalization};
+use crate::training::checkpoint::Checkpoint;
+use crate::training::trainer::{Outcome, Trainer};
+
+impl Run<'_> {
+    /// Trains what is not trained yet, and returns how it ended. A finished run is left as it is.
+    pub fn train(&self, conduct: &Conduct, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
+        let _lock = self.directory.lock()?;
+        self.train_locked(conduct, listener, stop)
+    }
+
+    /// [`train`](Self::train) for a caller that holds the directory's lock.
+    pub fn train_locked(&self, conduct: &Conduct, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
+        let (record, checkpoint) = match self.directory.claim(&self.identity)? {
+            Claim::Done(record) => {
+                let iterations = record.progress.iterations;
+                // A kill right after the last record leaves them.
+                self.directory.checkpoints().remove()?;
+                listener(Event::AlreadyDone { iterations });
+                return Ok(if record.state == State::Diverged { Outcome::Diverged(iterations) } else { Outcome::Finished });
+            }
+            Claim::Resume(record) => {
+                let (checkpoint, problems) = self.directory.position(&self.identity.recipe)?;
+                for problem in &problems {
+                    listener(Event::Note(format!("{problem}; the older checkpoint is used")));
+                }
+                if checkpoint.is_none() && record.progress.iterations > 0 {
+                    listener(Event::Note(format!("no checkpoint yet: its {} logged iterations are trained again", record.progress.iterations)));
+                }
+                if let Some(change) = record.provenance.machine.change(&Provenance::now(self.device).machine) {
+                    listener(Event::Note(format!(
+                        "{change}: sums are taken in another order from here on, the bytes are not those of an uninterrupted run"
+                    )));
+                }
+                (self.resumed(*record, checkpoint.as_ref(), &problems), checkpoint)
+            }
+            Claim::New => (self.new_record(), None),
+        };
+        let mut network = Network::new(self.architecture.clone(), self.identity.seed, self.device).with_compute(self.compute(listener));
+        let mut record = record;
+        let normalization = self.normalization(conduct, listener, &mut record)?;
+        let batches = self.batches(normalization.share(), conduct);
+        let mut recorder = Recorder::open(self, conduct, record, normalization, listener)?;
+        let mut trainer = Trainer::new(&mut network, batches, &self.identity.recipe, checkpoint.as_ref());
+        if conduct.graph
+            && let Some(note) = trainer.use_graph(self.device)
+        {
+            listener(Event::Note(note));
+        }
+        let outcome = trainer.run(&mut recorder, stop, conduct.checkpoint_every);
+        recorder.record.progress.warmup_ended_after = trainer.warmup_ended_after();
+        recorder.close(outcome, &network)
+    }
+
+    /// How the network is computed here; tells the listener what memory its activations take.
+    fn compute(&self, listener: Listener) -> Compute {
+        let Recipe { precision, checkpoint_segments, .. } = self.identity.recipe;
+        let batch_size = self.identity.recipe.images_at_once();
+        let architecture = &self.architecture;
+        let segments = memory::segments_on(self.device, architecture, batch_size, precision, checkpoint_segments);
+        let bytes = memory::activation_bytes(architecture, batch_size, precision, segments);
+        let parts = if segments > 1 {
+            let whole = memory::activation_bytes(architecture, batch_size, precision, 1);
+            format!(" in {segments} segments that are computed twice ({} would be needed for all at once)", memory::gib(whole))
+        } else {
+            String::new()
+        };
+        listener(Event::Note(format!("activations: about {} ({precision}, batch {batch_size}){parts}", memory::gib(bytes))));
+        Compute { precision, segments: segments as usize, ..Compute::default() }
+    }
+
+    /// The normalisation, whose mean image is put on record, and must be the one that is there.
+    fn normalization(&self, conduct: &Conduct, listener: Listener, record: &mut RunRecord) -> Result<Normalization> {
+        let recipe = &self.identity.recipe;
+        let unreadable = |reason| listener(Event::Note(format!("{reason}; the mean image is computed without it")));
+        let mean = || {
+            if matches!(self.data.train, Source::Photographs(_)) {
+                listener(Event::Note("the mean image of all training images is computed now, unless it was kept from an earlier run".to_string()));
+            }
+            let mean = self.data.train.mean_image(recipe, conduct.loaders, unreadable)?;
+            if matches!(self.data.train, Source::Photographs(_)) {
+                let hash = hash::sha256(&mean.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+                if record.mean_image_sha256.as_ref().is_some_and(|before| *before != hash) {
+                    bail!(
+                        "{}: the mean image is another than when this run began: some images cannot be read now, or could not then; make sure that all \
+                         of the data is there, and remove the kept mean images (*.mean in the cache folder)",
+                        self.directory.path().display()
+                    );
+                }
+                record.mean_image_sha256 = Some(hash);
+            }
+            Ok(mean)
+        };
+        Normalization::new(recipe.normalize, recipe.image_side(), mean, self.device)
+    }
+
+    fn batches(&self, normalization: Normalization, conduct: &Conduct) -> Box<dyn Batches> {
+        let Identity { seed, recipe, .. } = &self.identity;
+        let plan = Plan::new(*seed, self.data.train.len(), recipe.validation as usize, recipe.batch_size, recipe.augment);
+        match &self.data.train {
+            Source::Resident(images) => Box::new(TrainingBatches::new(plan, images, normalization, recipe.iterations, self.device)),
+            Source::Photographs(index) => {
+                Box::new(PhotographBatches::new(plan, index.clone(), recipe, *seed, normalization, self.device, conduct.loaders))
+            }
+        }
+    }
+
+    fn new_record(&self) -> RunRecord {
+        RunRecord {
+            state: State::Running,
+            parameters: self.architecture.parameter_count(),
+            differences_from_paper: self.identity.differences_from_paper(),
+            weights_sha256: None,
+            unreadable_images: Default::default(),
+            mean_image_sha256: None,
+            progress: Progress::default(),
+            files: Default::default(),
+            run: self.identity.clone(),
+            provenance: Provenance::now(self.device),
+            earlier_attempts: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// The record of a stopped run, at its checkpoint.
+    fn resumed(&self, record: RunRecord, checkpoint: Option<&Checkpoint>, problems: &[String]) -> RunRecord {
+        let iterations = checkpoint.map_or(0, |checkpoint| checkpoint.iteration);
+        let mut earlier_attempts = record.earlier_attempts;
+        earlier_attempts.push(Attempt { until_iteration: iterations, provenance: record.provenance });
+        let mut failures = record.failures;
+        failures.extend(problems.iter().map(|problem| Failure { time: timestamp(), reason: problem.clone() }));
+        RunRecord {
+            progress: Progress { iterations, seconds: record.progress.seconds, ..Progress::default() },
+            earlier_attempts,
+            failures,
+            unreadable_images: record.unreadable_images,
+            mean_image_sha256: record.mean_image_sha256,
+            ..self.new_record()
+        }
+    }
+}

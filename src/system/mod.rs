@@ -1,0 +1,8 @@
+//! The machine underneath: devices, threads, signals, files.
+
+pub mod atomic_file;
+pub mod cuda_graph;
+pub mod device;
+pub mod hash;
+pub mod parallel;
+pub mod signals;

@@ -1,0 +1,72 @@
+//! Loss and error over a whole set of images.
+
+pub mod crops;
+pub mod scores;
+pub mod views;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tch::{Device, Tensor};
+
+use crate::config::recipe::Recipe;
+use crate::dataset::data::{Images, Source};
+use crate::network::forward::pass::Mode;
+use crate::network::parameters::Network;
+use crate::training::batches::{Normalization, upload_labels, upload_pixels};
+use crate::training::evaluation::crops::PhotographTest;
+use crate::training::evaluation::scores::{Evaluation, Tally, averaged};
+use crate::training::evaluation::views::Views;
+
+/// Images a forward pass; it changes the speed, not the result.
+const BATCH: i64 = 500;
+
+/// Images that are evaluated again and again, each seen once: as it is (CIFAR's single original view), or a photograph's centre crop.
+pub enum EvaluationSet {
+    /// On the device: uint8, [images, side, side, 3], and labels, int64 [images].
+    Resident(Tensor, Tensor),
+    /// Decoded anew each time.
+    Photographs(PhotographTest),
+}
+
+impl EvaluationSet {
+    /// The images of `source`, or those at `positions` in it, as `recipe` has them seen. `threads` decode photographs.
+    pub fn new(source: &Source, positions: Option<Vec<i64>>, recipe: &Recipe, device: Device, threads: usize) -> EvaluationSet {
+        match source {
+            Source::Resident(images) => EvaluationSet::resident(images, positions, device),
+            Source::Photographs(index) => {
+                EvaluationSet::Photographs(PhotographTest::new(Arc::clone(index), positions, recipe, Views::Centre, threads))
+            }
+        }
+    }
+
+    /// Puts the images of a set that is in memory on the device.
+    pub fn resident(images: &Images, positions: Option<Vec<i64>>, device: Device) -> EvaluationSet {
+        let (pixels, labels) = (upload_pixels(images, Device::Cpu), upload_labels(images, Device::Cpu));
+        match positions {
+            None => EvaluationSet::Resident(pixels.to_device(device), labels.to_device(device)),
+            Some(positions) => {
+                let positions = Tensor::from_slice(&positions);
+                EvaluationSet::Resident(pixels.index_select(0, &positions).to_device(device), labels.index_select(0, &positions).to_device(device))
+            }
+        }
+    }
+
+    /// Evaluates `network`. `unreadable` is told of each image that cannot be read, which counts as wrong.
+    pub fn evaluate(&self, network: &Network, normalization: &Normalization, unreadable: &mut dyn FnMut(String)) -> Result<Evaluation> {
+        let (pixels, labels) = match self {
+            EvaluationSet::Photographs(photographs) => return photographs.evaluate(network, normalization, unreadable),
+            EvaluationSet::Resident(pixels, labels) => (pixels, labels),
+        };
+        Ok(tch::no_grad(|| {
+            let images = labels.size()[0];
+            let mut tally = Tally::new(labels.device());
+            for start in (0..images).step_by(BATCH as usize) {
+                let count = BATCH.min(images - start);
+                let logits = network.forward(&normalization.apply(&pixels.narrow(0, start, count)), Mode::Evaluation);
+                tally.add(&averaged(&logits, 1), &labels.narrow(0, start, count));
+            }
+            tally.result()
+        }))
+    }
+}
