@@ -1,9 +1,9 @@
-//! Photographs of every kind are decoded to the pixels that Pillow and the definition of the scaling give, or refused in one clear line.
+//! Streamed of every kind are decoded to the pixels that Pillow and the definition of the scaling give, or refused in one clear line.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use resnet_repro::dataset::imagenet::decoder::crop::{Draw, Place, Size, centre, cut, ten_crops};
+use resnet_repro::dataset::imagenet::decoder::crop::{RandomCrop, CropBox, Size, centre, cut, ten_crops};
 use resnet_repro::dataset::imagenet::decoder::decode::{Decoder, Quality};
 
 fn golden(name: &str) -> Vec<u8> {
@@ -51,7 +51,7 @@ fn every_broken_file_is_refused_with_its_reason_in_every_view() {
         for quality in [Quality::Exact, Quality::Fast] {
             let mut decoder = Decoder::new(quality);
             // The topmost view needs the least of the file.
-            let draw = Draw { shorter_side: 64, row: 0.0, column: 0.0, mirrored: false };
+            let draw = RandomCrop { shorter_side: 64, row: 0.0, column: 0.0, mirrored: false };
             let mut out = vec![0; 16 * 16 * 3];
             let errors = [decoder.scaled(&bytes, 16).map(|_| ()), decoder.training_view(&bytes, &draw, 16, &mut out).map(|_| ())];
             for (view, result) in errors.into_iter().enumerate() {
@@ -121,10 +121,10 @@ fn a_photograph_of_one_column_does_not_crash_and_a_monstrous_scale_is_refused() 
     let mut out = vec![0; 224 * 224 * 3];
     for quality in [Quality::Exact, Quality::Fast] {
         let mut decoder = Decoder::new(quality);
-        let draw = Draw { shorter_side: 480, row: 0.999, column: 0.5, mirrored: true };
+        let draw = RandomCrop { shorter_side: 480, row: 0.999, column: 0.5, mirrored: true };
         assert_eq!(decoder.training_view(&bytes, &draw, 224, &mut out).unwrap(), Size { width: 480, height: 19_200 });
         assert!(decoder.scaled(&bytes, 4000).unwrap_err().to_string().starts_with("too large"));
-        decoder.view(&bytes, 480, 224, |_| Place { top: u32::MAX, left: u32::MAX, mirrored: false }, &mut out).unwrap();
+        decoder.view(&bytes, 480, 224, |_| CropBox { top: u32::MAX, left: u32::MAX, mirrored: false }, &mut out).unwrap();
     }
 }
 

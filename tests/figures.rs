@@ -8,11 +8,11 @@ use std::path::Path;
 use resnet_repro::config::dataset_name::DatasetName;
 use resnet_repro::config::network_name::NetworkName;
 use resnet_repro::config::recipe::Recipe;
-use resnet_repro::dataset::data::Status;
+use resnet_repro::dataset::data::DataStatus;
 use resnet_repro::network::architecture::cifar;
 use resnet_repro::records::directory::RunDirectory;
 use resnet_repro::records::provenance::Provenance;
-use resnet_repro::records::run_toml::{DatasetRecord, Identity, Progress, RunRecord, State};
+use resnet_repro::records::run_toml::{DatasetRecord, RunConfig, Progress, RunRecord, State};
 
 /// Writes a run of the paper's recipe on CIFAR-10 that is `done` iterations far: its training error falls evenly from 50 to 10 % (a plain net's from 60
 /// to 20 %), its test error is
@@ -42,7 +42,7 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
     let fingerprint = "0".repeat(64);
     let dataset = DatasetRecord {
         name: DatasetName::Cifar10,
-        status: Status::Official,
+        status: DataStatus::Official,
         fingerprint,
         training_images: 50_000,
         test_images: 10_000,
@@ -58,7 +58,7 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
         mean_image_sha256: None,
         progress: Progress { iterations: done, seconds: 3600.0, images_per_second: 500.0, ..Progress::default() },
         files: Default::default(),
-        run: Identity { network, seed, dataset, recipe },
+        run: RunConfig { network, seed, dataset, recipe },
         provenance: Provenance::now(tch::Device::Cpu),
         earlier_attempts: Vec::new(),
         failures: Vec::new(),

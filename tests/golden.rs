@@ -86,7 +86,7 @@ fn one_step_agrees(name: NetworkName) {
     // The layout of the training loop.
     let images = images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
     let labels = Tensor::arange(batch, (Kind::Int64, Device::Cpu)).remainder(10);
-    let mut optimizer = Optimizer::new(network.theta(), 0.9, 1e-2);
+    let mut optimizer = Optimizer::new(network.parameters(), 0.9, 1e-2);
     for step in [1, 2] {
         let loss = network.forward(&images, Mode::Training).cross_entropy_for_logits(&labels);
         assert_close(
@@ -95,7 +95,7 @@ fn one_step_agrees(name: NetworkName) {
             &golden[&format!("loss.{step}")],
             if step == 1 { tolerance } else { TOLERANCE_OF_TWO_STEPS },
         );
-        let gradient = Tensor::run_backward(&[loss], &[network.theta()], false, false).remove(0);
+        let gradient = Tensor::run_backward(&[loss], &[network.parameters()], false, false).remove(0);
         if step == 1 {
             let names: Vec<String> = network.named_tensors().into_iter().map(|(name, _)| name).filter(|name| !name.contains("running")).collect();
             let mut compared = 0;
@@ -107,7 +107,7 @@ fn one_step_agrees(name: NetworkName) {
             }
             assert_eq!(compared, golden.keys().filter(|key| key.starts_with("gradient.")).count(), "{name}: every golden gradient has its parameter");
         }
-        optimizer.step(network.theta(), &gradient, &Tensor::from(0.1f32));
+        optimizer.step(network.parameters(), &gradient, &Tensor::from(0.1f32));
         if step == 1 {
             for (tensor, value) in network.named_tensors() {
                 if let Some(expected) = golden.get(&format!("updated.{tensor}")) {
@@ -153,7 +153,7 @@ fn without_the_shortcut_a_residual_net_is_the_plain_net() {
     let residual = initial_network(NetworkName::residual(8));
     let without = cifar::architecture(NetworkName { shortcut: NetworkName::plain(8).shortcut, ..residual.architecture().name }, 10);
     let mut removed = Network::new(without, 0, Device::Cpu);
-    removed.restore(&residual.theta().detach(), residual.statistics());
+    removed.restore(&residual.parameters().detach(), residual.running_stats());
     let scores = |network: &Network| tch::no_grad(|| network.forward(&images, Mode::Training));
     assert_eq!(scores(&removed), scores(&plain));
     assert_ne!(scores(&residual), scores(&plain), "with the shortcut it is another function");

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use resnet_repro::config::dataset_name::DatasetName;
 use resnet_repro::config::network_name::NetworkName;
 use resnet_repro::config::recipe::Recipe;
-use resnet_repro::dataset::data::Status;
+use resnet_repro::dataset::data::DataStatus;
 use resnet_repro::records::directory::RunDirectory;
 use resnet_repro::records::provenance::Provenance;
-use resnet_repro::records::run_toml::{DatasetRecord, Identity, Progress, RunRecord, State};
+use resnet_repro::records::run_toml::{DatasetRecord, RunConfig, Progress, RunRecord, State};
 
 /// Data and recipe of the runs that a test writes.
 struct Kind {
@@ -24,7 +24,7 @@ struct Kind {
 fn papers() -> Kind {
     let dataset = DatasetRecord {
         name: DatasetName::Imagenet,
-        status: Status::Official,
+        status: DataStatus::Official,
         fingerprint: "0".repeat(64),
         training_images: 1_281_167,
         test_images: 50_000,
@@ -37,7 +37,7 @@ fn papers() -> Kind {
 fn tiny() -> Kind {
     let dataset = DatasetRecord {
         name: DatasetName::TinyImagenet,
-        status: Status::Subset,
+        status: DataStatus::Subset,
         fingerprint: "1".repeat(64),
         training_images: 10_000,
         test_images: 1000,
@@ -72,7 +72,7 @@ fn write_run(results: &Path, kind: &Kind, network: &str, seed: u64, done: u64, l
         mean_image_sha256: None,
         progress: Progress { iterations: done, seconds: 3600.0, images_per_second: 500.0, ..Progress::default() },
         files: Default::default(),
-        run: Identity { network, seed, dataset: kind.dataset.clone(), recipe: kind.recipe.clone() },
+        run: RunConfig { network, seed, dataset: kind.dataset.clone(), recipe: kind.recipe.clone() },
         provenance: Provenance::now(tch::Device::Cpu),
         earlier_attempts: Vec::new(),
         failures: Vec::new(),

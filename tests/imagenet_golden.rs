@@ -138,7 +138,7 @@ fn loss_and_gradients_agree_with_pytorch() {
         let gradient = network.gradient(&images(2, &[BATCH, 3, SIDE, SIDE]), &Tensor::arange(BATCH, (Kind::Int64, Device::Cpu)));
         assert_close(&format!("{name}: loss"), &gradient.loss, &[expected.loss]);
         let names = network.named_tensors().into_iter().map(|(name, _)| name).filter(|name| !name.contains("running"));
-        let mut gradients: Vec<(String, Tensor)> = names.zip(network.views_of(&gradient.theta)).collect();
+        let mut gradients: Vec<(String, Tensor)> = names.zip(network.views_of(&gradient.parameters)).collect();
         gradients.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(gradients.len(), expected.gradients.len(), "{name}");
         let mut numbers = Numbers(4);

@@ -113,5 +113,5 @@ fn a_converted_pytorch_checkpoint_can_be_read() {
     assert!(status.success());
     let mut again = Network::new(net(), 6, Device::Cpu);
     again.load_weights(Path::new(&path("back.safetensors"))).unwrap();
-    assert!(again.theta().equal(network.theta()) && again.statistics().equal(network.statistics()));
+    assert!(again.parameters().equal(network.parameters()) && again.running_stats().equal(network.running_stats()));
 }

@@ -1,4 +1,4 @@
-//! Photographs a second: from files in memory to the numbers that a network gets.
+//! Streamed a second: from files in memory to the numbers that a network gets.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -14,8 +14,8 @@ use crate::dataset::data::Images;
 use crate::network::architecture::table::Architecture;
 use crate::network::parameters::{Compute, Network};
 use crate::records::measurements::{Peaks, Row};
-use crate::training::batches::resident::TrainingBatches;
-use crate::training::batches::sampler::Plan;
+use crate::training::batches::resident::ResidentBatches;
+use crate::training::batches::sampler::Sampler;
 use crate::training::batches::{Batches, Normalization};
 use crate::training::trainer::Trainer;
 
@@ -89,8 +89,8 @@ impl Case {
             Family::Imagenet => Box::new(Constant::new(&self.architecture, self.batch as i64, self.device)),
             Family::Cifar => {
                 let normalization = Normalization::new(Normalize::PixelMean, images.side as i64, || Ok(images.mean()), self.device)?;
-                let plan = Plan::new(0, images.len(), 0, self.batch, true);
-                Box::new(TrainingBatches::new(plan, images, normalization, recipe.iterations, self.device))
+                let plan = Sampler::new(0, images.len(), 0, self.batch, true);
+                Box::new(ResidentBatches::new(plan, images, normalization, recipe.iterations, self.device))
             }
         };
         let mut trainer = Trainer::new(&mut network, batches, &recipe, None);
@@ -120,11 +120,11 @@ impl Constant {
 }
 
 impl Batches for Constant {
-    fn turn_to(&mut self, _iteration: u64) -> Result<()> {
+    fn load(&mut self, _iteration: u64) -> Result<()> {
         Ok(())
     }
 
-    fn group(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+    fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
         (self.images.narrow(0, start, count), self.labels.narrow(0, start, count))
     }
 }

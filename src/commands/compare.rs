@@ -6,19 +6,19 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::commands::options::{ConductOptions, DataOptions, RecipeOptions, announce, parse_seeds};
+use crate::commands::options::{RunFlags, DataOptions, RecipeOptions, announce, parse_seeds};
 use crate::config::network_name::NetworkName;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
-use crate::logs::plotted::DrawnRun;
+use crate::logs::plotted::PlottedRun;
 use crate::logs::summary::RunCurves;
 use crate::records::directory::RunDirectory;
 use crate::report::comparison::{Comparison, Data};
 use crate::report::figures;
 use crate::report::tables::comparison;
 use crate::report::tables::table::Style;
-use crate::run::spec::{Conduct, Run};
+use crate::run::spec::{RunOptions, Run};
 use crate::system::atomic_file::check_writable;
 use crate::system::{atomic_file, device, signals};
 use crate::training::trainer::Outcome;
@@ -47,7 +47,7 @@ pub struct Arguments {
     #[command(flatten)]
     recipe: RecipeOptions,
     #[command(flatten)]
-    conduct: ConductOptions,
+    options: RunFlags,
     /// Seeds; several give mean, standard deviation and bands
     #[arg(long, value_name = "LIST", default_value = "0")]
     seeds: String,
@@ -95,19 +95,19 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     check_writable("--out", &out)?;
     announce(device, dataset.family(), &depths.iter().copied().zip(&recipes).collect::<Vec<_>>());
-    let Some(diverged) = train_all(&runs, &arguments.conduct.conduct())? else {
+    let Some(diverged) = train_all(&runs, &arguments.options.options())? else {
         say(&format!("stopped; what was logged is kept in {}, the same command goes on from there", out.display()));
         return Ok(EXIT_INTERRUPTED);
     };
 
-    let curves = runs.iter().map(|run| RunCurves::read(&run.directory, run.identity.network, run.identity.seed)).collect::<Result<Vec<_>>>()?;
+    let curves = runs.iter().map(|run| RunCurves::read(&run.directory, run.config.network, run.config.seed)).collect::<Result<Vec<_>>>()?;
     let comparison = Comparison::new(
         &Data { name: dataset, status: data.status, classes: data.classes.len(), batch_size: recipes[0].batch_size },
         iterations,
         &curves,
     );
     let figure = out.join("comparison");
-    let drawn: Vec<DrawnRun> = curves.iter().map(|curves| DrawnRun::of(curves, iterations)).collect();
+    let drawn: Vec<PlottedRun> = curves.iter().map(|curves| PlottedRun::of(curves, iterations)).collect();
     figures::comparison(dataset, iterations, &drawn).write(&out)?;
     atomic_file::write_atomically(&out.join("comparison.md"), markdown(&comparison).as_bytes())?;
     let output = Output { comparison, figure: [figure.with_extension("svg"), figure.with_extension("png")] };
@@ -134,14 +134,14 @@ fn depths(depth: u64, shallow: Option<u64>) -> Result<Vec<u64>> {
 }
 
 /// Trains one run after the other. Returns whether one diverged, or nothing if a signal stopped them.
-fn train_all(runs: &[Run], conduct: &Conduct) -> Result<Option<bool>> {
+fn train_all(runs: &[Run], options: &RunOptions) -> Result<Option<bool>> {
     let stop = signals::stop_flag()?;
-    let names: Vec<String> = runs.iter().map(|run| format!("{} seed {}", run.identity.network, run.identity.seed)).collect();
+    let names: Vec<String> = runs.iter().map(|run| format!("{} seed {}", run.config.network, run.config.seed)).collect();
     let display = Display::new(names.iter().map(String::len).max().unwrap_or(0));
-    let displays: Vec<_> = names.iter().zip(runs).map(|(name, run)| display.run(name, run.identity.recipe.iterations)).collect();
+    let displays: Vec<_> = names.iter().zip(runs).map(|(name, run)| display.run(name, run.config.recipe.iterations)).collect();
     let mut diverged = false;
     for (run, display) in runs.iter().zip(&displays) {
-        match run.train(conduct, &|event| display.show(event), &stop)? {
+        match run.train(options, &|event| display.show(event), &stop)? {
             Outcome::Finished => {}
             Outcome::Diverged(_) => diverged = true,
             Outcome::Interrupted(_) => return Ok(None),

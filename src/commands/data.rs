@@ -11,7 +11,7 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
 use crate::console::output::{print, print_json, say};
 use crate::dataset;
-use crate::dataset::data::{Dataset, Source, Status};
+use crate::dataset::data::{Dataset, Source, DataStatus};
 use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::read_whole;
@@ -108,7 +108,7 @@ struct PictureArguments {
 
 /// Pack photographs into tar shards, scaled down to what the training needs
 ///
-/// For disks on a network, which are slow at opening files. Photographs whose shorter side is longer than --shorter-side are scaled down to it and
+/// For disks on a network, which are slow at opening files. Streamed whose shorter side is longer than --shorter-side are scaled down to it and
 /// encoded anew; the others stay as they are. Train and evaluate with --data set to the shards' folder. The shards are in WebDataset's layout.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -129,7 +129,7 @@ struct PackArguments {
     /// JPEG quality of photographs that are encoded anew
     #[arg(long, value_name = "1-100", default_value_t = 92, value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
-    /// Photographs a shard
+    /// Streamed a shard
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     per_shard: u64,
     /// Threads [default: as many as there are processors]
@@ -153,7 +153,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
                 return Ok(code);
             }
             print(&describe(&data))?;
-            if arguments.decode && matches!(data.test, Source::Photographs(_)) {
+            if arguments.decode && matches!(data.test, Source::Streamed(_)) {
                 let names: String = unreadable.iter().map(|reason| format!("\n{reason}")).collect();
                 print(&format!("{} images cannot be read{names}", unreadable.len()))?;
             }
@@ -217,7 +217,7 @@ fn fetch(arguments: &FetchArguments) -> Result<()> {
     }
     let folder = arguments.data.clone().unwrap_or_else(|| dataset::default_folder(arguments.name));
     if let Ok(data) = cifar10::load(&folder)
-        && data.status == Status::Official
+        && data.status == DataStatus::Official
     {
         return print(&format!("{} is there already\n{}", folder.display(), describe(&data)));
     }
@@ -255,7 +255,7 @@ fn fetch_address(address: &str, expected: &str, folder: &Path) -> Result<()> {
 #[derive(Serialize)]
 struct Output {
     name: DatasetName,
-    status: Status,
+    status: DataStatus,
     training_images: usize,
     test_images: usize,
     fingerprint: String,
@@ -289,7 +289,7 @@ impl Output {
 
 fn photographs(data: &Dataset) -> impl Iterator<Item = &Index> {
     [&data.train, &data.test].into_iter().filter_map(|source| match source {
-        Source::Photographs(index) => Some(&**index),
+        Source::Streamed(index) => Some(&**index),
         Source::Resident(_) => None,
     })
 }
@@ -313,10 +313,10 @@ fn unreadable(data: &Dataset, threads: usize) -> Result<Vec<String>> {
 fn describe(data: &Dataset) -> String {
     let output = Output::of(data);
     let meaning = match data.status {
-        Status::Official if data.name == DatasetName::Imagenet => "as many images and classes as published; their bytes are not looked at",
-        Status::Official => "every byte as published",
-        Status::Subset => "fewer images than the published data: errors cannot be compared with the paper's",
-        Status::Other => "as many images as the published data, but other bytes (another order or encoding): errors may differ",
+        DataStatus::Official if data.name == DatasetName::Imagenet => "as many images and classes as published; their bytes are not looked at",
+        DataStatus::Official => "every byte as published",
+        DataStatus::Subset => "fewer images than the published data: errors cannot be compared with the paper's",
+        DataStatus::Other => "as many images as the published data, but other bytes (another order or encoding): errors may differ",
     };
     let range = |counts: &[usize]| {
         let (low, high) = (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));

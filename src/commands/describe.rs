@@ -185,10 +185,10 @@ fn shortcuts(architecture: &Architecture) -> String {
     };
     match architecture.shortcut {
         Shortcut::None => "none: a plain net".to_string(),
-        Shortcut::ProjectIncrease => format!("identity around {around}; a 1×1 convolution where dimensions increase (option B)"),
-        Shortcut::ProjectAll => format!("a 1×1 convolution around {around} (option C)"),
+        Shortcut::OptionB => format!("identity around {around}; a 1×1 convolution where dimensions increase (option B)"),
+        Shortcut::OptionC => format!("a 1×1 convolution around {around} (option C)"),
         Shortcut::Gate => "a gate around every layer whose width stays: y = H(x)·T(x) + x·(1 - T(x)); 2×2 maximum pooling between stages".to_string(),
-        Shortcut::PadChannels => {
+        Shortcut::OptionA => {
             format!("identity around {around}; where the map halves, every second pixel and zero channels (option A, no parameters)")
         }
     }

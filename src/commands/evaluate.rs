@@ -19,7 +19,7 @@ use crate::network::architecture;
 use crate::network::parameters::{Compute, Network};
 use crate::network::weights::write_tensors;
 use crate::records::directory::RunDirectory;
-use crate::records::run_toml::{Identity, RunRecord, State};
+use crate::records::run_toml::{RunConfig, RunRecord, State};
 use crate::records::tests_csv::{TestRow, record_test};
 use crate::records::verify::TESTS;
 use crate::system::device;
@@ -28,7 +28,7 @@ use crate::system::hash::hash_file;
 use crate::system::parallel::available_threads;
 use crate::training::batches::Normalization;
 use crate::training::evaluation::EvaluationSet;
-use crate::training::evaluation::crops::PhotographTest;
+use crate::training::evaluation::crops::ViewTest;
 use crate::training::evaluation::scores::{Evaluation, Tally};
 use crate::training::evaluation::views::Views;
 
@@ -134,7 +134,7 @@ impl Subject {
         if Some(hash_file(&weights)?) != record.weights_sha256 {
             return Err(bad_input(format!("{}: not the weights that the run ended with", weights.display())).into());
         }
-        let Identity { network, dataset, recipe, .. } = record.run.clone();
+        let RunConfig { network, dataset, recipe, .. } = record.run.clone();
         if dataset.name.family() != Family::Imagenet {
             return Err(bad_input(format!("--run {path}: only runs on photographs have other tests than the one in eval.csv")).into());
         }
@@ -174,7 +174,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let (Some(directory), Some(record)) = (&directory, &mut record) {
         keep(directory, record, TestRow::new(arguments.views, &evaluation), &unreadable)?;
     }
-    let views = matches!(data.test, Source::Photographs(_)).then_some(arguments.views);
+    let views = matches!(data.test, Source::Streamed(_)).then_some(arguments.views);
     show(
         arguments.json,
         Output {
@@ -226,7 +226,7 @@ fn test(arguments: &Arguments, data: &Dataset, recipe: &Recipe, networks: &[Netw
         data.train.mean_image(recipe, loaders, |reason| say(&format!("{reason}; the mean image is computed without it")))
     };
     let normalization = Normalization::new(recipe.normalize, recipe.image_side(), mean, device)?;
-    let Source::Photographs(index) = &data.test else {
+    let Source::Streamed(index) = &data.test else {
         return match (networks, arguments.views, &arguments.scores, arguments.scales.is_empty()) {
             ([network], Views::Centre, None, true) => {
                 EvaluationSet::new(&data.test, None, recipe, device, loaders).evaluate(network, &normalization, unreadable)
@@ -237,7 +237,7 @@ fn test(arguments: &Arguments, data: &Dataset, recipe: &Recipe, networks: &[Netw
     if !arguments.scales.is_empty() && arguments.views != Views::MultiScale {
         return Err(bad_input("--scales: only multi-scale views have them: give --views multi-scale").into());
     }
-    let test = PhotographTest::new(index.clone(), None, recipe, arguments.views, loaders);
+    let test = ViewTest::new(index.clone(), None, recipe, arguments.views, loaders);
     let test = if arguments.scales.is_empty() { test } else { test.at_scales(arguments.scales.clone()) };
     let pairs: Vec<(&Network, &Normalization)> = networks.iter().map(|network| (network, &normalization)).collect();
     let mut tally = Tally::new(device);

@@ -10,12 +10,12 @@ use tch::Device;
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
 use crate::config::recipe;
-use crate::config::recipe::{LowerRate, Recipe};
+use crate::config::recipe::{LrSchedule, Recipe};
 use crate::console::output::say;
 use crate::dataset;
 use crate::dataset::data::Dataset;
 use crate::error::{BadInput, bad_input};
-use crate::run::spec::Conduct;
+use crate::run::spec::RunOptions;
 use crate::system::device;
 use crate::system::device::{Cuda, DeviceChoice};
 use crate::system::parallel::available_threads;
@@ -79,7 +79,7 @@ pub fn parse_settings(iterations: Option<u64>, settings: &[String]) -> Result<to
 
 /// What changes none of a run's numbers.
 #[derive(Debug, Args)]
-pub struct ConductOptions {
+pub struct RunFlags {
     /// Time between checkpoints, which a killed run goes on from. They are rarer where they would cost more than 1 % of the time; 0 means after
     /// every iteration, whatever it costs
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
@@ -104,10 +104,10 @@ pub enum GraphChoice {
     Off,
 }
 
-impl ConductOptions {
+impl RunFlags {
     /// The same for a run.
-    pub fn conduct(&self) -> Conduct {
-        Conduct {
+    pub fn options(&self) -> RunOptions {
+        RunOptions {
             checkpoint_every: Duration::from_secs_f64(self.checkpoint_every),
             keep_weights: !self.no_weights,
             tensorboard: None,
@@ -153,9 +153,9 @@ pub fn announce(device: Device, family: Family, recipes: &[(u64, &Recipe)]) {
 fn schedule(recipe: &Recipe) -> String {
     let milestones: Vec<String> = recipe.milestones.iter().map(u64::to_string).collect();
     let lowered = match recipe.lower_rate {
-        LowerRate::Plateau => format!("after {} evaluations without progress", recipe.plateau_patience),
-        LowerRate::Milestones if milestones.is_empty() => "never".to_string(),
-        LowerRate::Milestones => format!("after iterations {}", milestones.join(", ")),
+        LrSchedule::Plateau => format!("after {} evaluations without progress", recipe.plateau_patience),
+        LrSchedule::Milestones if milestones.is_empty() => "never".to_string(),
+        LrSchedule::Milestones => format!("after iterations {}", milestones.join(", ")),
     };
     format!("{} iterations, learning rate {}, times {} {lowered}", recipe.iterations, recipe.learning_rate, recipe.learning_rate_factor)
 }

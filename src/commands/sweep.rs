@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 use tch::Device;
 
-use crate::commands::options::{ConductOptions, parse_settings};
+use crate::commands::options::{RunFlags, parse_settings};
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::console::output::{print, print_json, say};
@@ -21,13 +21,13 @@ use crate::logs::summary::{RunCurves, RunSummary};
 use crate::records::run_toml::DatasetRecord;
 use crate::report::format::thousands;
 use crate::report::tables::table::{Style, render};
-use crate::run::spec::Conduct;
+use crate::run::spec::RunOptions;
 use crate::run::tensorboard::EventFile;
 use crate::sweep::estimate::{Speed, disk_bytes};
 use crate::sweep::experiment;
 use crate::sweep::experiment::{Experiment, Overrides};
-use crate::sweep::plan::{Status, Task, tasks};
-use crate::sweep::scheduler::{Conditions, Supervisor};
+use crate::sweep::plan::{TaskStatus, Task, tasks};
+use crate::sweep::scheduler::{SweepOptions, Scheduler};
 use crate::system::atomic_file::check_writable;
 use crate::system::device::DeviceChoice;
 use crate::system::{device, signals};
@@ -75,7 +75,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=100))]
     retries: u32,
     #[command(flatten)]
-    conduct: ConductOptions,
+    options: RunFlags,
     /// Also write TensorBoard event files to this folder
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
@@ -134,15 +134,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             EventFile::from_logs(&folder.join(&task.id), &task.directory)?;
         }
     }
-    let conditions = Conditions {
+    let conditions = SweepOptions {
         slots: slots(arguments.jobs, &devices),
         retries: arguments.retries,
         data: arguments.data.clone(),
         datasets: experiments.iter().map(|experiment| experiment.dataset).collect(),
-        conduct: Conduct { tensorboard: arguments.tensorboard.clone(), ..arguments.conduct.conduct() },
+        options: RunOptions { tensorboard: arguments.tensorboard.clone(), ..arguments.options.options() },
     };
     let stop = signals::stop_flag()?;
-    let stopped = Supervisor::new(&mut tasks, &conditions)?.run(&stop)?;
+    let stopped = Scheduler::new(&mut tasks, &conditions)?.run(&stop)?;
     finish(arguments, &tasks, stopped)
 }
 
@@ -194,10 +194,10 @@ fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
     } else {
         print(&table(&results))?;
     }
-    let failed: Vec<&Task> = tasks.iter().filter(|task| matches!(task.status, Status::Failed(_))).collect();
-    let diverged: Vec<&Task> = tasks.iter().filter(|task| task.status == Status::Diverged && !task.may_diverge).collect();
+    let failed: Vec<&Task> = tasks.iter().filter(|task| matches!(task.status, TaskStatus::Failed(_))).collect();
+    let diverged: Vec<&Task> = tasks.iter().filter(|task| task.status == TaskStatus::Diverged && !task.may_diverge).collect();
     for task in &failed {
-        if let Status::Failed(reason) = &task.status {
+        if let TaskStatus::Failed(reason) = &task.status {
             say(&format!("{} failed: {reason}; the same command tries again", task.id));
         }
     }
@@ -215,11 +215,11 @@ fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
 fn result(task: &Task) -> RunResult {
     let summary = RunCurves::read(&task.directory, task.run.network, task.run.seed).map(|curves| RunSummary::of(&curves)).ok();
     let state = match &task.status {
-        Status::New => "not started",
-        Status::Partial(_) => "interrupted",
-        Status::Finished => "finished",
-        Status::Diverged => "diverged",
-        Status::Failed(_) => "failed",
+        TaskStatus::New => "not started",
+        TaskStatus::Partial(_) => "interrupted",
+        TaskStatus::Finished => "finished",
+        TaskStatus::Diverged => "diverged",
+        TaskStatus::Failed(_) => "failed",
     };
     RunResult {
         run: task.id.clone(),
@@ -257,10 +257,10 @@ fn print_plan(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task],
             parameters: task.run.architecture.parameter_count(),
             iterations: task.run.recipe.iterations,
             done: match &task.status {
-                Status::New | Status::Failed(_) => "–".to_string(),
-                Status::Partial(iterations) => thousands(*iterations as i64),
-                Status::Finished => "all".to_string(),
-                Status::Diverged => "diverged".to_string(),
+                TaskStatus::New | TaskStatus::Failed(_) => "–".to_string(),
+                TaskStatus::Partial(iterations) => thousands(*iterations as i64),
+                TaskStatus::Finished => "all".to_string(),
+                TaskStatus::Diverged => "diverged".to_string(),
             },
             seconds_left: speed.seconds(task),
             disk_bytes: disk_bytes(task),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::commands::options::{ConductOptions, DataOptions, MOST_SEED, RecipeOptions, announce};
+use crate::commands::options::{RunFlags, DataOptions, MOST_SEED, RecipeOptions, announce};
 use crate::config::network_name::NetworkName;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
@@ -36,7 +36,7 @@ pub struct Arguments {
     #[command(flatten)]
     recipe: RecipeOptions,
     #[command(flatten)]
-    conduct: ConductOptions,
+    options: RunFlags,
     /// Seed of the initial weights, the order of the images and their augmentation
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     seed: u64,
@@ -56,11 +56,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let run = Run::new(RunDirectory::at(&arguments.out), arguments.network, arguments.seed, recipe, &data, device)?;
     run.check()?;
     check_writable("--out", &arguments.out)?;
-    announce(device, data.name.family(), &[(arguments.network.depth, &run.identity.recipe)]);
+    announce(device, data.name.family(), &[(arguments.network.depth, &run.config.recipe)]);
     let stop = signals::stop_flag()?;
     let name = arguments.network.to_string();
-    let display = Display::new(name.len()).run(&name, run.identity.recipe.iterations);
-    let outcome = run.train(&arguments.conduct.conduct(), &|event| display.show(event), &stop)?;
+    let display = Display::new(name.len()).run(&name, run.config.recipe.iterations);
+    let outcome = run.train(&arguments.options.options(), &|event| display.show(event), &stop)?;
     if let Outcome::Interrupted(iteration) = outcome {
         say(&format!("stopped after iteration {iteration}; the same command goes on from there"));
         return Ok(EXIT_INTERRUPTED);

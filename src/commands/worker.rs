@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::sweep::worker::Assignment;
+use crate::sweep::worker::Job;
 
 /// Train one run for a sweep
 #[derive(Debug, Args)]
@@ -14,5 +14,5 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    Assignment::parse(&arguments.assignment)?.carry_out()
+    Job::parse(&arguments.assignment)?.carry_out()
 }

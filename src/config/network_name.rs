@@ -58,12 +58,12 @@ impl NetworkName {
 
     /// The residual net of `depth` layers with the paper's shortcuts (option A).
     pub fn residual(depth: u64) -> NetworkName {
-        NetworkName { shortcut: Shortcut::PadChannels, depth, variant: Variant::Paper }
+        NetworkName { shortcut: Shortcut::OptionA, depth, variant: Variant::Paper }
     }
 
     /// Whether the net is a residual one, whatever its shortcut option.
     pub fn is_residual(self) -> bool {
-        matches!(self.shortcut, Shortcut::PadChannels | Shortcut::ProjectIncrease | Shortcut::ProjectAll)
+        matches!(self.shortcut, Shortcut::OptionA | Shortcut::OptionB | Shortcut::OptionC)
     }
 
     /// Whether the net is a plain one.
@@ -83,9 +83,9 @@ impl fmt::Display for NetworkName {
         };
         let (family, option) = match self.shortcut {
             Shortcut::None => ("plain", ""),
-            Shortcut::PadChannels => ("resnet", ""),
-            Shortcut::ProjectIncrease => ("resnet", "b"),
-            Shortcut::ProjectAll => ("resnet", "c"),
+            Shortcut::OptionA => ("resnet", ""),
+            Shortcut::OptionB => ("resnet", "b"),
+            Shortcut::OptionC => ("resnet", "c"),
             Shortcut::Gate => ("highway", ""),
         };
         formatter.pad(&format!("{family}-{}{option}{ending}", self.depth))
@@ -118,9 +118,9 @@ impl FromStr for NetworkName {
             ("resnet", "a") if depths::BOTTLENECK_DEPTHS.contains(&depth) => {
                 return Err(bad_input(format!("{text}: write resnet-{depth}, which has option A on 32×32 images and option B on ImageNet")));
             }
-            ("resnet", "" | "a") => Shortcut::PadChannels,
-            ("resnet", "b") => Shortcut::ProjectIncrease,
-            ("resnet", "c") => Shortcut::ProjectAll,
+            ("resnet", "" | "a") => Shortcut::OptionA,
+            ("resnet", "b") => Shortcut::OptionB,
+            ("resnet", "c") => Shortcut::OptionC,
             ("highway", "") if variant == Variant::Paper => {
                 depths::check_highway_depth(depth)?;
                 return Ok(NetworkName { shortcut: Shortcut::Gate, depth, variant });

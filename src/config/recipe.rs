@@ -42,7 +42,7 @@ pub enum Normalize {
 /// What lowers the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum LowerRate {
+pub enum LrSchedule {
     /// The recipe's `milestones` (the paper's way on CIFAR-10).
     #[default]
     Milestones,
@@ -88,7 +88,7 @@ pub struct Recipe {
     /// that is there. It changes no number.
     pub checkpoint_segments: u64,
     /// What lowers the learning rate.
-    pub lower_rate: LowerRate,
+    pub lower_rate: LrSchedule,
     /// Evaluations in a row without progress after which the learning rate is multiplied by `learning_rate_factor` (plateau only).
     pub plateau_patience: u64,
     /// By how many percentage points the error must fall below the lowest so far to be progress (plateau only).
@@ -137,7 +137,7 @@ impl Default for Recipe {
             evaluate_every: 1000,
             precision: Precision::F32,
             checkpoint_segments: 0,
-            lower_rate: LowerRate::Milestones,
+            lower_rate: LrSchedule::Milestones,
             plateau_patience: 5,
             plateau_threshold: 0.1,
             plateau_reductions: 3,
@@ -168,7 +168,7 @@ impl Recipe {
             iterations: PAPER_IMAGENET_ITERATIONS,
             batch_size: 256,
             milestones: IMAGENET_MILESTONES.to_vec(),
-            lower_rate: LowerRate::Plateau,
+            lower_rate: LrSchedule::Plateau,
             evaluate_every: 5000,
             crop: Some(224),
             scale: Some([256, 480]),
@@ -192,7 +192,7 @@ impl Recipe {
     }
 
     /// Images that go through the network at once.
-    pub fn images_at_once(&self) -> u64 {
+    pub fn micro_batch_size(&self) -> u64 {
         if self.group_size == 0 { self.batch_size } else { self.group_size }
     }
 
@@ -209,7 +209,7 @@ impl Recipe {
         let waits = iterations == paper.iterations || given.keys().any(|key| key.starts_with("plateau_"));
         let mut table = table_of(&Recipe {
             iterations,
-            lower_rate: if waits { base.lower_rate } else { LowerRate::Milestones },
+            lower_rate: if waits { base.lower_rate } else { LrSchedule::Milestones },
             milestones: paper
                 .milestones
                 .iter()
@@ -312,8 +312,8 @@ impl Recipe {
         let paper = Recipe { warmup: warms_up(family, depth), ..Recipe::of_paper(family) };
         let unused: &[&str] = match self.lower_rate {
             // How often a net is evaluated changes no weight where the rate does not wait for it, and the paper does not say it.
-            LowerRate::Milestones => &["evaluate_every", "plateau_patience", "plateau_threshold", "plateau_reductions"],
-            LowerRate::Plateau => &["milestones"],
+            LrSchedule::Milestones => &["evaluate_every", "plateau_patience", "plateau_threshold", "plateau_reductions"],
+            LrSchedule::Plateau => &["milestones"],
         };
         let [ours, papers] = [self, &paper].map(table_of);
         ours.iter()

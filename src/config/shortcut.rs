@@ -6,11 +6,11 @@ pub enum Shortcut {
     /// Nothing: the plain net.
     None,
     /// The identity; where the map size halves, every second pixel, with zero channels added evenly before and after (option A). No parameters.
-    PadChannels,
+    OptionA,
     /// A 1×1 convolution where dimensions increase, the identity elsewhere (option B).
-    ProjectIncrease,
+    OptionB,
     /// A 1×1 convolution everywhere (option C).
-    ProjectAll,
+    OptionC,
     /// A highway net's gate around each single layer: y = H(x)·T(x) + x·(1 - T(x)) (section 2).
     Gate,
 }
@@ -19,8 +19,8 @@ impl Shortcut {
     /// Whether a block from `inputs` to `outputs` channels with this `stride` has a projection on its shortcut.
     pub fn projects(self, inputs: i64, outputs: i64, stride: i64) -> bool {
         match self {
-            Shortcut::ProjectIncrease => inputs != outputs || stride != 1,
-            Shortcut::ProjectAll => true,
+            Shortcut::OptionB => inputs != outputs || stride != 1,
+            Shortcut::OptionC => true,
             _ => false,
         }
     }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::dataset_name::DatasetName;
-use crate::dataset::data::{Dataset, Images, Source, Status};
+use crate::dataset::data::{Dataset, Images, Source, DataStatus};
 use crate::error::{BadInput, bad_input};
 use crate::system::hash::sha256;
 
@@ -67,9 +67,9 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
     }
     let [train, test] = splits;
     let status = match (official, train.len() < OFFICIAL_IMAGES.0 || test.len() < OFFICIAL_IMAGES.1) {
-        (true, _) => Status::Official,
-        (false, true) => Status::Subset,
-        (false, false) => Status::Other,
+        (true, _) => DataStatus::Official,
+        (false, true) => DataStatus::Subset,
+        (false, false) => DataStatus::Other,
     };
     Ok(Dataset {
         name: DatasetName::Cifar10,
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(train.labels, [3, 9]);
         assert_eq!(test.labels, [0]);
         assert_eq!(train.pixels[..6], [0, 100, 200, 1, 100, 200]);
-        assert_eq!(data.status, Status::Subset);
+        assert_eq!(data.status, DataStatus::Subset);
     }
 
     #[test]

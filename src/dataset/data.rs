@@ -57,20 +57,20 @@ pub enum Source {
     /// All in memory.
     Resident(Images),
     /// Files that are decoded when their turn comes.
-    Photographs(Arc<Index>),
+    Streamed(Arc<Index>),
 }
 
 impl Source {
     /// A list of photographs.
     pub fn photographs(index: Index) -> Source {
-        Source::Photographs(Arc::new(index))
+        Source::Streamed(Arc::new(index))
     }
 
     /// Number of images.
     pub fn len(&self) -> usize {
         match self {
             Source::Resident(images) => images.len(),
-            Source::Photographs(index) => index.len(),
+            Source::Streamed(index) => index.len(),
         }
     }
 
@@ -84,7 +84,7 @@ impl Source {
     pub fn mean_image(&self, recipe: &Recipe, threads: usize, unreadable: impl FnMut(String)) -> Result<Vec<f32>> {
         match self {
             Source::Resident(images) => Ok(images.mean()),
-            Source::Photographs(index) => {
+            Source::Streamed(index) => {
                 mean::mean_image(index, recipe.image_side() as u32, recipe.test_scale.unwrap_or_default() as u32, threads, unreadable)
             }
         }
@@ -94,7 +94,7 @@ impl Source {
     pub fn labels(&self) -> Vec<i64> {
         match self {
             Source::Resident(images) => images.labels.iter().map(|&label| i64::from(label)).collect(),
-            Source::Photographs(index) => (0..index.len()).map(|position| index.label(position)).collect(),
+            Source::Streamed(index) => (0..index.len()).map(|position| index.label(position)).collect(),
         }
     }
 }
@@ -113,13 +113,13 @@ pub struct Dataset {
     /// SHA-256 that identifies every label and pixel and their order, in hexadecimal; of photographs, the names, classes and lengths of all files.
     pub fingerprint: String,
     /// Whether it is the official data, a subset, or something else.
-    pub status: Status,
+    pub status: DataStatus,
 }
 
 /// What the files are, as far as their hashes tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Status {
+pub enum DataStatus {
     /// Byte for byte the published data; of photographs, as many classes and images as published, in files of their own.
     Official,
     /// Fewer images than the published data has.
@@ -128,12 +128,12 @@ pub enum Status {
     Other,
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for DataStatus {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Status::Official => "official",
-            Status::Subset => "subset",
-            Status::Other => "other",
+            DataStatus::Official => "official",
+            DataStatus::Subset => "subset",
+            DataStatus::Other => "other",
         })
     }
 }

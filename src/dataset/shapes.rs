@@ -6,7 +6,7 @@
 use std::f64::consts::{PI, TAU};
 
 use crate::config::dataset_name::DatasetName;
-use crate::dataset::data::{Dataset, Images, Source, Status};
+use crate::dataset::data::{Dataset, Images, Source, DataStatus};
 use crate::dataset::drawing::{CLASSES, colour, inside};
 use crate::random::{Purpose, Stream};
 use crate::system::hash::sha256;
@@ -47,7 +47,7 @@ pub fn generate(seed: u64) -> Dataset {
     let train = draw_all(seed, 0..TRAINING_IMAGES);
     let test = draw_all(seed, TRAINING_IMAGES..TRAINING_IMAGES + TEST_IMAGES);
     let fingerprint = sha256(&[&train.labels[..], &train.pixels, &test.labels, &test.pixels].concat());
-    let status = if fingerprint == FINGERPRINT { Status::Official } else { Status::Other };
+    let status = if fingerprint == FINGERPRINT { DataStatus::Official } else { DataStatus::Other };
     Dataset {
         name: DatasetName::Shapes,
         classes: CLASSES.map(str::to_string).to_vec(),
@@ -193,6 +193,6 @@ mod tests {
             assert_eq!(data.test.labels().iter().filter(|&&label| label == class).count(), TEST_IMAGES / 10);
         }
         assert_ne!(data.fingerprint, FINGERPRINT);
-        assert_eq!(data.status, Status::Other);
+        assert_eq!(data.status, DataStatus::Other);
     }
 }

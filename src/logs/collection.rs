@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 
 use crate::config::network_name::NetworkName;
-use crate::logs::plotted::DrawnRun;
+use crate::logs::plotted::PlottedRun;
 use crate::logs::summary::{RunCurves, RunSummary, final_window};
 use crate::records::directory::RunDirectory;
 use crate::records::run_toml::{RunRecord, State};
@@ -19,7 +19,7 @@ use crate::training::evaluation::views::Views;
 
 /// A run that was found.
 #[derive(Debug, Clone)]
-pub struct CollectedRun {
+pub struct LoggedRun {
     /// Its directory, relative to the results folder.
     pub path: PathBuf,
     /// The network.
@@ -33,12 +33,12 @@ pub struct CollectedRun {
     /// Training error around a quarter, half, three quarters and the end of the planned iterations, as far as the run is.
     pub quarters: [Option<f64>; 4],
     /// Its curves.
-    pub drawn: DrawnRun,
+    pub drawn: PlottedRun,
     /// The paper's tests of its final weights, where they were made.
     pub tests: Vec<TestRow>,
 }
 
-impl CollectedRun {
+impl LoggedRun {
     /// The test of its final weights with these views.
     pub fn test(&self, views: Views) -> Option<&TestRow> {
         self.tests.iter().find(|test| test.views == views)
@@ -49,7 +49,7 @@ impl CollectedRun {
 #[derive(Debug, Default)]
 pub struct Collection {
     /// The runs, by path.
-    pub runs: Vec<CollectedRun>,
+    pub runs: Vec<LoggedRun>,
     /// What could not be read: one line a run.
     pub problems: Vec<String>,
 }
@@ -84,7 +84,7 @@ impl Collection {
     }
 }
 
-fn read_run(root: &Path, path: &Path) -> Result<CollectedRun> {
+fn read_run(root: &Path, path: &Path) -> Result<LoggedRun> {
     let directory = RunDirectory::at(path);
     let record = match directory.record().exists() {
         true => Some(RunRecord::read(&directory.record())?),
@@ -102,13 +102,13 @@ fn read_run(root: &Path, path: &Path) -> Result<CollectedRun> {
         // Its very last update overflowed, which no row shows.
         summary = summary.diverged();
     }
-    Ok(CollectedRun {
+    Ok(LoggedRun {
         path: path.strip_prefix(root).unwrap_or(path).to_path_buf(),
         network,
         seed,
         summary,
         quarters: quarters(&curves.training.errors, planned as usize),
-        drawn: DrawnRun::of(&curves, planned),
+        drawn: PlottedRun::of(&curves, planned),
         tests: read_tests(&directory.tests())?,
         record,
     })

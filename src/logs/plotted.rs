@@ -28,7 +28,7 @@ pub fn smoothed(values: &[f64], window: usize, positions: impl Iterator<Item = u
 
 /// A run as it is drawn: few enough points, the same ones for all runs of one length.
 #[derive(Debug, Clone)]
-pub struct DrawnRun {
+pub struct PlottedRun {
     /// The network.
     pub network: NetworkName,
     /// The seed.
@@ -45,9 +45,9 @@ pub struct DrawnRun {
     pub planned: u64,
 }
 
-impl DrawnRun {
+impl PlottedRun {
     /// A run of `planned` iterations from its curves.
-    pub fn of(curves: &RunCurves, planned: u64) -> DrawnRun {
+    pub fn of(curves: &RunCurves, planned: u64) -> PlottedRun {
         let training = &curves.training;
         let length = training.errors.len();
         let step = (planned as usize).div_ceil(MOST_POINTS).max(1);
@@ -56,7 +56,7 @@ impl DrawnRun {
         let errors = smoothed(&training.errors, smoothing_window(planned as usize), positions.iter().copied());
         let rates = &training.learning_rates;
         let changes = (0..rates.len()).filter(|&at| at == 0 || at + 1 == rates.len() || rates[at] != rates[at - 1] || rates[at + 1] != rates[at]);
-        DrawnRun {
+        PlottedRun {
             network: curves.network,
             seed: curves.seed,
             training: positions.iter().map(|&position| training.iterations[position]).zip(errors).collect(),

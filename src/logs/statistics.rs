@@ -8,7 +8,7 @@ pub fn mean(values: &[f64]) -> Option<f64> {
 
 /// A mean over seeds, and their spread.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Spread {
+pub struct MeanStd {
     /// Mean.
     pub mean: f64,
     /// Sample standard deviation (divided by n - 1); `None` for one value.
@@ -23,7 +23,7 @@ pub const T_QUANTILES: [f64; 30] = [
     2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
 
-impl Spread {
+impl MeanStd {
     /// Half the width of the 95 % confidence interval of the mean (Student's t); `None` for one value.
     pub fn confidence(&self) -> Option<f64> {
         let quantile = T_QUANTILES.get(self.count.checked_sub(2)?).copied().unwrap_or(1.96);
@@ -31,11 +31,11 @@ impl Spread {
     }
 
     /// The spread of the values that are there; `None` if there is none.
-    pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Spread> {
+    pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<MeanStd> {
         let values: Vec<f64> = values.into_iter().flatten().collect();
         let mean = mean(&values)?;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let standard_deviation = (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt());
-        Some(Spread { mean, standard_deviation, count: values.len() })
+        Some(MeanStd { mean, standard_deviation, count: values.len() })
     }
 }

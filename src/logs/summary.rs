@@ -115,8 +115,8 @@ fn lowest(values: &[f64]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::plotted::{DrawnRun, smoothed, smoothing_window};
-    use crate::logs::statistics::Spread;
+    use crate::logs::plotted::{PlottedRun, smoothed, smoothing_window};
+    use crate::logs::statistics::MeanStd;
 
     fn curves(training: &[f64], test: &[f64], validation: &[f64]) -> RunCurves {
         let curve = |errors: &[f64]| EvaluationCurve { iterations: (1..=errors.len()).map(|i| i as f64 * 10.0).collect(), errors: errors.to_vec() };
@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn a_drawn_run_has_the_same_iterations_however_far_it_is_and_ends_at_its_last() {
         let errors: Vec<f64> = (0..6000).map(f64::from).collect();
-        let whole = DrawnRun::of(&curves(&errors, &[], &[]), 6000);
-        let half = DrawnRun::of(&curves(&errors[..3000], &[], &[]), 6000);
-        let iterations = |run: &DrawnRun| run.training.iter().map(|point| point.0).collect::<Vec<_>>();
+        let whole = PlottedRun::of(&curves(&errors, &[], &[]), 6000);
+        let half = PlottedRun::of(&curves(&errors[..3000], &[], &[]), 6000);
+        let iterations = |run: &PlottedRun| run.training.iter().map(|point| point.0).collect::<Vec<_>>();
         assert!(iterations(&whole).starts_with(&iterations(&half)) && iterations(&whole).len() <= 1201);
         assert_eq!(whole.training.last().unwrap().0, 6000.0);
         assert!(whole.is_complete() && !half.is_complete());
@@ -179,10 +179,10 @@ mod tests {
 
     #[test]
     fn a_spread_has_the_sample_standard_deviation() {
-        let spread = Spread::of([Some(1.0), Some(2.0), None, Some(3.0)]).unwrap();
+        let spread = MeanStd::of([Some(1.0), Some(2.0), None, Some(3.0)]).unwrap();
         assert_eq!((spread.mean, spread.standard_deviation, spread.count), (2.0, Some(1.0), 3));
-        assert_eq!(Spread::of([Some(4.0)]).unwrap().standard_deviation, None);
-        assert_eq!(Spread::of([]), None);
+        assert_eq!(MeanStd::of([Some(4.0)]).unwrap().standard_deviation, None);
+        assert_eq!(MeanStd::of([]), None);
         // By hand: 4.303 · 1 / √3.
         assert!((spread.confidence().unwrap() - 2.4843).abs() < 1e-3);
     }

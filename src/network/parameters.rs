@@ -17,12 +17,13 @@ use crate::random::{Purpose, Stream};
 pub struct Network {
     pub(crate) architecture: Architecture,
     /// Every parameter: float32, [parameters], requires a gradient.
-    pub(crate) theta: Tensor,
+    pub(crate) parameters: Tensor,
     /// Running mean and variance of every batch normalisation: float32, [2 × normalised channels].
-    pub(crate) statistics: Tensor,
+    pub(crate) running_stats: Tensor,
     /// The batch normalisations, in layer order.
     pub(crate) norms: Vec<NormState>,
-    pub(crate) parameters: Vec<Parameter>,
+    /// Name, shape and kind of each parameter, in the order of the vector.
+    pub(crate) layout: Vec<Parameter>,
     /// Where the parameters and batch normalisations of layers aside of the main path begin.
     pub(crate) aside: (usize, usize),
     pub(crate) compute: Compute,
@@ -69,33 +70,33 @@ impl Network {
         // libtorch's own default lets a GPU's float32 convolutions round to TF32.
         fused::settings(true, false);
         let layers = architecture.layers();
-        let parameters: Vec<Parameter> = layers.iter().flat_map(Layer::parameters).collect();
-        let values: Vec<f32> = parameters
+        let layout: Vec<Parameter> = layers.iter().flat_map(Layer::parameters).collect();
+        let values: Vec<f32> = layout
             .iter()
             .enumerate()
             .flat_map(|(position, parameter)| initial_values(parameter, &mut Stream::new(seed, Purpose::Initialisation, position as u64)))
             .collect();
-        let theta = Tensor::from_slice(&values).to_device(device).set_requires_grad(true);
+        let parameters = Tensor::from_slice(&values).to_device(device).set_requires_grad(true);
 
         let normalised: Vec<(i64, f64)> = layers.iter().filter_map(|layer| Some((layer.outputs, layer.norm_epsilon?))).collect();
         let initial: Vec<f32> = normalised
             .iter()
             .flat_map(|&(channels, _)| [0.0, 1.0].into_iter().flat_map(move |value| std::iter::repeat_n(value, channels as usize)))
             .collect();
-        let statistics = Tensor::from_slice(&initial).to_device(device);
+        let running_stats = Tensor::from_slice(&initial).to_device(device);
         let mut start = 0;
         let norms = normalised
             .iter()
             .map(|&(channels, epsilon)| {
-                let mean = statistics.narrow(0, start, channels);
-                let variance = statistics.narrow(0, start + channels, channels);
+                let mean = running_stats.narrow(0, start, channels);
+                let variance = running_stats.narrow(0, start + channels, channels);
                 start += 2 * channels;
                 NormState { mean, variance, epsilon }
             })
             .collect();
         let main = || layers.iter().take_while(|layer| !layer.is_aside());
         let aside = (main().map(|layer| layer.parameters().len()).sum(), main().filter(|layer| layer.norm_epsilon.is_some()).count());
-        Network { architecture, theta, statistics, norms, parameters, aside, compute: Compute::default() }
+        Network { architecture, parameters, running_stats, norms, layout, aside, compute: Compute::default() }
     }
 
     /// The same network, computed in another way.
@@ -110,26 +111,26 @@ impl Network {
     }
 
     /// The flat parameter vector: float32, [parameters], the leaf that gradients are taken of.
-    pub fn theta(&self) -> &Tensor {
-        &self.theta
+    pub fn parameters(&self) -> &Tensor {
+        &self.parameters
     }
 
     /// The flat vector of running statistics: float32.
-    pub fn statistics(&self) -> &Tensor {
-        &self.statistics
+    pub fn running_stats(&self) -> &Tensor {
+        &self.running_stats
     }
 
     /// The device that the network is on.
     pub fn device(&self) -> Device {
-        self.theta.device()
+        self.parameters.device()
     }
 
-    /// Views of `flat` (theta, or a gradient of it), one a parameter, in torch's shapes. Convolution weights are channels-last.
+    /// Views of `flat` (parameters, or a gradient of it), one a parameter, in torch's shapes. Convolution weights are channels-last.
     pub fn views_of(&self, flat: &Tensor) -> Vec<Tensor> {
-        let counts: Vec<i64> = self.parameters.iter().map(Parameter::count).collect();
+        let counts: Vec<i64> = self.layout.iter().map(Parameter::count).collect();
         flat.split_with_sizes(&counts, 0)
             .iter()
-            .zip(&self.parameters)
+            .zip(&self.layout)
             .map(|(values, parameter)| match parameter.shape[..] {
                 [outputs, inputs, height, width] => values.view([outputs, height, width, inputs]).permute([0, 3, 1, 2]),
                 _ => values.view(&parameter.shape[..]),
@@ -144,9 +145,9 @@ impl Network {
 
     /// Views under torchvision's names; writing to one writes to the network. Not tracked by autograd.
     pub(crate) fn named_views(&self) -> Vec<(String, Tensor)> {
-        let views = self.views_of(&self.theta.detach());
-        let mut named: Vec<(String, Tensor)> = self.parameters.iter().map(|parameter| parameter.name.clone()).zip(views).collect();
-        let norms = self.parameters.iter().filter(|parameter| parameter.kind == ParameterKind::Scale);
+        let views = self.views_of(&self.parameters.detach());
+        let mut named: Vec<(String, Tensor)> = self.layout.iter().map(|parameter| parameter.name.clone()).zip(views).collect();
+        let norms = self.layout.iter().filter(|parameter| parameter.kind == ParameterKind::Scale);
         for (scale, state) in norms.zip(&self.norms) {
             let norm = scale.name.trim_end_matches(".weight");
             named.push((format!("{norm}.running_mean"), state.mean.shallow_clone()));
@@ -156,17 +157,17 @@ impl Network {
     }
 
     /// Overwrites both flat vectors with values of the same length, from a checkpoint.
-    pub fn restore(&mut self, theta: &Tensor, statistics: &Tensor) {
+    pub fn restore(&mut self, parameters: &Tensor, running_stats: &Tensor) {
         tch::no_grad(|| {
-            self.theta.copy_(theta);
-            self.statistics.copy_(statistics);
+            self.parameters.copy_(parameters);
+            self.running_stats.copy_(running_stats);
         });
     }
 
     /// Whether every parameter and statistic is a finite number. Waits for the device.
     pub fn is_finite(&self) -> bool {
         let finite = |tensor: &Tensor| tensor.detach().isfinite().all().to_kind(Kind::Int64).int64_value(&[]) == 1;
-        finite(&self.theta) && finite(&self.statistics)
+        finite(&self.parameters) && finite(&self.running_stats)
     }
 }
 
@@ -192,9 +193,9 @@ mod tests {
 
     #[test]
     fn twins_of_one_seed_start_with_the_same_weights_and_another_seed_with_others() {
-        let theta = |name, seed| Vec::<f32>::try_from(&Network::new(cifar::architecture(name, 10), seed, Device::Cpu).theta.detach()).unwrap();
-        assert_eq!(theta(NetworkName::plain(8), 0), theta(NetworkName::residual(8), 0));
-        assert_ne!(theta(NetworkName::plain(8), 0), theta(NetworkName::plain(8), 1));
+        let parameters = |name, seed| Vec::<f32>::try_from(&Network::new(cifar::architecture(name, 10), seed, Device::Cpu).parameters.detach()).unwrap();
+        assert_eq!(parameters(NetworkName::plain(8), 0), parameters(NetworkName::residual(8), 0));
+        assert_ne!(parameters(NetworkName::plain(8), 0), parameters(NetworkName::plain(8), 1));
     }
 
     #[test]

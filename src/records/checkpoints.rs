@@ -140,7 +140,7 @@ mod tests {
 
     fn checkpoint(iteration: u64) -> Checkpoint {
         let tensor = || Tensor::arange(5, (Kind::Float, Device::Cpu)) * iteration as f64;
-        Checkpoint { iteration, schedule: ScheduleState::default(), theta: tensor(), velocity: tensor(), statistics: tensor() }
+        Checkpoint { iteration, schedule: ScheduleState::default(), parameters: tensor(), momentum_buffer: tensor(), running_stats: tensor() }
     }
 
     fn folder() -> (tempfile::TempDir, CheckpointFolder, Vec<PathBuf>) {
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), 2, "half-written ones are removed");
         let (found, problems) = folder.newest(1000).unwrap();
         let found = found.unwrap();
-        assert_eq!((found.iteration, &found.theta, problems.len()), (30, &checkpoint(30).theta, 0));
+        assert_eq!((found.iteration, &found.parameters, problems.len()), (30, &checkpoint(30).parameters, 0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::config::recipe::Recipe;
 use crate::error::bad_input;
 use crate::records::checkpoints::CheckpointFolder;
 use crate::records::log;
-use crate::records::run_toml::{Identity, RunRecord, State};
+use crate::records::run_toml::{RunConfig, RunRecord, State};
 use crate::records::verify::{CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS};
 use crate::system::atomic_file::PARTIAL_ENDING;
 use crate::training::checkpoint::Checkpoint;
@@ -90,7 +90,7 @@ impl RunDirectory {
     }
 
     /// Looks at what the directory holds, without changing anything. A run of another identity, or files that are no run's, are refused.
-    pub fn claim(&self, identity: &Identity) -> Result<Claim> {
+    pub fn claim(&self, config: &RunConfig) -> Result<Claim> {
         let path = self.path.display();
         let is_empty = match std::fs::read_dir(&self.path) {
             // A half-written record is what a kill in the first instant leaves.
@@ -105,7 +105,7 @@ impl RunDirectory {
             return Err(bad_input(format!("{path}: the folder is not empty, and it holds no run (no run.toml); choose another with --out")).into());
         }
         let record = RunRecord::read(&self.record())?;
-        if let Some(difference) = identity.difference(&record.run) {
+        if let Some(difference) = config.difference(&record.run) {
             return Err(bad_input(format!("{path}: holds another run ({difference}); choose another folder with --out, or remove this one")).into());
         }
         Ok(match record.state {

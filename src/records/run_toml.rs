@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
-use crate::dataset::data::{Dataset, Status};
+use crate::dataset::data::{Dataset, DataStatus};
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
@@ -36,7 +36,7 @@ pub struct DatasetRecord {
     /// Which data set.
     pub name: DatasetName,
     /// Official, subset or other.
-    pub status: Status,
+    pub status: DataStatus,
     /// SHA-256 of all labels and pixels.
     pub fingerprint: String,
     /// Training images, before a validation set is taken from them.
@@ -65,9 +65,9 @@ impl From<&Dataset> for DatasetRecord {
     }
 }
 
-/// Everything that decides a run's numbers. Two runs of one identity are one run.
+/// Everything that decides a run's numbers. Two runs of one config are one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Identity {
+pub struct RunConfig {
     /// The network.
     pub network: NetworkName,
     /// The seed of weights, order and augmentation.
@@ -78,7 +78,7 @@ pub struct Identity {
     pub recipe: Recipe,
 }
 
-impl Identity {
+impl RunConfig {
     /// The network's architecture, for the images and classes that it is trained on.
     pub fn architecture(&self) -> Result<Architecture, BadInput> {
         let DatasetRecord { name, classes, .. } = self.dataset;
@@ -120,7 +120,7 @@ pub struct RunRecord {
     /// SHA-256 of the final weights, whether they are kept or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_sha256: Option<String>,
-    /// Photographs that could not be read, and why; in training the next in the list stood in their place, in tests they count as wrong.
+    /// Streamed that could not be read, and why; in training the next in the list stood in their place, in tests they count as wrong.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unreadable_images: BTreeSet<String>,
     /// SHA-256 of the mean image of photographs, float32: a resumed run must subtract the same.
@@ -132,7 +132,7 @@ pub struct RunRecord {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
     /// What it is.
-    pub run: Identity,
+    pub run: RunConfig,
     /// How it was made: the last attempt.
     pub provenance: Provenance,
     /// The attempts before, which were stopped; empty for a run that went through.
@@ -175,16 +175,16 @@ impl RunRecord {
     }
 }
 
-impl Identity {
+impl RunConfig {
     /// The first way in which `other` differs, for a message: "recipe.iterations is 400, not 300".
-    pub fn difference(&self, other: &Identity) -> Option<String> {
+    pub fn difference(&self, other: &RunConfig) -> Option<String> {
         // Recomputation changes no number: a run that did not fit into memory goes on with more segments.
-        let same = |identity: &Identity| {
-            let mut identity = identity.clone();
-            identity.recipe.checkpoint_segments = 0;
-            identity
+        let same = |config: &RunConfig| {
+            let mut config = config.clone();
+            config.recipe.checkpoint_segments = 0;
+            config
         };
-        let table = |identity: &Identity| toml::Table::try_from(same(identity)).expect("every field of an identity has a form in TOML");
+        let table = |config: &RunConfig| toml::Table::try_from(same(config)).expect("every field of an config has a form in TOML");
         first_difference("", &table(self), &table(other))
     }
 }

@@ -6,8 +6,8 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::{Family, NetworkName};
 use crate::config::paper;
 use crate::config::recipe::Recipe;
-use crate::dataset::data::Status;
-use crate::logs::statistics::Spread;
+use crate::dataset::data::DataStatus;
+use crate::logs::statistics::MeanStd;
 use crate::logs::summary::{RunCurves, RunSummary, final_window};
 use crate::network::architecture;
 use crate::report::findings::{Finding, findings};
@@ -40,7 +40,7 @@ pub struct Data {
     pub name: DatasetName,
     /// Whether it is the published data.
     #[serde(rename = "dataset_status")]
-    pub status: Status,
+    pub status: DataStatus,
     /// Its classes.
     pub classes: usize,
     /// Images a batch: what a training error is the mean of.
@@ -64,13 +64,13 @@ pub struct NetworkSummary {
     /// Parameters.
     pub parameters: i64,
     /// Training error at the end.
-    pub training_error: Option<Spread>,
+    pub training_error: Option<MeanStd>,
     /// Test error after the last iteration.
-    pub final_test_error: Option<Spread>,
+    pub final_test_error: Option<MeanStd>,
     /// Lowest test error.
-    pub best_test_error: Option<Spread>,
+    pub best_test_error: Option<MeanStd>,
     /// Test error where the validation error was lowest.
-    pub selected_test_error: Option<Spread>,
+    pub selected_test_error: Option<MeanStd>,
     /// The paper's test error, if it has one for this network and data: the mean where it gives one.
     pub paper_test_error: Option<f64>,
     /// Whether the paper's value was read off a figure.
@@ -130,7 +130,7 @@ fn diverged(runs: &[RunSummary]) -> Vec<String> {
 }
 
 /// What keeps the numbers from being the paper's.
-fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<Status>) -> Vec<String> {
+fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<DataStatus>) -> Vec<String> {
     let mut sentences = Vec::new();
     let paper = Recipe::of_paper(dataset.map_or(Family::Cifar, DatasetName::family)).iterations;
     if iterations < paper {
@@ -139,12 +139,12 @@ fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<Status
             .push(format!("These runs have {iterations} iterations, the paper's {paper}: the curves can be compared, the final errors can not."));
     }
     match (dataset, status) {
-        (Some(name @ (DatasetName::Cifar10 | DatasetName::Imagenet)), Some(Status::Subset)) => {
+        (Some(name @ (DatasetName::Cifar10 | DatasetName::Imagenet)), Some(DataStatus::Subset)) => {
             sentences.push(format!("The data is a subset of {}: its errors are not the paper's.", name.title()))
         }
-        (Some(DatasetName::Cifar10), Some(Status::Other)) => sentences
+        (Some(DatasetName::Cifar10), Some(DataStatus::Other)) => sentences
             .push("The data is not byte for byte the official CIFAR-10 (another order or encoding): errors may differ for that reason.".to_string()),
-        (Some(DatasetName::Imagenet), Some(Status::Other)) => {
+        (Some(DatasetName::Imagenet), Some(DataStatus::Other)) => {
             sentences.push("The data is not the official ImageNet: its errors are not the paper's.".to_string())
         }
         (Some(DatasetName::TinyImagenet), _) => {
@@ -157,7 +157,7 @@ fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<Status
 
 impl NetworkSummary {
     fn of(network: NetworkName, data: &Data, runs: &[RunSummary]) -> NetworkSummary {
-        let spread = |value: fn(&RunSummary) -> Option<f64>| Spread::of(runs.iter().filter(|run| run.network == network).map(value));
+        let spread = |value: fn(&RunSummary) -> Option<f64>| MeanStd::of(runs.iter().filter(|run| run.network == network).map(value));
         let paper = (data.name == DatasetName::Cifar10).then(|| paper::cifar10(network)).flatten();
         let paper_test_error = paper.and_then(|paper| paper.mean_test_error.or(paper.test_error));
         let final_test_error = spread(|run| run.final_test_error);

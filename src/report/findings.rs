@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::config::network_name::NetworkName;
-use crate::logs::statistics::Spread;
+use crate::logs::statistics::MeanStd;
 use crate::logs::summary::{RunSummary, final_window};
 
 /// Training errors of one seed that differ by less, in percentage points, are called equal: two standard errors of the difference of two means
@@ -20,7 +20,7 @@ pub struct Finding {
     /// The network that it is compared with.
     pub reference: NetworkName,
     /// Its training error minus the reference's, in percentage points, over the seeds that both have.
-    pub difference: Spread,
+    pub difference: MeanStd,
     /// The same in words.
     pub sentence: String,
 }
@@ -49,23 +49,23 @@ pub fn findings(runs: &[RunSummary], batch_size: u64) -> Vec<Finding> {
 }
 
 /// The difference `of` two networks' values, paired over the seeds that both have.
-pub fn paired(runs: &[RunSummary], network: NetworkName, reference: NetworkName, of: fn(&RunSummary) -> Option<f64>) -> Option<Spread> {
+pub fn paired(runs: &[RunSummary], network: NetworkName, reference: NetworkName, of: fn(&RunSummary) -> Option<f64>) -> Option<MeanStd> {
     let value = |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed).and_then(of);
     let seeds = runs.iter().filter(|run| run.network == network).map(|run| run.seed);
-    Spread::of(seeds.map(|seed| Some(value(network, seed)? - value(reference, seed)?)))
+    MeanStd::of(seeds.map(|seed| Some(value(network, seed)? - value(reference, seed)?)))
 }
 
 fn finding(network: NetworkName, reference: NetworkName, runs: &[RunSummary], batch_size: u64) -> Option<Finding> {
     let error = |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed)?.training_error;
     let seeds: Vec<u64> = runs.iter().filter(|run| run.network == network).map(|run| run.seed).collect();
-    let of_pairs = |name: NetworkName| Spread::of(seeds.iter().map(|&seed| error(network, seed).and(error(reference, seed)).and(error(name, seed))));
+    let of_pairs = |name: NetworkName| MeanStd::of(seeds.iter().map(|&seed| error(network, seed).and(error(reference, seed)).and(error(name, seed))));
     let iterations = runs.iter().filter(|run| run.network == network).map(|run| run.iterations).max().unwrap_or(0);
     let difference = paired(runs, network, reference, |run| run.training_error)?;
     let sentence = sentence(network, of_pairs(network)?.mean, reference, of_pairs(reference)?.mean, difference, equal_within(iterations, batch_size));
     Some(Finding { network, reference, difference, sentence })
 }
 
-fn sentence(network: NetworkName, error: f64, reference: NetworkName, reference_error: f64, difference: Spread, equal_within: f64) -> String {
+fn sentence(network: NetworkName, error: f64, reference: NetworkName, reference_error: f64, difference: MeanStd, equal_within: f64) -> String {
     // Over several seeds their spread decides, as far as it is the larger.
     let equal_within = equal_within.max(difference.standard_deviation.unwrap_or(0.0));
     let opening = match (network.is_residual(), network.is_residual() == reference.is_residual()) {

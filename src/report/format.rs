@@ -1,21 +1,21 @@
 //! Numbers as the report prints them.
 
-use crate::logs::statistics::Spread;
+use crate::logs::statistics::MeanStd;
 
 /// A cell without a value.
 pub(crate) const NONE: &str = "–";
 
 /// "61.80 %", with "± 0.42" over several seeds, or a dash.
-pub fn percent(spread: Option<Spread>) -> String {
+pub fn percent(spread: Option<MeanStd>) -> String {
     match spread {
         None => "–".to_string(),
-        Some(Spread { mean, standard_deviation: None, .. }) => format!("{mean:.2} %"),
-        Some(Spread { mean, standard_deviation: Some(deviation), .. }) => format!("{mean:.2} ± {deviation:.2} %"),
+        Some(MeanStd { mean, standard_deviation: None, .. }) => format!("{mean:.2} %"),
+        Some(MeanStd { mean, standard_deviation: Some(deviation), .. }) => format!("{mean:.2} ± {deviation:.2} %"),
     }
 }
 
 /// "8.51 ± 0.22" without a sign of percent.
-pub(crate) fn bare(spread: Option<Spread>) -> String {
+pub(crate) fn bare(spread: Option<MeanStd>) -> String {
     percent(spread).replace(" %", "")
 }
 

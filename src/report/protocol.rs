@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::{Family, NetworkName};
 use crate::config::recipe::{Recipe, warms_up};
-use crate::dataset::data::Status;
-use crate::logs::collection::CollectedRun;
+use crate::dataset::data::DataStatus;
+use crate::logs::collection::LoggedRun;
 use crate::logs::summary::RunSummary;
 use crate::network::architecture;
 use crate::records::run_toml::RunRecord;
@@ -20,7 +20,7 @@ pub struct Protocol<'a> {
     /// The data, if it is on record.
     pub dataset: Option<DatasetName>,
     /// Whether it is the published data.
-    pub status: Option<Status>,
+    pub status: Option<DataStatus>,
     /// Classes of the data, where they are not as many as the published data has.
     pub classes: Option<usize>,
     /// Iterations that each run was to have.
@@ -28,15 +28,15 @@ pub struct Protocol<'a> {
     /// In what the recipe differs from the paper's. A warm-up that the depth has in the paper too is none.
     pub differences: Vec<String>,
     /// The runs, one a network and seed.
-    pub runs: Vec<&'a CollectedRun>,
+    pub runs: Vec<&'a LoggedRun>,
     /// Paths of runs that are there once more.
     pub duplicates: Vec<String>,
 }
 
 impl<'a> Protocol<'a> {
     /// Sorts `runs` into protocols: data of the paper first, then the longest and largest.
-    pub fn of(runs: &'a [CollectedRun]) -> Vec<Protocol<'a>> {
-        let mut groups: BTreeMap<String, Vec<&CollectedRun>> = BTreeMap::new();
+    pub fn of(runs: &'a [LoggedRun]) -> Vec<Protocol<'a>> {
+        let mut groups: BTreeMap<String, Vec<&LoggedRun>> = BTreeMap::new();
         for run in runs {
             groups.entry(key(run)).or_default().push(run);
         }
@@ -54,13 +54,13 @@ impl<'a> Protocol<'a> {
         protocols
     }
 
-    fn new(group: Vec<&'a CollectedRun>) -> Protocol<'a> {
+    fn new(group: Vec<&'a LoggedRun>) -> Protocol<'a> {
         let record = group.iter().find_map(|run| run.record.as_ref());
-        let mut runs: Vec<&CollectedRun> = Vec::new();
+        let mut runs: Vec<&LoggedRun> = Vec::new();
         let mut duplicates = Vec::new();
         // Of two runs of one network and seed the one that is farther counts, of two that are as far the newer.
         let mut by_progress = group.clone();
-        let updated = |run: &CollectedRun| run.record.as_ref().map(|record| record.provenance.updated.clone());
+        let updated = |run: &LoggedRun| run.record.as_ref().map(|record| record.provenance.updated.clone());
         by_progress.sort_by_key(|run| std::cmp::Reverse((run.drawn.done, updated(run))));
         for run in by_progress {
             match runs.iter().any(|other| (other.network, other.seed) == (run.network, run.seed)) {
@@ -121,8 +121,8 @@ impl<'a> Protocol<'a> {
     pub fn not_comparable(&self) -> Option<String> {
         let recipe = (!self.differences.is_empty() || self.iterations != self.paper_iterations()).then_some("another recipe");
         let data = match (self.dataset, self.status) {
-            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(Status::Official)) => None,
-            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(Status::Subset)) => Some("a subset of the data"),
+            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(DataStatus::Official)) => None,
+            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(DataStatus::Subset)) => Some("a subset of the data"),
             _ => Some("other data"),
         };
         let reasons: Vec<&str> = recipe.into_iter().chain(data).collect();
@@ -150,7 +150,7 @@ impl<'a> Protocol<'a> {
     }
 
     /// The runs of a network.
-    pub fn of_network(&self, network: NetworkName) -> impl Iterator<Item = &'a CollectedRun> {
+    pub fn of_network(&self, network: NetworkName) -> impl Iterator<Item = &'a LoggedRun> {
         self.runs.iter().copied().filter(move |run| run.network == network)
     }
 
@@ -181,7 +181,7 @@ fn without_warmup(recipe: &Recipe) -> Recipe {
 }
 
 /// What runs must share to be compared.
-fn key(run: &CollectedRun) -> String {
+fn key(run: &LoggedRun) -> String {
     match &run.record {
         Some(record) => {
             let recipe = &record.run.recipe;

@@ -12,13 +12,13 @@ use crate::records::provenance::timestamp;
 use crate::records::run_toml::{Failure, RunRecord, State};
 use crate::records::tests_csv::{TestRow, record_test};
 use crate::records::verify::RUN_FILES;
-use crate::run::spec::{Conduct, Run};
+use crate::run::spec::{RunOptions, Run};
 use crate::run::tensorboard::EventFile;
 use crate::system::hash::hash_file;
 use crate::training::batches::{Normalization, sampler};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::evaluation::EvaluationSet;
-use crate::training::evaluation::crops::PhotographTest;
+use crate::training::evaluation::crops::ViewTest;
 use crate::training::evaluation::views::Views;
 use crate::training::metrics::TrainingRow;
 use crate::training::trainer::{Observer, Outcome};
@@ -30,7 +30,7 @@ const EVALUATION_HEADER: &str = "iteration,split,loss,error,top5_error";
 /// Writes what the training loop reports.
 pub struct Recorder<'a> {
     run: &'a Run<'a>,
-    conduct: &'a Conduct,
+    options: &'a RunOptions,
     /// The record, as it will be written next.
     pub record: RunRecord,
     listener: Listener<'a>,
@@ -53,16 +53,16 @@ impl<'a> Recorder<'a> {
     /// Opens the logs where `record` says that the run is.
     pub fn open(
         run: &'a Run<'a>,
-        conduct: &'a Conduct,
+        options: &'a RunOptions,
         record: RunRecord,
         normalization: Normalization,
         listener: Listener<'a>,
     ) -> Result<Recorder<'a>> {
-        let recipe = &run.identity.recipe;
-        let set = |source, positions| EvaluationSet::new(source, positions, recipe, run.device, conduct.loaders);
+        let recipe = &run.config.recipe;
+        let set = |source, positions| EvaluationSet::new(source, positions, recipe, run.device, options.loaders);
         let mut evaluation_sets = vec![("test", set(&run.data.test, None))];
         if recipe.validation > 0 {
-            let held_out = sampler::split(run.identity.seed, run.data.train.len(), recipe.validation as usize).1;
+            let held_out = sampler::split(run.config.seed, run.data.train.len(), recipe.validation as usize).1;
             evaluation_sets.push(("validation", set(&run.data.train, Some(held_out))));
         }
         let done = record.progress.iterations;
@@ -71,10 +71,10 @@ impl<'a> Recorder<'a> {
         let train_log = Log::open(&run.directory.train_log(), TRAIN_HEADER, done)?;
         let evaluation_log = Log::open(&run.directory.evaluation_log(), EVALUATION_HEADER, done)?;
         // Event files cannot be cut back: the file is made again from the logs, which were.
-        let events = conduct.tensorboard.as_deref().and_then(|folder| watched(EventFile::from_logs(folder, &run.directory), listener));
+        let events = options.tensorboard.as_deref().and_then(|folder| watched(EventFile::from_logs(folder, &run.directory), listener));
         let recorder = Recorder {
             run,
-            conduct,
+            options,
             listener,
             train_log,
             evaluation_log,
@@ -96,7 +96,7 @@ impl<'a> Recorder<'a> {
     /// Brings the record up to date and writes it.
     fn save(&mut self, state: State) -> Result<()> {
         let elapsed = self.clock.elapsed().as_secs_f64();
-        let images = (self.record.progress.iterations - self.first_iteration) * self.run.identity.recipe.batch_size;
+        let images = (self.record.progress.iterations - self.first_iteration) * self.run.config.recipe.batch_size;
         self.record.state = state;
         self.record.progress.seconds = self.earlier_seconds + elapsed;
         self.record.progress.images_per_second = images as f64 / (elapsed - self.evaluating_seconds - self.saving_seconds).max(1e-9);
@@ -141,9 +141,9 @@ impl<'a> Recorder<'a> {
 
     /// The paper's standard test of a net on photographs: ten crops.
     fn test(&mut self, network: &Network) -> Result<()> {
-        let Source::Photographs(index) = &self.run.data.test else { return Ok(()) };
+        let Source::Streamed(index) = &self.run.data.test else { return Ok(()) };
         (self.listener)(Event::Evaluating);
-        let test = PhotographTest::new(index.clone(), None, &self.run.identity.recipe, Views::TenCrop, self.conduct.loaders);
+        let test = ViewTest::new(index.clone(), None, &self.run.config.recipe, Views::TenCrop, self.options.loaders);
         let mut reasons = Vec::new();
         let result = test.evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
         self.unreadable(reasons, "it counts as wrong");
@@ -163,7 +163,7 @@ impl<'a> Recorder<'a> {
         let path = self.run.directory.weights();
         network.save_weights(&path)?;
         self.record.weights_sha256 = Some(hash_file(&path)?);
-        if !self.conduct.keep_weights {
+        if !self.options.keep_weights {
             std::fs::remove_file(&path).with_context(|| format!("{}: cannot be removed", path.display()))?;
         }
         Ok(())
@@ -201,7 +201,7 @@ impl Observer for Recorder<'_> {
         self.watch(|events| events.training(rows));
         if let Some(last) = rows.last() {
             self.record.progress.iterations = last.iteration;
-            let images = rows.len() as f64 * self.run.identity.recipe.batch_size as f64;
+            let images = rows.len() as f64 * self.run.config.recipe.batch_size as f64;
             let error = rows.iter().map(|row| f64::from(row.error)).sum::<f64>() / rows.len() as f64;
             let images_per_second = images / self.last_read.elapsed().as_secs_f64().max(1e-9);
             self.last_read = Instant::now();

@@ -14,12 +14,12 @@ use crate::dataset::data::Dataset;
 use crate::error::bad_input;
 use crate::network::architecture::table::Architecture;
 use crate::records::directory::RunDirectory;
-use crate::records::run_toml::{DatasetRecord, Identity};
+use crate::records::run_toml::{DatasetRecord, RunConfig};
 use crate::system::parallel::available_threads;
 
 /// How a run is conducted: what changes none of its numbers.
 #[derive(Debug, Clone)]
-pub struct Conduct {
+pub struct RunOptions {
     /// Time between two checkpoints; zero writes one after each iteration.
     pub checkpoint_every: Duration,
     /// Whether the final weights are kept; their hash is on record in any case.
@@ -32,9 +32,9 @@ pub struct Conduct {
     pub loaders: usize,
 }
 
-impl Default for Conduct {
-    fn default() -> Conduct {
-        Conduct { checkpoint_every: Duration::from_secs(60), keep_weights: true, tensorboard: None, graph: true, loaders: available_threads() }
+impl Default for RunOptions {
+    fn default() -> RunOptions {
+        RunOptions { checkpoint_every: Duration::from_secs(60), keep_weights: true, tensorboard: None, graph: true, loaders: available_threads() }
     }
 }
 
@@ -43,7 +43,7 @@ pub struct Run<'a> {
     /// Where it goes.
     pub directory: RunDirectory,
     /// What it is.
-    pub identity: Identity,
+    pub config: RunConfig,
     /// Its network's table.
     pub architecture: Architecture,
     /// Its data.
@@ -55,17 +55,17 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run of `network` with `seed` on `data`. Refuses a split that the data cannot give.
     pub fn new(directory: RunDirectory, network: NetworkName, seed: u64, recipe: Recipe, data: &'a Dataset, device: Device) -> Result<Run<'a>> {
-        let identity = Identity { network, seed, dataset: DatasetRecord::from(data), recipe };
-        let (architecture, recipe) = (identity.architecture()?, &identity.recipe);
+        let config = RunConfig { network, seed, dataset: DatasetRecord::from(data), recipe };
+        let (architecture, recipe) = (config.architecture()?, &config.recipe);
         data::check_split(data, recipe.validation, recipe.batch_size)?;
         if recipe.precision == Precision::Tf32 && device == Device::Cpu {
             return Err(bad_input("precision = tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());
         }
-        Ok(Run { architecture, directory, identity, data, device })
+        Ok(Run { architecture, directory, config, data, device })
     }
 
     /// Checks that the directory can take this run, without changing it.
     pub fn check(&self) -> Result<()> {
-        self.directory.claim(&self.identity).map(|_| ())
+        self.directory.claim(&self.config).map(|_| ())
     }
 }

@@ -11,27 +11,27 @@ use crate::network::memory;
 use crate::network::parameters::{Compute, Network};
 use crate::records::directory::Claim;
 use crate::records::provenance::{Provenance, timestamp};
-use crate::records::run_toml::{Attempt, Failure, Identity, Progress, RunRecord, State};
+use crate::records::run_toml::{Attempt, Failure, RunConfig, Progress, RunRecord, State};
 use crate::run::recorder::Recorder;
-use crate::run::spec::{Conduct, Run};
+use crate::run::spec::{RunOptions, Run};
 use crate::system::hash;
-use crate::training::batches::resident::TrainingBatches;
-use crate::training::batches::sampler::Plan;
-use crate::training::batches::streamed::PhotographBatches;
+use crate::training::batches::resident::ResidentBatches;
+use crate::training::batches::sampler::Sampler;
+use crate::training::batches::streamed::StreamedBatches;
 use crate::training::batches::{Batches, Normalization};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::trainer::{Outcome, Trainer};
 
 impl Run<'_> {
     /// Trains what is not trained yet, and returns how it ended. A finished run is left as it is.
-    pub fn train(&self, conduct: &Conduct, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
+    pub fn train(&self, options: &RunOptions, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
         let _lock = self.directory.lock()?;
-        self.train_locked(conduct, listener, stop)
+        self.train_locked(options, listener, stop)
     }
 
     /// [`train`](Self::train) for a caller that holds the directory's lock.
-    pub fn train_locked(&self, conduct: &Conduct, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
-        let (record, checkpoint) = match self.directory.claim(&self.identity)? {
+    pub fn train_locked(&self, options: &RunOptions, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
+        let (record, checkpoint) = match self.directory.claim(&self.config)? {
             Claim::Done(record) => {
                 let iterations = record.progress.iterations;
                 // A kill right after the last record leaves them.
@@ -40,7 +40,7 @@ impl Run<'_> {
                 return Ok(if record.state == State::Diverged { Outcome::Diverged(iterations) } else { Outcome::Finished });
             }
             Claim::Resume(record) => {
-                let (checkpoint, problems) = self.directory.position(&self.identity.recipe)?;
+                let (checkpoint, problems) = self.directory.position(&self.config.recipe)?;
                 for problem in &problems {
                     listener(Event::Note(format!("{problem}; the older checkpoint is used")));
                 }
@@ -56,26 +56,26 @@ impl Run<'_> {
             }
             Claim::New => (self.new_record(), None),
         };
-        let mut network = Network::new(self.architecture.clone(), self.identity.seed, self.device).with_compute(self.compute(listener));
+        let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device).with_compute(self.compute(listener));
         let mut record = record;
-        let normalization = self.normalization(conduct, listener, &mut record)?;
-        let batches = self.batches(normalization.share(), conduct);
-        let mut recorder = Recorder::open(self, conduct, record, normalization, listener)?;
-        let mut trainer = Trainer::new(&mut network, batches, &self.identity.recipe, checkpoint.as_ref());
-        if conduct.graph
+        let normalization = self.normalization(options, listener, &mut record)?;
+        let batches = self.batches(normalization.share(), options);
+        let mut recorder = Recorder::open(self, options, record, normalization, listener)?;
+        let mut trainer = Trainer::new(&mut network, batches, &self.config.recipe, checkpoint.as_ref());
+        if options.graph
             && let Some(note) = trainer.use_graph(self.device)
         {
             listener(Event::Note(note));
         }
-        let outcome = trainer.run(&mut recorder, stop, conduct.checkpoint_every);
+        let outcome = trainer.run(&mut recorder, stop, options.checkpoint_every);
         recorder.record.progress.warmup_ended_after = trainer.warmup_ended_after();
         recorder.close(outcome, &network)
     }
 
     /// How the network is computed here; tells the listener what memory its activations take.
     fn compute(&self, listener: Listener) -> Compute {
-        let Recipe { precision, checkpoint_segments, .. } = self.identity.recipe;
-        let batch_size = self.identity.recipe.images_at_once();
+        let Recipe { precision, checkpoint_segments, .. } = self.config.recipe;
+        let batch_size = self.config.recipe.micro_batch_size();
         let architecture = &self.architecture;
         let segments = memory::segments_on(self.device, architecture, batch_size, precision, checkpoint_segments);
         let bytes = memory::activation_bytes(architecture, batch_size, precision, segments);
@@ -90,15 +90,15 @@ impl Run<'_> {
     }
 
     /// The normalisation, whose mean image is put on record, and must be the one that is there.
-    fn normalization(&self, conduct: &Conduct, listener: Listener, record: &mut RunRecord) -> Result<Normalization> {
-        let recipe = &self.identity.recipe;
+    fn normalization(&self, options: &RunOptions, listener: Listener, record: &mut RunRecord) -> Result<Normalization> {
+        let recipe = &self.config.recipe;
         let unreadable = |reason| listener(Event::Note(format!("{reason}; the mean image is computed without it")));
         let mean = || {
-            if matches!(self.data.train, Source::Photographs(_)) {
+            if matches!(self.data.train, Source::Streamed(_)) {
                 listener(Event::Note("the mean image of all training images is computed now, unless it was kept from an earlier run".to_string()));
             }
-            let mean = self.data.train.mean_image(recipe, conduct.loaders, unreadable)?;
-            if matches!(self.data.train, Source::Photographs(_)) {
+            let mean = self.data.train.mean_image(recipe, options.loaders, unreadable)?;
+            if matches!(self.data.train, Source::Streamed(_)) {
                 let hash = hash::sha256(&mean.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
                 if record.mean_image_sha256.as_ref().is_some_and(|before| *before != hash) {
                     bail!(
@@ -114,13 +114,13 @@ impl Run<'_> {
         Normalization::new(recipe.normalize, recipe.image_side(), mean, self.device)
     }
 
-    fn batches(&self, normalization: Normalization, conduct: &Conduct) -> Box<dyn Batches> {
-        let Identity { seed, recipe, .. } = &self.identity;
-        let plan = Plan::new(*seed, self.data.train.len(), recipe.validation as usize, recipe.batch_size, recipe.augment);
+    fn batches(&self, normalization: Normalization, options: &RunOptions) -> Box<dyn Batches> {
+        let RunConfig { seed, recipe, .. } = &self.config;
+        let plan = Sampler::new(*seed, self.data.train.len(), recipe.validation as usize, recipe.batch_size, recipe.augment);
         match &self.data.train {
-            Source::Resident(images) => Box::new(TrainingBatches::new(plan, images, normalization, recipe.iterations, self.device)),
-            Source::Photographs(index) => {
-                Box::new(PhotographBatches::new(plan, index.clone(), recipe, *seed, normalization, self.device, conduct.loaders))
+            Source::Resident(images) => Box::new(ResidentBatches::new(plan, images, normalization, recipe.iterations, self.device)),
+            Source::Streamed(index) => {
+                Box::new(StreamedBatches::new(plan, index.clone(), recipe, *seed, normalization, self.device, options.loaders))
             }
         }
     }
@@ -129,13 +129,13 @@ impl Run<'_> {
         RunRecord {
             state: State::Running,
             parameters: self.architecture.parameter_count(),
-            differences_from_paper: self.identity.differences_from_paper(),
+            differences_from_paper: self.config.differences_from_paper(),
             weights_sha256: None,
             unreadable_images: Default::default(),
             mean_image_sha256: None,
             progress: Progress::default(),
             files: Default::default(),
-            run: self.identity.clone(),
+            run: self.config.clone(),
             provenance: Provenance::now(self.device),
             earlier_attempts: Vec::new(),
             failures: Vec::new(),

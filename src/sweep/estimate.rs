@@ -59,7 +59,7 @@ impl Speed {
     }
 }
 
-/// Bytes that a run takes at most: logs, weights and two checkpoints (parameters and velocity each) while it trains.
+/// Bytes that a run takes at most: logs, weights and two checkpoints (parameters and momentum_buffer each) while it trains.
 pub fn disk_bytes(task: &Task) -> f64 {
     let parameters = task.run.architecture.parameter_count() as f64;
     task.run.recipe.iterations as f64 * ROW_BYTES + parameters * 4.0 * (1.0 + 2.0 * 2.0)
@@ -70,11 +70,11 @@ fn measure(device: Device) -> f64 {
     let network = Network::new(cifar::architecture(name, 10), 0, device);
     let images = Tensor::zeros([PROBE_BATCH, dataset_name::IMAGE_SIDE, dataset_name::IMAGE_SIDE, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
     let labels = Tensor::zeros([PROBE_BATCH], (Kind::Int64, device));
-    let mut optimizer = Optimizer::new(network.theta(), 0.9, 1e-4);
+    let mut optimizer = Optimizer::new(network.parameters(), 0.9, 1e-4);
     let rate = Tensor::from(0.01f32).to_device(device);
     let mut start = Instant::now();
     for iteration in 0..=PROBE_ITERATIONS {
-        optimizer.step(network.theta(), &network.gradient(&images, &labels).theta, &rate);
+        optimizer.step(network.parameters(), &network.gradient(&images, &labels).parameters, &rate);
         // Waits for the device.
         let _ = network.is_finite();
         if iteration == 0 {

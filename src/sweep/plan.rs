@@ -8,7 +8,7 @@ use glob::Pattern;
 use crate::config::dataset_name::DatasetName;
 use crate::error::{BadInput, bad_input};
 use crate::records::directory::{Claim, RunDirectory};
-use crate::records::run_toml::{DatasetRecord, Identity, RunRecord, State};
+use crate::records::run_toml::{DatasetRecord, RunConfig, RunRecord, State};
 use crate::sweep::experiment::{Experiment, PlannedRun};
 
 /// A run of a sweep.
@@ -24,12 +24,12 @@ pub struct Task {
     /// Whether its divergence is no surprise.
     pub may_diverge: bool,
     /// How it stands.
-    pub status: Status,
+    pub status: TaskStatus,
 }
 
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
+pub enum TaskStatus {
     /// Nothing is there yet.
     New,
     /// So many iterations are logged.
@@ -42,17 +42,17 @@ pub enum Status {
     Failed(String),
 }
 
-impl Status {
+impl TaskStatus {
     /// Whether there is nothing left to do.
     pub fn is_over(&self) -> bool {
-        matches!(self, Status::Finished | Status::Diverged)
+        matches!(self, TaskStatus::Finished | TaskStatus::Diverged)
     }
 
-    fn of(record: &RunRecord) -> Status {
+    fn of(record: &RunRecord) -> TaskStatus {
         match record.state {
-            State::Finished => Status::Finished,
-            State::Diverged => Status::Diverged,
-            State::Running | State::Interrupted => Status::Partial(record.progress.iterations),
+            State::Finished => TaskStatus::Finished,
+            State::Diverged => TaskStatus::Diverged,
+            State::Running | State::Interrupted => TaskStatus::Partial(record.progress.iterations),
         }
     }
 }
@@ -71,9 +71,9 @@ impl Task {
     /// Multiply-adds that are left.
     pub fn cost_left(&self) -> f64 {
         match self.status {
-            Status::Finished | Status::Diverged => 0.0,
-            Status::Partial(iterations) => (self.cost() - self.iteration_cost() * iterations as f64).max(0.0),
-            Status::New | Status::Failed(_) => self.cost(),
+            TaskStatus::Finished | TaskStatus::Diverged => 0.0,
+            TaskStatus::Partial(iterations) => (self.cost() - self.iteration_cost() * iterations as f64).max(0.0),
+            TaskStatus::New | TaskStatus::Failed(_) => self.cost(),
         }
     }
 
@@ -88,15 +88,15 @@ impl Task {
             }
             None => None,
         };
-        self.status = match assumed.map(|data| self.directory.claim(&self.identity(&data))).transpose()? {
-            None | Some(Claim::New) => Status::New,
-            Some(Claim::Resume(record) | Claim::Done(record)) => Status::of(&record),
+        self.status = match assumed.map(|data| self.directory.claim(&self.config(&data))).transpose()? {
+            None | Some(Claim::New) => TaskStatus::New,
+            Some(Claim::Resume(record) | Claim::Done(record)) => TaskStatus::of(&record),
         };
         Ok(())
     }
 
-    fn identity(&self, data: &DatasetRecord) -> Identity {
-        Identity { network: self.run.network, seed: self.run.seed, dataset: data.clone(), recipe: self.run.recipe.clone() }
+    fn config(&self, data: &DatasetRecord) -> RunConfig {
+        RunConfig { network: self.run.network, seed: self.run.seed, dataset: data.clone(), recipe: self.run.recipe.clone() }
     }
 }
 
@@ -116,7 +116,7 @@ pub fn tasks(experiments: &[Experiment], out: &Path, only: Option<&Pattern>) -> 
             let round = ordered.iter().filter(|(_, task)| task.experiment == position && task.run.network == run.network).count();
             let directory = RunDirectory::of(&out.join(&experiment.name), run.network, run.seed);
             let may_diverge = experiment.may_diverge.contains(&run.network);
-            ordered.push((round, Task { id, run: run.clone(), experiment: position, directory, may_diverge, status: Status::New }));
+            ordered.push((round, Task { id, run: run.clone(), experiment: position, directory, may_diverge, status: TaskStatus::New }));
         }
     }
     if let (true, Some(only)) = (ordered.is_empty(), only) {

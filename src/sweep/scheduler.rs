@@ -18,10 +18,10 @@ use crate::dataset;
 use crate::error::{EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
 use crate::records::provenance::timestamp;
 use crate::records::run_toml::{Failure, RunRecord};
-use crate::run::spec::Conduct;
+use crate::run::spec::RunOptions;
 use crate::sweep::display::Screen;
-use crate::sweep::plan::{Status, Task};
-use crate::sweep::worker::Assignment;
+use crate::sweep::plan::{TaskStatus, Task};
+use crate::sweep::worker::Job;
 use crate::system::device::DeviceChoice;
 use crate::system::parallel;
 
@@ -34,7 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const TICK: Duration = Duration::from_millis(100);
 
 /// How a sweep is conducted.
-pub struct Conditions {
+pub struct SweepOptions {
     /// One entry a run that may train at the same time: the device that it has.
     pub slots: Vec<DeviceChoice>,
     /// How often a failed run is tried again.
@@ -44,7 +44,7 @@ pub struct Conditions {
     /// The data set of each experiment.
     pub datasets: Vec<DatasetName>,
     /// How each run is conducted; its TensorBoard folder is that of all runs.
-    pub conduct: Conduct,
+    pub options: RunOptions,
 }
 
 /// What a worker's threads report.
@@ -74,12 +74,12 @@ struct Attempts {
 }
 
 /// A sweep in progress.
-pub struct Supervisor<'a> {
+pub struct Scheduler<'a> {
     tasks: &'a mut [Task],
     /// The lock of each run that is not over.
     locks: Vec<Option<File>>,
     attempts: Vec<Attempts>,
-    conditions: &'a Conditions,
+    conditions: &'a SweepOptions,
     workers: Vec<Worker>,
     screen: Screen,
     sender: Sender<(usize, Message)>,
@@ -88,15 +88,15 @@ pub struct Supervisor<'a> {
     name: OsString,
 }
 
-impl<'a> Supervisor<'a> {
+impl<'a> Scheduler<'a> {
     /// Takes the locks of all runs that are not over. Refused if another process has one of them.
-    pub fn new(tasks: &'a mut [Task], conditions: &'a Conditions) -> Result<Supervisor<'a>> {
+    pub fn new(tasks: &'a mut [Task], conditions: &'a SweepOptions) -> Result<Scheduler<'a>> {
         let lock = |task: &Task| if task.status.is_over() { Ok(None) } else { task.directory.lock().map(Some) };
         let locks = tasks.iter().map(lock).collect::<Result<Vec<_>>>()?;
         let attempts = tasks.iter().map(|_| Attempts { failed: 0, at: 0, not_before: Instant::now() }).collect();
         let (sender, receiver) = channel();
         let name = std::env::args_os().next().unwrap_or_default();
-        Ok(Supervisor { name, screen: Screen::new(tasks), locks, attempts, conditions, workers: Vec::new(), sender, receiver, tasks })
+        Ok(Scheduler { name, screen: Screen::new(tasks), locks, attempts, conditions, workers: Vec::new(), sender, receiver, tasks })
     }
 
     /// Trains until every run is over or has failed too often, or until `stop` is set: then every worker saves and ends first. Returns whether
@@ -141,7 +141,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn is_waiting(&self, task: usize) -> bool {
-        let open = matches!(self.tasks[task].status, Status::New | Status::Partial(_));
+        let open = matches!(self.tasks[task].status, TaskStatus::New | TaskStatus::Partial(_));
         open && self.workers.iter().all(|worker| worker.task != task)
     }
 
@@ -175,21 +175,21 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    fn assignment(&self, task: &Task, slot: usize) -> Assignment {
+    fn assignment(&self, task: &Task, slot: usize) -> Job {
         let conditions = self.conditions;
         let dataset = conditions.datasets[task.experiment];
-        Assignment {
+        Job {
             directory: task.directory.path().to_path_buf(),
             network: task.run.network,
             seed: task.run.seed,
             dataset,
             data: dataset::folder_of(dataset, conditions.data.as_deref()).map(Path::to_path_buf),
             device: conditions.slots[slot].to_string(),
-            checkpoint_every_seconds: conditions.conduct.checkpoint_every.as_secs_f64(),
-            keep_weights: conditions.conduct.keep_weights,
-            graph: conditions.conduct.graph,
-            loaders: (conditions.conduct.loaders / conditions.slots.len()).max(1),
-            tensorboard: conditions.conduct.tensorboard.as_ref().map(|folder| folder.join(&task.id)),
+            checkpoint_every_seconds: conditions.options.checkpoint_every.as_secs_f64(),
+            keep_weights: conditions.options.keep_weights,
+            graph: conditions.options.graph,
+            loaders: (conditions.options.loaders / conditions.slots.len()).max(1),
+            tensorboard: conditions.options.tensorboard.as_ref().map(|folder| folder.join(&task.id)),
             supervisor: std::process::id(),
             recipe: task.run.recipe.clone(),
         }
@@ -222,8 +222,8 @@ impl<'a> Supervisor<'a> {
         let worker = self.workers.swap_remove(position);
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         match code {
-            Some(EXIT_DONE) => self.tasks[index].status = Status::Finished,
-            Some(EXIT_RUN_FAILED) => self.tasks[index].status = Status::Diverged,
+            Some(EXIT_DONE) => self.tasks[index].status = TaskStatus::Finished,
+            Some(EXIT_RUN_FAILED) => self.tasks[index].status = TaskStatus::Diverged,
             Some(EXIT_INTERRUPTED) if stopping => self.tasks[index].status = self.partial(index),
             // Asked to stop before it had begun to listen for that.
             None if stopping && status.signal() == Some(libc::SIGTERM) => self.tasks[index].status = self.partial(index),
@@ -244,7 +244,7 @@ impl<'a> Supervisor<'a> {
     fn failed(&mut self, index: usize, reason: String, told: bool, hopeless: bool, stopping: bool) {
         self.record_failure(index, &reason, told);
         let standing = self.partial(index);
-        let now_at = if let Status::Partial(iterations) = standing { iterations } else { 0 };
+        let now_at = if let TaskStatus::Partial(iterations) = standing { iterations } else { 0 };
         let attempts = &mut self.attempts[index];
         // A run that gets farther each time is not a hopeless one.
         attempts.failed = if now_at > attempts.at { 1 } else { attempts.failed + 1 };
@@ -258,7 +258,7 @@ impl<'a> Supervisor<'a> {
             self.screen.note(&self.tasks[index], &format!("failed: {reason}; {next}"));
         } else {
             self.screen.note(&self.tasks[index], &format!("failed: {reason}; given up after {} attempts, the sweep goes on", attempts.failed));
-            self.tasks[index].status = Status::Failed(reason);
+            self.tasks[index].status = TaskStatus::Failed(reason);
         }
     }
 
@@ -274,10 +274,10 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn partial(&self, index: usize) -> Status {
+    fn partial(&self, index: usize) -> TaskStatus {
         match RunRecord::read(&self.tasks[index].directory.record()) {
-            Ok(record) => Status::Partial(record.progress.iterations),
-            Err(_) => Status::New,
+            Ok(record) => TaskStatus::Partial(record.progress.iterations),
+            Err(_) => TaskStatus::New,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::console::event::Event;
 use crate::dataset;
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::records::directory::RunDirectory;
-use crate::run::spec::{Conduct, Run};
+use crate::run::spec::{RunOptions, Run};
 use crate::system::{device, signals};
 use crate::training::trainer::Outcome;
 
@@ -25,7 +25,7 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// What a worker is told to do. It travels as TOML, which keeps every digit of a number.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Assignment {
+pub struct Job {
     /// The run's directory.
     pub directory: PathBuf,
     /// The network.
@@ -54,14 +54,14 @@ pub struct Assignment {
     pub recipe: Recipe,
 }
 
-impl Assignment {
+impl Job {
     /// The assignment as the worker's argument.
     pub fn to_text(&self) -> Result<String> {
         toml::to_string(self).context("the assignment")
     }
 
     /// Reads the worker's argument.
-    pub fn parse(text: &str) -> Result<Assignment> {
+    pub fn parse(text: &str) -> Result<Job> {
         toml::from_str(text).map_err(|error| bad_input(format!("the assignment cannot be read: {}", error.message())).into())
     }
 
@@ -72,7 +72,7 @@ impl Assignment {
         let device = device::select(self.device.parse()?)?;
         let data = dataset::load(self.dataset, self.data.as_deref())?;
         let run = Run::new(RunDirectory::at(&self.directory), self.network, self.seed, self.recipe, &data, device)?;
-        let conduct = Conduct {
+        let options = RunOptions {
             checkpoint_every: Duration::from_secs_f64(self.checkpoint_every_seconds),
             keep_weights: self.keep_weights,
             tensorboard: self.tensorboard,
@@ -80,7 +80,7 @@ impl Assignment {
             loaders: self.loaders,
         };
         let relay = Relay { told: Cell::new(None) };
-        Ok(match run.train_locked(&conduct, &|event| relay.tell(event), &stop)? {
+        Ok(match run.train_locked(&options, &|event| relay.tell(event), &stop)? {
             Outcome::Finished => EXIT_DONE,
             Outcome::Diverged(_) => EXIT_RUN_FAILED,
             Outcome::Interrupted(_) => EXIT_INTERRUPTED,

@@ -29,17 +29,17 @@ pub struct Checkpoint {
     /// What the schedule remembers.
     pub schedule: ScheduleState,
     /// float32, [parameters].
-    pub theta: Tensor,
+    pub parameters: Tensor,
     /// float32, [parameters].
-    pub velocity: Tensor,
+    pub momentum_buffer: Tensor,
     /// float32, [2 × normalised channels].
-    pub statistics: Tensor,
+    pub running_stats: Tensor,
 }
 
 impl Checkpoint {
     /// The checkpoint as a safetensors file. The same state makes the same bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let tensors = [("theta", &self.theta), ("velocity", &self.velocity), ("statistics", &self.statistics)]
+        let tensors = [("theta", &self.parameters), ("velocity", &self.momentum_buffer), ("statistics", &self.running_stats)]
             .map(|(name, tensor)| (name.to_string(), tensor.detach().to_device(Device::Cpu).contiguous()));
         let position = Position { iteration: self.iteration, schedule: self.schedule.clone() };
         tensor_bytes(&tensors, (NOTE, serde_json::to_string(&position).context("the position")?))
@@ -59,9 +59,9 @@ impl Checkpoint {
         Ok(Checkpoint {
             iteration: position.iteration,
             schedule: position.schedule,
-            theta: tensor("theta")?,
-            velocity: tensor("velocity")?,
-            statistics: tensor("statistics")?,
+            parameters: tensor("theta")?,
+            momentum_buffer: tensor("velocity")?,
+            running_stats: tensor("statistics")?,
         })
     }
 }

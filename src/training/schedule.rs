@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::recipe::{LowerRate, Recipe};
+use crate::config::recipe::{LrSchedule, Recipe};
 
 /// Whether the warm-up is over is decided after every so many iterations, on the mean training error of those iterations.
 /// A single batch's error is too noisy, an epoch (391 iterations) about as long as the paper's whole warm-up ("about 400 iterations").
@@ -57,8 +57,8 @@ impl Schedule {
             return self.recipe.warmup_learning_rate;
         }
         let lowered = match self.recipe.lower_rate {
-            LowerRate::Milestones => self.recipe.milestones.iter().filter(|&&milestone| iteration > milestone).count(),
-            LowerRate::Plateau => self.plateau.reductions as usize,
+            LrSchedule::Milestones => self.recipe.milestones.iter().filter(|&&milestone| iteration > milestone).count(),
+            LrSchedule::Plateau => self.plateau.reductions as usize,
         };
         self.recipe.learning_rate * self.recipe.learning_rate_factor.powi(lowered as i32)
     }
@@ -90,7 +90,7 @@ impl Schedule {
     /// ("divided by 10 when the error plateaus", section 3.4) this lowers it from the next iteration on: when `plateau_patience` evaluations in a row
     /// were not lower by `plateau_threshold` than the lowest before.
     pub fn observe_evaluation(&mut self, error: f64) {
-        if self.recipe.lower_rate != LowerRate::Plateau || self.warming_up() || !error.is_finite() {
+        if self.recipe.lower_rate != LrSchedule::Plateau || self.warming_up() || !error.is_finite() {
             return;
         }
         if self.plateau.lowest.is_none_or(|lowest| error < lowest - self.recipe.plateau_threshold) {
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn the_rate_falls_when_the_error_has_not_for_as_many_evaluations_as_the_patience_says() {
         let recipe =
-            Recipe { lower_rate: LowerRate::Plateau, plateau_patience: 2, plateau_threshold: 0.5, plateau_reductions: 2, ..Recipe::default() };
+            Recipe { lower_rate: LrSchedule::Plateau, plateau_patience: 2, plateau_threshold: 0.5, plateau_reductions: 2, ..Recipe::default() };
         let mut schedule = Schedule::new(&recipe, ScheduleState::default());
         let mut rates = Vec::new();
         //                 progress  …     too little  …       lowered  progress  …  lowered …     not a third time

@@ -68,10 +68,10 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// A run at its start, or where `checkpoint` was taken.
     pub fn new(network: &'a mut Network, batches: Box<dyn Batches>, recipe: &'a Recipe, checkpoint: Option<&Checkpoint>) -> Trainer<'a> {
-        let mut optimizer = Optimizer::new(network.theta(), recipe.momentum, recipe.weight_decay);
+        let mut optimizer = Optimizer::new(network.parameters(), recipe.momentum, recipe.weight_decay);
         if let Some(checkpoint) = checkpoint {
-            network.restore(&checkpoint.theta, &checkpoint.statistics);
-            optimizer.restore(&checkpoint.velocity);
+            network.restore(&checkpoint.parameters, &checkpoint.running_stats);
+            optimizer.restore(&checkpoint.momentum_buffer);
         }
         let metrics = MetricsWindow::new(recipe.batch_size, network.device());
         let schedule = Schedule::new(recipe, checkpoint.map(|checkpoint| checkpoint.schedule.clone()).unwrap_or_default());
@@ -158,7 +158,7 @@ impl<'a> Trainer<'a> {
     /// One iteration. Does not wait for the device.
     fn step(&mut self) -> Result<()> {
         let learning_rate = self.schedule.learning_rate(self.iteration);
-        self.batches.turn_to(self.iteration)?;
+        self.batches.load(self.iteration)?;
         self.metrics.advance();
         let _ = self.learning_rate.fill_(learning_rate);
         self.pending_rates.push(learning_rate);
@@ -175,30 +175,30 @@ impl<'a> Trainer<'a> {
     /// What an iteration computes: batch, forward, backward, metrics, update. All that differs between two iterations is in tensors on the
     /// device, which are changed beforehand.
     fn compute(&mut self) {
-        let (Gradient { loss, logits, theta }, labels) = self.gradient();
+        let (Gradient { loss, logits, parameters }, labels) = self.gradient();
         self.metrics.write(&loss, &logits, &labels);
-        self.optimizer.step(self.network.theta(), &theta, &self.learning_rate);
+        self.optimizer.step(self.network.parameters(), &parameters, &self.learning_rate);
     }
 
     /// The mean of the gradients of the batch's groups, all logits, and the labels.
     fn gradient(&self) -> (Gradient, Tensor) {
-        let count = self.recipe.images_at_once() as i64;
+        let count = self.recipe.micro_batch_size() as i64;
         let groups = self.recipe.batch_size as i64 / count;
-        let (images, mut labels) = self.batches.group(0, count);
-        let Gradient { mut loss, mut logits, mut theta } = self.network.gradient(&images, &labels);
+        let (images, mut labels) = self.batches.micro_batch(0, count);
+        let Gradient { mut loss, mut logits, mut parameters } = self.network.gradient(&images, &labels);
         for group in 1..groups {
-            let (images, more_labels) = self.batches.group(group * count, count);
+            let (images, more_labels) = self.batches.micro_batch(group * count, count);
             let more = self.network.gradient(&images, &more_labels);
             loss += more.loss;
-            theta += more.theta;
+            parameters += more.parameters;
             logits = Tensor::cat(&[logits, more.logits], 0);
             labels = Tensor::cat(&[labels, more_labels], 0);
         }
         if groups > 1 {
             loss /= groups as f64;
-            theta /= groups as f64;
+            parameters /= groups as f64;
         }
-        (Gradient { loss, logits, theta }, labels)
+        (Gradient { loss, logits, parameters }, labels)
     }
 
     /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite number, if there is one.
@@ -223,9 +223,9 @@ impl<'a> Trainer<'a> {
         Checkpoint {
             iteration: self.iteration,
             schedule: self.schedule.state(),
-            theta: self.network.theta().detach().copy(),
-            velocity: self.optimizer.velocity().copy(),
-            statistics: self.network.statistics().copy(),
+            parameters: self.network.parameters().detach().copy(),
+            momentum_buffer: self.optimizer.momentum_buffer().copy(),
+            running_stats: self.network.running_stats().copy(),
         }
     }
 }
@@ -241,11 +241,11 @@ mod tests {
     struct Fixed(Tensor, Tensor);
 
     impl Batches for Fixed {
-        fn turn_to(&mut self, _iteration: u64) -> Result<()> {
+        fn load(&mut self, _iteration: u64) -> Result<()> {
             Ok(())
         }
 
-        fn group(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+        fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
             (self.0.narrow(0, start, count), self.1.narrow(0, start, count))
         }
     }
@@ -264,7 +264,7 @@ mod tests {
         let (found, found_labels) = trainer.gradient();
         let [one, other] = [0, 4].map(|start| network().gradient(&images.narrow(0, start, 4), &labels.narrow(0, start, 4)));
         let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-6;
-        assert!(close(&found.theta, &((one.theta + other.theta) / 2.0)), "gradients");
+        assert!(close(&found.parameters, &((one.parameters + other.parameters) / 2.0)), "gradients");
         assert!(close(&found.loss, &((one.loss + other.loss) / 2.0)), "losses");
         assert!(close(&found.logits, &Tensor::cat(&[one.logits, other.logits], 0)), "scores, in the batch's order");
         assert!(found_labels.equal(&labels));

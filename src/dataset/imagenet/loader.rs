@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::dataset::imagenet::decoder::crop::Size;
 use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
-use crate::dataset::imagenet::decoder::error::PhotographError;
+use crate::dataset::imagenet::decoder::error::ImageError;
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::view;
 use crate::dataset::imagenet::view::View;
@@ -236,7 +236,7 @@ pub fn read_with<T>(
     (decoder, quality): Reader,
     bytes: &mut Vec<u8>,
     position: usize,
-    decode: impl FnOnce(&mut Decoder, &[u8]) -> Result<T, PhotographError>,
+    decode: impl FnOnce(&mut Decoder, &[u8]) -> Result<T, ImageError>,
 ) -> Result<T, Unreadable> {
     let unreadable = |no_bytes, reason: String| Unreadable { reason: format!("{}: {reason}", index.path(position)), no_bytes };
     index.read(position, bytes).map_err(|error| unreadable(true, error.to_string()))?;

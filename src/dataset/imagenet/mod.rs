@@ -1,8 +1,8 @@
-//! Photographs: lists of files or shards, and from the bytes of a JPEG or PNG file to the square that a network sees.
+//! Streamed: lists of files or shards, and from the bytes of a JPEG or PNG file to the square that a network sees.
 //!
 //! A [`Decoder`] decodes only what the square needs. With [`Quality::Exact`] its pixels are those of Pillow and torchvision (`Image.open`,
 //! `convert("RGB")`, `Resize`, a crop); with [`Quality::Fast`] large images are reduced while they are decoded, and differ slightly.
-//! Every file is decoded or refused with a [`PhotographError`]: what libjpeg would fill up with grey is refused.
+//! Every file is decoded or refused with a [`ImageError`]: what libjpeg would fill up with grey is refused.
 //!
 //! The EXIF orientation is applied, so that the photograph is seen as a viewer shows it, unless the decoder is told to ignore it. torchvision's
 //! ImageFolder ignores it; where a file has one, only [`Decoder::ignoring_orientation`] gives torchvision's pixels.
@@ -19,7 +19,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::config::dataset_name::DatasetName;
-use crate::dataset::data::{Dataset, Source, Status};
+use crate::dataset::data::{Dataset, Source, DataStatus};
 use crate::dataset::imagenet::listing::classes;
 use crate::dataset::imagenet::listing::entry::SPLITS;
 use crate::dataset::imagenet::listing::index::Index;
@@ -50,9 +50,9 @@ pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
     let counts = (names.len(), train.len(), test.len());
     let published = if name == DatasetName::TinyImagenet { OFFICIAL_TINY } else { OFFICIAL };
     let status = match (counts == published, counts.0 >= published.0 && counts.1 >= published.1 && counts.2 >= published.2) {
-        (true, _) if !train.is_sharded() => Status::Official,
-        (_, true) => Status::Other,
-        _ => Status::Subset,
+        (true, _) if !train.is_sharded() => DataStatus::Official,
+        (_, true) => DataStatus::Other,
+        _ => DataStatus::Subset,
     };
     Ok(Dataset {
         name,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
-use crate::dataset::imagenet::decoder::error::PhotographError;
+use crate::dataset::imagenet::decoder::error::ImageError;
 use crate::dataset::imagenet::listing::entry::SPLITS;
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::listing::shards;
@@ -20,11 +20,11 @@ use crate::system::parallel::in_order;
 
 /// What is packed, and how.
 pub struct Packing {
-    /// Photographs whose shorter side is longer are scaled down to it, and encoded anew; the others' bytes stay as they are.
+    /// Streamed whose shorter side is longer are scaled down to it, and encoded anew; the others' bytes stay as they are.
     pub shorter_side: u32,
     /// Quality of those that are encoded anew, 1 to 100.
     pub quality: u8,
-    /// Photographs a shard.
+    /// Streamed a shard.
     pub per_shard: usize,
     /// Threads.
     pub threads: usize,
@@ -33,7 +33,7 @@ pub struct Packing {
 /// What was packed.
 #[derive(Debug, Default, Clone, PartialEq, serde::Serialize)]
 pub struct Packed {
-    /// Photographs in the shards.
+    /// Streamed in the shards.
     pub photographs: usize,
     /// Those of them that were encoded anew.
     pub scaled: usize,
@@ -43,7 +43,7 @@ pub struct Packed {
     pub bytes_before: u64,
     /// Bytes of all photographs in the shards.
     pub bytes: u64,
-    /// Photographs that cannot be read, and why: they are left out.
+    /// Streamed that cannot be read, and why: they are left out.
     pub unreadable: Vec<String>,
     /// Shards of each split.
     pub splits: BTreeMap<String, usize>,
@@ -57,7 +57,7 @@ struct Item {
 }
 
 impl Packing {
-    /// Packs both splits of `root` into the folder `out`, which has no shards yet. Photographs are in random order, so that who reads shards from
+    /// Packs both splits of `root` into the folder `out`, which has no shards yet. Streamed are in random order, so that who reads shards from
     /// front to back sees all classes.
     pub fn pack(&self, root: &Path, out: &Path, mut tell: impl FnMut(&str)) -> Result<Packed> {
         let mut packed = Packed::default();
@@ -125,19 +125,19 @@ impl Packing {
     }
 
     /// The photograph scaled down and encoded anew, if it is larger than it needs to be. It is decoded in any case: a damaged one is found here.
-    fn smaller(&self, decoder: &mut Decoder, bytes: &[u8]) -> Result<Option<Vec<u8>>, PhotographError> {
+    fn smaller(&self, decoder: &mut Decoder, bytes: &[u8]) -> Result<Option<Vec<u8>>, ImageError> {
         let size = decoder.size(bytes)?;
         let (scaled, pixels) = decoder.scaled(bytes, size.shorter().min(self.shorter_side))?;
         if size.shorter() <= self.shorter_side {
             return Ok(None);
         }
-        let side = |side: u32| u16::try_from(side).map_err(|_| PhotographError::Unsupported(format!("{side} pixels are more than a JPEG file has")));
+        let side = |side: u32| u16::try_from(side).map_err(|_| ImageError::Unsupported(format!("{side} pixels are more than a JPEG file has")));
         let mut encoded = Vec::new();
         let mut encoder = Encoder::new(&mut encoded, self.quality);
         // Colours at half the resolution, as nearly all photographs on the web have them.
         encoder.set_sampling_factor(SamplingFactor::F_2_2);
         let done = encoder.encode(&pixels, side(scaled.width)?, side(scaled.height)?, ColorType::Rgb);
-        done.map_err(|error| PhotographError::Unsupported(error.to_string()))?;
+        done.map_err(|error| ImageError::Unsupported(error.to_string()))?;
         Ok(Some(encoded))
     }
 

@@ -1,15 +1,15 @@
 //! What of a photograph is seen: one random view, its centre, or ten crops.
 
-use crate::dataset::imagenet::decoder::crop::{Draw, centre, cut, ten_crops};
+use crate::dataset::imagenet::decoder::crop::{RandomCrop, centre, cut, ten_crops};
 use crate::dataset::imagenet::decoder::decode;
 use crate::dataset::imagenet::decoder::decode::Decoder;
-use crate::dataset::imagenet::decoder::error::PhotographError;
+use crate::dataset::imagenet::decoder::error::ImageError;
 
 /// What is seen of a photograph.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum View {
     /// A training view.
-    Random(Draw),
+    Random(RandomCrop),
     /// The centre of the image scaled to this shorter side.
     Centre {
         /// In pixels.
@@ -24,7 +24,7 @@ pub enum View {
 
 impl View {
     /// Writes the view's squares of `crop` pixels to `out`: [squares, crop, crop, 3].
-    pub fn decode(&self, decoder: &mut Decoder, bytes: &[u8], crop: u32, out: &mut [u8]) -> Result<(), PhotographError> {
+    pub fn decode(&self, decoder: &mut Decoder, bytes: &[u8], crop: u32, out: &mut [u8]) -> Result<(), ImageError> {
         match self {
             View::Random(draw) => decoder.training_view(bytes, draw, crop, out).map(|_| ()),
             View::Centre { shorter_side } => decoder.view(bytes, *shorter_side, crop, |scaled| centre(scaled, crop), out).map(|_| ()),

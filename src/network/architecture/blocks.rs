@@ -54,7 +54,7 @@ impl Block {
     /// Channels of its output.
     pub fn outputs(&self) -> i64 {
         match self.kind {
-            BlockKind::Pair => self.filters,
+            BlockKind::Basic => self.filters,
             BlockKind::Bottleneck { .. } => EXPANSION * self.filters,
         }
     }
@@ -72,7 +72,7 @@ impl Block {
             BlockLayer { kernel, outputs, stride, side }
         };
         match self.kind {
-            BlockKind::Pair => vec![layer(3, self.filters, self.stride), layer(3, self.filters, 1)],
+            BlockKind::Basic => vec![layer(3, self.filters, self.stride), layer(3, self.filters, 1)],
             BlockKind::Bottleneck { stride_on_3x3 } => {
                 let (first, second) = if stride_on_3x3 { (1, self.stride) } else { (self.stride, 1) };
                 vec![layer(1, self.filters, first), layer(3, self.filters, second), layer(1, self.outputs(), 1)]
@@ -91,7 +91,7 @@ impl Block {
     }
 
     /// Whether the shortcut joins maps of different dimensions.
-    pub fn increases(&self) -> bool {
+    pub fn changes_shape(&self) -> bool {
         self.inputs != self.outputs() || self.stride != 1
     }
 

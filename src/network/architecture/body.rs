@@ -63,7 +63,7 @@ pub struct Stem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockKind {
     /// Two 3×3 layers (Figure 5, left).
-    Pair,
+    Basic,
     /// A 1×1 layer that reduces the channels, a 3×3 layer, and a 1×1 layer with four times the filters (Figure 5, right).
     Bottleneck {
         /// Whether a stride is on the 3×3 layer (torchvision's, "v1.5") instead of on the first 1×1 layer (the paper's).

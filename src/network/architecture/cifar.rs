@@ -24,7 +24,7 @@ pub fn architecture(name: NetworkName, classes: i64) -> Architecture {
         Shortcut::Gate => highway::body(name.depth),
         _ => Body::Blocks {
             stem: STEM,
-            kind: BlockKind::Pair,
+            kind: BlockKind::Basic,
             stages: vec![
                 Stage { blocks, filters: 16, stride: 1 },
                 Stage { blocks, filters: 32, stride: 2 },

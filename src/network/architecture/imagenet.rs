@@ -53,7 +53,7 @@ fn table_1(name: NetworkName) -> Result<Body, BadInput> {
     let blocks = blocks(name.depth)
         .ok_or_else(|| bad_input(format!("{name}: the networks for ImageNet have {}, {} layers", list(&PAIR_DEPTHS), list(&BOTTLENECK_DEPTHS))))?;
     let kind = match name.variant {
-        _ if PAIR_DEPTHS.contains(&name.depth) => BlockKind::Pair,
+        _ if PAIR_DEPTHS.contains(&name.depth) => BlockKind::Basic,
         variant => BlockKind::Bottleneck { stride_on_3x3: variant == Variant::StrideOn3x3 },
     };
     let stage = |index: usize, filters, stride| Stage { blocks: blocks[index], filters, stride };
@@ -62,9 +62,9 @@ fn table_1(name: NetworkName) -> Result<Body, BadInput> {
 
 fn shortcut(name: NetworkName) -> Result<Shortcut, BadInput> {
     match name.shortcut {
-        Shortcut::PadChannels if BOTTLENECK_DEPTHS.contains(&name.depth) => Ok(Shortcut::ProjectIncrease),
-        Shortcut::ProjectIncrease if BOTTLENECK_DEPTHS.contains(&name.depth) => {
-            let plain_name = NetworkName { shortcut: Shortcut::PadChannels, ..name };
+        Shortcut::OptionA if BOTTLENECK_DEPTHS.contains(&name.depth) => Ok(Shortcut::OptionB),
+        Shortcut::OptionB if BOTTLENECK_DEPTHS.contains(&name.depth) => {
+            let plain_name = NetworkName { shortcut: Shortcut::OptionA, ..name };
             Err(bad_input(format!("{name}: on ImageNet {plain_name} already has shortcut option B: write {plain_name}")))
         }
         shortcut => Ok(shortcut),
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn the_name_of_a_bottleneck_net_means_option_b_and_that_name_cannot_be_given_twice() {
-        assert_eq!((net("resnet-50").shortcut, net("resnet-50c").shortcut), (Shortcut::ProjectIncrease, Shortcut::ProjectAll));
-        assert_eq!((net("resnet-34").shortcut, net("plain-50").shortcut), (Shortcut::PadChannels, Shortcut::None));
+        assert_eq!((net("resnet-50").shortcut, net("resnet-50c").shortcut), (Shortcut::OptionB, Shortcut::OptionC));
+        assert_eq!((net("resnet-34").shortcut, net("plain-50").shortcut), (Shortcut::OptionA, Shortcut::None));
         for (name, written) in [("resnet-50b", "write resnet-50"), ("resnet-152b-v1.5", "write resnet-152-v1.5")] {
             let message = architecture(name.parse().unwrap(), 224, 1000).unwrap_err().0;
             assert!(message.contains(written) && message.lines().count() == 1, "{message}");

@@ -62,7 +62,7 @@ pub struct Join {
     /// Index of the last step that it goes around.
     pub to: usize,
     /// Whether it joins maps of different dimensions (dotted in the paper's Figure 3).
-    pub increases: bool,
+    pub changes_shape: bool,
 }
 
 impl Step {
@@ -129,7 +129,7 @@ impl Outline {
             let after = self.steps.len();
             self.steps.extend(layers.by_ref().take(block.strides().len()).map(Step::of));
             if architecture.shortcut != Shortcut::None {
-                self.shortcuts.push(Join { after, to: self.steps.len() - 1, increases: block.increases() });
+                self.shortcuts.push(Join { after, to: self.steps.len() - 1, changes_shape: block.changes_shape() });
             }
         }
         self.classifier(layers.as_slice());
@@ -152,7 +152,7 @@ impl Outline {
             let after = self.steps.len();
             self.steps.push(Step::of(layer));
             if highway::is_gated(layer.inputs, layer.outputs) {
-                self.shortcuts.push(Join { after, to: after, increases: false });
+                self.shortcuts.push(Join { after, to: after, changes_shape: false });
             }
         }
         self.classifier(rest);
@@ -205,9 +205,9 @@ mod tests {
         assert_eq!(count(&plain, |kind| matches!(kind, StepKind::Convolution { .. })), 33);
         assert!(plain.shortcuts.is_empty());
         assert_eq!(residual.shortcuts.len(), 16);
-        assert_eq!(residual.shortcuts.iter().filter(|join| join.increases).count(), 3);
+        assert_eq!(residual.shortcuts.iter().filter(|join| join.changes_shape).count(), 3);
         // Step 0 is the 7×7 convolution, step 1 the pooling.
-        assert_eq!(residual.shortcuts[0], Join { after: 2, to: 3, increases: false });
+        assert_eq!(residual.shortcuts[0], Join { after: 2, to: 3, changes_shape: false });
     }
 
     #[test]

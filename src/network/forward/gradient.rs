@@ -16,7 +16,7 @@ pub struct Gradient {
     /// float32, [images, classes].
     pub logits: Tensor,
     /// Of the loss, plus 0.3 of that of each auxiliary classifier, by the flat parameter vector: float32, [parameters].
-    pub theta: Tensor,
+    pub parameters: Tensor,
 }
 
 impl Network {
@@ -29,8 +29,8 @@ impl Network {
         let (logits, auxiliary) = self.scores(images, Mode::Training);
         let loss = logits.cross_entropy_for_logits(labels);
         let whole = auxiliary.iter().fold(loss.shallow_clone(), |sum, logits| sum + logits.cross_entropy_for_logits(labels) * AUXILIARY_WEIGHT);
-        let mut gradients = Tensor::run_backward(&[&whole], &[&self.theta], false, false);
-        Gradient { loss: loss.detach(), logits: logits.detach(), theta: gradients.remove(0) }
+        let mut gradients = Tensor::run_backward(&[&whole], &[&self.parameters], false, false);
+        Gradient { loss: loss.detach(), logits: logits.detach(), parameters: gradients.remove(0) }
     }
 
     /// Keeps the inputs of each segment only, and computes a segment again when its gradient is due. Each parameter belongs to one segment,
@@ -49,17 +49,17 @@ impl Network {
         let maps = here.walk(&mut pass, last);
         let logits = pass.classify(&maps.main);
         let loss = logits.cross_entropy_for_logits(labels);
-        let (mut theta, mut upstream) = here.backward(&loss, &self.theta);
+        let (mut parameters, mut upstream) = here.backward(&loss, &self.parameters);
         for (start, part) in starts.into_iter().zip(before).rev() {
             let start = start.leaf();
-            let (maps, _) = self.segment(&start, part, Mode::Again);
+            let (maps, _) = self.segment(&start, part, Mode::Recompute);
             // The gradient of this sum by the maps is `upstream`.
             let carried = (maps.main * upstream.expect("only the first segment has no maps before it")).sum(Kind::Float);
-            let (more, next) = start.backward(&carried, &self.theta);
-            theta += more;
+            let (more, next) = start.backward(&carried, &self.parameters);
+            parameters += more;
             upstream = next;
         }
-        Gradient { loss: loss.detach(), logits: logits.detach(), theta }
+        Gradient { loss: loss.detach(), logits: logits.detach(), parameters }
     }
 
     fn segment(&self, start: &Start, part: &[Block], mode: Mode) -> (Maps, Position) {
@@ -88,9 +88,9 @@ impl Start {
         part.iter().fold(maps, |maps, block| pass.block(&maps, block))
     }
 
-    /// Gradients of a scalar by theta and by this segment's maps, unless they are the images.
-    fn backward(&self, scalar: &Tensor, theta: &Tensor) -> (Tensor, Option<Tensor>) {
-        let mut leaves = vec![theta];
+    /// Gradients of a scalar by parameters and by this segment's maps, unless they are the images.
+    fn backward(&self, scalar: &Tensor, parameters: &Tensor) -> (Tensor, Option<Tensor>) {
+        let mut leaves = vec![parameters];
         leaves.extend((!self.first).then_some(&self.maps));
         let mut gradients = Tensor::run_backward(&[scalar], &leaves, false, false).into_iter();
         (gradients.next().expect("one a leaf"), gradients.next())
@@ -120,7 +120,7 @@ mod tests {
         let values: Vec<f32> = (0..4 * 32 * 32 * 3).map(|_| stream.normal() as f32).collect();
         let images = Tensor::from_slice(&values).view([4, 32, 32, 3]).permute([0, 3, 1, 2]);
         let gradient = network.gradient(&images, &Tensor::from_slice(&[1i64, 4, 0, 9]));
-        (gradient, network.statistics().copy())
+        (gradient, network.running_stats().copy())
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
                 for segments in [2, 4, 9] {
                     let (again, same) = after_one_pass(name, Compute { precision, segments, ..Compute::default() });
                     assert!(plain.loss.equal(&again.loss) && plain.logits.equal(&again.logits), "{name} {precision} {segments}");
-                    assert!(plain.theta.equal(&again.theta), "{name} {precision} {segments}: gradients");
+                    assert!(plain.parameters.equal(&again.parameters), "{name} {precision} {segments}: gradients");
                     assert!(statistics.equal(&same), "{name} {precision} {segments}: statistics");
                 }
             }
@@ -148,14 +148,14 @@ mod tests {
                 let mut stream = Stream::new(1, Purpose::Shapes, 0);
                 let values: Vec<f32> = (0..4 * 56 * 56 * 3).map(|_| stream.normal() as f32).collect();
                 let images = Tensor::from_slice(&values).view([4, 56, 56, 3]).permute([0, 3, 1, 2]);
-                (network.gradient(&images, &Tensor::from_slice(&[1i64, 4, 0, 9])), network.statistics().copy())
+                (network.gradient(&images, &Tensor::from_slice(&[1i64, 4, 0, 9])), network.running_stats().copy())
             };
             for precision in [Precision::F32, Precision::Bf16] {
                 let (plain, statistics) = one_pass(Compute { precision, ..Compute::default() });
                 for segments in [2, 5, 16] {
                     let (again, same) = one_pass(Compute { precision, segments, ..Compute::default() });
                     assert!(plain.logits.equal(&again.logits) && statistics.equal(&same), "{name} {precision} {segments}");
-                    assert!(plain.theta.equal(&again.theta), "{name} {precision} {segments}: gradients");
+                    assert!(plain.parameters.equal(&again.parameters), "{name} {precision} {segments}: gradients");
                 }
             }
         }
@@ -174,7 +174,7 @@ mod tests {
                         [true, false].map(|fused| after_one_pass_from(seed, name, Compute { fused, ..Compute::default() }));
                     assert!(difference(&statistics, &expected) < 1e-5, "{name}: statistics");
                     assert!(difference(&fused.logits, &plain.logits) < 2e-5, "{name}: logits");
-                    difference(&fused.theta, &plain.theta)
+                    difference(&fused.parameters, &plain.parameters)
                 })
                 .collect();
             differences.sort_by(f64::total_cmp);
@@ -190,8 +190,8 @@ mod tests {
     fn bfloat16_gradients_point_where_float32_ones_do() {
         let [(half, _), (full, _)] =
             [Precision::Bf16, Precision::F32].map(|precision| after_one_pass("resnet-20", Compute { precision, ..Compute::default() }));
-        let cosine = (&half.theta * &full.theta).sum(Kind::Double) / (half.theta.norm() * full.theta.norm());
+        let cosine = (&half.parameters * &full.parameters).sum(Kind::Double) / (half.parameters.norm() * full.parameters.norm());
         assert!(cosine.double_value(&[]) > 0.95, "{cosine:?}");
-        assert_eq!((half.theta.kind(), half.logits.kind()), (Kind::Float, Kind::Float));
+        assert_eq!((half.parameters.kind(), half.logits.kind()), (Kind::Float, Kind::Float));
     }
 }

@@ -17,7 +17,7 @@ pub enum Mode {
     /// The batch's statistics.
     Training,
     /// The batch's, and the running ones stay as they are: a part of the network is computed a second time.
-    Again,
+    Recompute,
     /// The running statistics.
     Evaluation,
 }
@@ -55,10 +55,10 @@ struct Cursor {
 impl<'a> Pass<'a> {
     /// A walk that goes on at `position`.
     pub(crate) fn new(network: &'a Network, mode: Mode, position: Position) -> Pass<'a> {
-        let parameters = network.views_of(&network.theta);
+        let parameters = network.views_of(&network.parameters);
         let weights = match network.compute.precision {
             // One cast of the whole vector, through which the gradient comes back to the float32 leaf.
-            Precision::Bf16 => network.views_of(&network.theta.to_kind(Kind::BFloat16)),
+            Precision::Bf16 => network.views_of(&network.parameters.to_kind(Kind::BFloat16)),
             Precision::F32 | Precision::Tf32 => parameters.iter().map(Tensor::shallow_clone).collect(),
         };
         Pass { network, parameters, weights, position, mode }
@@ -123,7 +123,7 @@ impl<'a> Pass<'a> {
         let norm = fused::Norm {
             scale: &self.parameters[at.parameter + 1],
             shift: &self.parameters[at.parameter + 2],
-            running: (self.mode != Mode::Again).then_some((&state.mean, &state.variance)),
+            running: (self.mode != Mode::Recompute).then_some((&state.mean, &state.variance)),
             training: self.mode != Mode::Evaluation,
             epsilon: state.epsilon,
         };
@@ -140,7 +140,7 @@ impl<'a> Pass<'a> {
         if block.projects(kind) {
             return Some(self.aside(|pass| pass.normalised_convolution(maps, block.stride, None, false)).main);
         }
-        if !block.increases() {
+        if !block.changes_shape() {
             return Some(maps.shallow_clone());
         }
         let added = block.outputs() - block.inputs;

@@ -185,7 +185,7 @@ fn shortcut(text: &mut String, centre: f64, join: &Join, tops: &[f64]) {
     let (from, to) = (above + BOX.1 + JOIN.1, tops[join.to] + BOX.1 + JOIN.0);
     let (edge, out) = (centre + BOX.0 / 2.0, centre + BOX.0 / 2.0 + REACH);
     let (class, dotted) =
-        if join.increases { ("shortcut increases", " stroke-dasharray=\"2 4\" stroke-linecap=\"round\"") } else { ("shortcut", "") };
+        if join.changes_shape { ("shortcut increases", " stroke-dasharray=\"2 4\" stroke-linecap=\"round\"") } else { ("shortcut", "") };
     let _ = writeln!(
         text,
         "<path class=\"{class}\" d=\"M{centre:.1} {from:.1} L{edge:.1} {from:.1} C{out:.1} {from:.1} {out:.1} {to:.1} {edge:.1} {to:.1} \
@@ -256,7 +256,7 @@ mod tests {
         // VGG's five; each 34-layer net's one, and its average pooling.
         assert_eq!(count(&svg, "class=\"pool\""), 5 + 2 + 2);
         assert_eq!(count(&svg, "class=\"shortcut"), 16);
-        assert_eq!(count(&svg, "class=\"shortcut increases\""), 3);
+        assert_eq!(count(&svg, "class=\"shortcut changes_shape\""), 3);
         for label in ["7x7 conv, 64, /2", "3x3 conv, 128, /2", "pool, /2", "avg pool", "fc 1000", "fc 4096", "image, 224×224"] {
             assert!(svg.contains(label), "{label}");
         }
@@ -285,7 +285,7 @@ mod tests {
     fn networks_of_every_kind_and_both_families_can_be_drawn() {
         let bottlenecks = drawn(&["resnet-50", "plain-50"], Family::Imagenet);
         assert_eq!(count(&bottlenecks, "class=\"conv\""), 2 * (1 + 3 * 16));
-        assert_eq!((count(&bottlenecks, "class=\"shortcut"), count(&bottlenecks, "class=\"shortcut increases\"")), (16, 4));
+        assert_eq!((count(&bottlenecks, "class=\"shortcut"), count(&bottlenecks, "class=\"shortcut changes_shape\"")), (16, 4));
         let googlenet = drawn(&["googlenet"], Family::Imagenet);
         assert_eq!(count(&googlenet, "class=\"inception\""), 9);
         assert!(googlenet.contains("inception (3a), 256"));

@@ -35,7 +35,7 @@ const GAP: usize = 4;
 pub fn write(data: &Dataset, path: &Path) -> Result<()> {
     let side = match &data.train {
         Source::Resident(images) => images.side,
-        Source::Photographs(_) => Recipe::for_dataset(data.name).image_side() as usize,
+        Source::Streamed(_) => Recipe::for_dataset(data.name).image_side() as usize,
     };
     let enlargement = if side < LARGE { ENLARGEMENT } else { 1 };
     let columns = if side < LARGE { COLUMNS } else { COLUMNS / 2 };
@@ -49,7 +49,7 @@ pub fn write(data: &Dataset, path: &Path) -> Result<()> {
         for (column, index) in members.enumerate() {
             let image = match &data.train {
                 Source::Resident(images) => resident(images, index).to_vec(),
-                Source::Photographs(photographs) => training_view(photographs, index, data, side)?,
+                Source::Streamed(photographs) => training_view(photographs, index, data, side)?,
             };
             paste(&image, side, enlargement, &mut pixels, width, (GAP + column * cell, GAP + class * cell));
         }

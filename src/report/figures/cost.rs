@@ -52,7 +52,7 @@ fn chart(name: &str, against: &str, x_label: &str, mut panels: Vec<Panel>) -> Op
 fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Option<f64>) -> Panel {
     let mut series: Vec<Series> = Vec::new();
     for measured in measurements {
-        for row in measured.rows.iter().filter(|row| row.network.shortcut == Shortcut::PadChannels && is_usual(measured, row)) {
+        for row in measured.rows.iter().filter(|row| row.network.shortcut == Shortcut::OptionA && is_usual(measured, row)) {
             let Some(x) = x(row) else { continue };
             let label = format!("{}{} on {}", row.precision, if row.graph { ", graph" } else { "" }, machine(measured));
             if !series.iter().any(|series| series.label == label) {

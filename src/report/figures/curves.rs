@@ -1,8 +1,8 @@
 //! Error curves over iterations, from runs: what all of the paper's figures are made of.
 
 use crate::config::network_name::{Family, NetworkName};
-use crate::logs::plotted::{DrawnRun, smoothing_window};
-use crate::logs::statistics::Spread;
+use crate::logs::plotted::{PlottedRun, smoothing_window};
+use crate::logs::statistics::MeanStd;
 use crate::report::draw::chart::{Chart, Panel, Series};
 use crate::report::format::thousands;
 
@@ -21,7 +21,7 @@ const VALIDATION: &str = "centre-crop validation error";
 /// Runs whose curves are drawn together.
 pub struct Curves<'a> {
     /// The runs.
-    pub runs: Vec<&'a DrawnRun>,
+    pub runs: Vec<&'a PlottedRun>,
     /// Iterations that each was to have.
     pub iterations: u64,
     /// The paper's axis of errors, in percent, where theirs can be compared with it.
@@ -113,8 +113,8 @@ impl Curves<'_> {
 
     /// One network's curve: the mean over its complete runs, or over all if none is complete.
     fn series(&self, network: NetworkName, kind: &str) -> Option<Series> {
-        let all: Vec<&&DrawnRun> = self.runs.iter().filter(|run| run.network == network).collect();
-        let complete: Vec<&&DrawnRun> = all.iter().copied().filter(|run| run.is_complete()).collect();
+        let all: Vec<&&PlottedRun> = self.runs.iter().filter(|run| run.network == network).collect();
+        let complete: Vec<&&PlottedRun> = all.iter().copied().filter(|run| run.is_complete()).collect();
         let partial = all
             .iter()
             .filter(|run| !run.is_complete())
@@ -150,7 +150,7 @@ fn over_seeds(curves: &[&[(f64, f64)]]) -> Vec<(f64, f64, f64)> {
     let length = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
     (0..length)
         .map(|position| {
-            let spread = Spread::of(curves.iter().map(|curve| Some(curve[position].1)));
+            let spread = MeanStd::of(curves.iter().map(|curve| Some(curve[position].1)));
             let (mean, deviation) = spread.map_or((f64::NAN, 0.0), |spread| (spread.mean, spread.standard_deviation.unwrap_or(0.0)));
             (curves[0][position].0, mean, deviation)
         })

@@ -10,7 +10,7 @@ impl Curves<'_> {
     /// Plain nets of 18 and 34 layers left, their residual twins right; thin: training error, bold: centre-crop validation error.
     pub(crate) fn figure_4(&self) -> Option<Chart> {
         let of = |shortcut: Shortcut| self.networks(|name| is_pair(name) && name.shortcut == shortcut);
-        let (plain, residual) = (of(Shortcut::None), of(Shortcut::PadChannels));
+        let (plain, residual) = (of(Shortcut::None), of(Shortcut::OptionA));
         if plain.is_empty() && residual.is_empty() {
             return None;
         }

@@ -5,7 +5,7 @@ use crate::config::network_name::NetworkName;
 use crate::config::paper;
 use crate::config::recipe::Recipe;
 use crate::config::shortcut::Shortcut;
-use crate::logs::plotted::DrawnRun;
+use crate::logs::plotted::PlottedRun;
 use crate::report::draw::chart::{Chart, Panel, Series};
 use crate::report::figures::curves::{Curves, TEST, TRAINING, joined};
 use crate::report::protocol::Protocol;
@@ -56,8 +56,8 @@ impl<'a> Curves<'a> {
     /// Plain nets left, residual nets in the middle, 110 and 1202 layers right.
     pub(crate) fn figure_6(&self) -> Option<Chart> {
         let plain = self.networks(|name| name.is_plain());
-        let residual = self.networks(|name| name.shortcut == Shortcut::PadChannels && name.depth < 1000);
-        let deep = self.networks(|name| name.shortcut == Shortcut::PadChannels && name.depth >= 110);
+        let residual = self.networks(|name| name.shortcut == Shortcut::OptionA && name.depth < 1000);
+        let deep = self.networks(|name| name.shortcut == Shortcut::OptionA && name.depth >= 110);
         if plain.len() + residual.len() + deep.len() < 2 {
             return None;
         }
@@ -70,7 +70,7 @@ impl<'a> Curves<'a> {
 
     /// Options B and C beside A, one panel a depth.
     pub(crate) fn shortcut_options(&self) -> Option<Chart> {
-        let projecting = self.networks(|name| matches!(name.shortcut, Shortcut::ProjectIncrease | Shortcut::ProjectAll));
+        let projecting = self.networks(|name| matches!(name.shortcut, Shortcut::OptionB | Shortcut::OptionC));
         let mut depths: Vec<u64> = projecting.iter().map(|name| name.depth).collect();
         depths.sort_unstable();
         depths.dedup();
@@ -99,7 +99,7 @@ impl<'a> Curves<'a> {
     /// Highway nets beside the residual nets of about their depth.
     pub(crate) fn highway(&self) -> Option<Chart> {
         let networks =
-            self.networks(|name| name.shortcut == Shortcut::Gate || name.shortcut == Shortcut::PadChannels && [20, 32].contains(&name.depth));
+            self.networks(|name| name.shortcut == Shortcut::Gate || name.shortcut == Shortcut::OptionA && [20, 32].contains(&name.depth));
         if !networks.iter().any(|name| name.shortcut == Shortcut::Gate) {
             return None;
         }
@@ -117,7 +117,7 @@ impl<'a> Curves<'a> {
 
     /// The learning rate of every iteration: one curve for each schedule that was logged.
     pub(crate) fn learning_rate(&self) -> Option<Chart> {
-        let mut schedules: Vec<(&DrawnRun, Vec<String>)> = Vec::new();
+        let mut schedules: Vec<(&PlottedRun, Vec<String>)> = Vec::new();
         for run in self.runs.iter().filter(|run| !run.learning_rate.is_empty()) {
             let name = run.network.to_string();
             match schedules.iter_mut().find(|(other, _)| other.learning_rate == run.learning_rate) {
@@ -171,8 +171,8 @@ mod tests {
     use crate::config::network_name::Family;
     use crate::report::figures::comparison;
 
-    fn run(network: NetworkName, seed: u64, error: f64, done: u64) -> DrawnRun {
-        DrawnRun {
+    fn run(network: NetworkName, seed: u64, error: f64, done: u64) -> PlottedRun {
+        PlottedRun {
             network,
             seed,
             training: (1..=done).map(|iteration| (iteration as f64, error + 30.0 / iteration as f64)).collect(),

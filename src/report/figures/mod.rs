@@ -9,7 +9,7 @@ pub mod throughput;
 
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
-use crate::logs::plotted::DrawnRun;
+use crate::logs::plotted::PlottedRun;
 use crate::report::draw::chart::Chart;
 use crate::report::figures::curves::{Curves, TEST, TRAINING};
 use crate::report::protocol::Protocol;
@@ -26,7 +26,7 @@ pub fn charts(protocol: &Protocol) -> Vec<Chart> {
 }
 
 /// The figure of `compare`: plain nets on the left, residual nets on the right, on the same axes.
-pub fn comparison(dataset: DatasetName, iterations: u64, runs: &[DrawnRun]) -> Chart {
+pub fn comparison(dataset: DatasetName, iterations: u64, runs: &[PlottedRun]) -> Chart {
     let data = dataset.title();
     let curves = Curves { runs: runs.iter().collect(), iterations, paper_axis: None, family: dataset.family(), subject: String::new() };
     let panels = [("plain nets", curves.networks(|name| name.is_plain())), ("residual nets", curves.networks(|name| name.is_residual()))];

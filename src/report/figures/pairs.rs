@@ -1,8 +1,8 @@
 //! Differences between pairs of networks, drawn.
 
 use crate::config::network_name::NetworkName;
-use crate::logs::plotted::{DrawnRun, smoothing_window};
-use crate::logs::statistics::Spread;
+use crate::logs::plotted::{PlottedRun, smoothing_window};
+use crate::logs::statistics::MeanStd;
 use crate::report::draw::chart::{Chart, Panel, Series};
 use crate::report::pairing::Pairs;
 use crate::report::protocol::Protocol;
@@ -10,7 +10,7 @@ use crate::report::protocol::Protocol;
 /// The difference of training errors along the runs: twins on the left, depths on the right.
 pub fn chart(protocol: &Protocol) -> Option<Chart> {
     let pairs = Pairs::of(protocol);
-    let runs: Vec<&DrawnRun> = protocol.runs.iter().map(|run| &run.drawn).filter(|run| run.is_complete()).collect();
+    let runs: Vec<&PlottedRun> = protocol.runs.iter().map(|run| &run.drawn).filter(|run| run.is_complete()).collect();
     let mut panels: Vec<Panel> = [("residual minus plain, same depth", pairs.twins), ("deeper minus shallowest, same family", pairs.depths)]
         .into_iter()
         .map(|(title, pairs)| {
@@ -38,14 +38,14 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
     })
 }
 
-pub fn series(runs: &[&DrawnRun], (network, reference): (NetworkName, NetworkName), colour: usize) -> Option<Series> {
+pub fn series(runs: &[&PlottedRun], (network, reference): (NetworkName, NetworkName), colour: usize) -> Option<Series> {
     let of = |name: NetworkName| runs.iter().filter(move |run| run.network == name);
-    let both: Vec<(&DrawnRun, &DrawnRun)> =
+    let both: Vec<(&PlottedRun, &PlottedRun)> =
         of(network).filter_map(|run| Some((*run, *of(reference).find(|other| other.seed == run.seed)?))).collect();
     let (first, _) = both.first()?;
     let points = first.training.iter().enumerate().map(|(position, &(iteration, _))| {
         let differences = both.iter().map(|(run, other)| Some(run.training.get(position)?.1 - other.training.get(position)?.1));
-        let spread = Spread::of(differences);
+        let spread = MeanStd::of(differences);
         (iteration, spread.map_or(f64::NAN, |spread| spread.mean), spread.and_then(|spread| spread.confidence()).unwrap_or(0.0))
     });
     let name = format!("{network} – {reference}");

@@ -1,14 +1,14 @@
 //! How fast runs were trained, by depth: from the records, since no log says it.
 
 use crate::config::shortcut::Shortcut;
-use crate::logs::collection::CollectedRun;
-use crate::logs::statistics::Spread;
+use crate::logs::collection::LoggedRun;
+use crate::logs::statistics::MeanStd;
 use crate::report::draw::chart::{Chart, Panel, Series};
 use crate::report::protocol::Protocol;
 
 /// Images per second against depth, one curve for each family and machine.
 pub fn chart(protocol: &Protocol) -> Option<Chart> {
-    let mut groups: Vec<(String, Vec<&CollectedRun>)> = Vec::new();
+    let mut groups: Vec<(String, Vec<&LoggedRun>)> = Vec::new();
     for run in &protocol.runs {
         let Some(record) =
             run.record.as_ref().filter(|record| record.progress.images_per_second > 0.0 && record.progress.images_per_second.is_finite())
@@ -18,7 +18,7 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
         let machine = &record.provenance.machine;
         let family = match run.network.shortcut {
             Shortcut::None if run.network.is_plain() => "plain nets",
-            Shortcut::PadChannels => "residual nets",
+            Shortcut::OptionA => "residual nets",
             _ => continue,
         };
         let place = machine.gpu.clone().unwrap_or_else(|| format!("{}, {} threads", machine.processor, machine.threads));
@@ -58,15 +58,15 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
     })
 }
 
-fn points(runs: &[&CollectedRun]) -> Vec<(f64, f64, f64)> {
+fn points(runs: &[&LoggedRun]) -> Vec<(f64, f64, f64)> {
     let mut depths: Vec<u64> = runs.iter().map(|run| run.network.depth).collect();
     depths.sort_unstable();
     depths.dedup();
-    let speed = |run: &&CollectedRun| run.record.as_ref().map(|record| record.progress.images_per_second);
+    let speed = |run: &&LoggedRun| run.record.as_ref().map(|record| record.progress.images_per_second);
     depths
         .into_iter()
         .filter_map(|depth| {
-            let spread = Spread::of(runs.iter().filter(|run| run.network.depth == depth).map(speed))?;
+            let spread = MeanStd::of(runs.iter().filter(|run| run.network.depth == depth).map(speed))?;
             Some((depth as f64, spread.mean, spread.standard_deviation.unwrap_or(0.0)))
         })
         .collect()

@@ -1,6 +1,6 @@
 //! Pairs of networks: twins of one depth, and deeper nets against the shallowest of their family.
 
-use crate::logs::statistics::Spread;
+use crate::logs::statistics::MeanStd;
 use crate::report::findings::paired;
 use crate::report::pairing::Pairs;
 use crate::report::protocol::Protocol;
@@ -30,7 +30,7 @@ pub fn table(protocol: &Protocol) -> Table {
 }
 
 /// "-1.42 [-1.90, -0.94]".
-fn difference(spread: Option<Spread>) -> String {
+fn difference(spread: Option<MeanStd>) -> String {
     let Some(spread) = spread else { return NONE.to_string() };
     let interval = spread.confidence().map_or(String::new(), |half| format!(" [{:+.2}, {:+.2}]", spread.mean - half, spread.mean + half));
     format!("{:+.2}{interval}", spread.mean)

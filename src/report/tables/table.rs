@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::config::dataset_name::DatasetName;
     use crate::config::network_name::NetworkName;
-    use crate::dataset::data::Status;
+    use crate::dataset::data::DataStatus;
     use crate::logs::curves::{EvaluationCurve, TrainingCurve};
     use crate::logs::summary::RunCurves;
     use crate::report::comparison::{Comparison, Data};
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn data(name: DatasetName) -> Data {
-        Data { name, status: Status::Official, classes: 10, batch_size: 128 }
+        Data { name, status: DataStatus::Official, classes: 10, batch_size: 128 }
     }
 
     #[test]

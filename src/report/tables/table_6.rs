@@ -4,8 +4,8 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::{Family, NetworkName};
 use crate::config::paper;
 use crate::config::paper::CifarResult;
-use crate::logs::collection::CollectedRun;
-use crate::logs::statistics::Spread;
+use crate::logs::collection::LoggedRun;
+use crate::logs::statistics::MeanStd;
 use crate::logs::summary::RunSummary;
 use crate::report::format::{NONE, bare, thousands};
 use crate::report::protocol::Protocol;
@@ -102,10 +102,10 @@ fn published(best: f64, spread: Option<(f64, f64)>, approximate: bool) -> String
 
 fn network_row(protocol: &Protocol, network: NetworkName) -> Row {
     let paper = (protocol.dataset == Some(DatasetName::Cifar10)).then(|| paper::cifar10(network)).flatten();
-    let found: Vec<&CollectedRun> = protocol.of_network(network).collect();
+    let found: Vec<&LoggedRun> = protocol.of_network(network).collect();
     let complete: Vec<&RunSummary> =
         found.iter().filter(|run| run.drawn.is_complete() && run.summary.diverged_at.is_none()).map(|run| &run.summary).collect();
-    let spread = |value: fn(&RunSummary) -> Option<f64>| Spread::of(complete.iter().map(|summary| value(summary)));
+    let spread = |value: fn(&RunSummary) -> Option<f64>| MeanStd::of(complete.iter().map(|summary| value(summary)));
     let final_error = spread(|summary| summary.final_test_error);
     let deviation = final_error.zip(paper.and_then(|paper| paper.mean_test_error.or(paper.test_error))).map(|(ours, paper)| ours.mean - paper);
     let approximate = if paper.is_some_and(|paper| paper.approximate) { "≈ " } else { "" };
@@ -137,7 +137,7 @@ fn paper_error(paper: &CifarResult) -> String {
     }
 }
 
-fn verdict(protocol: &Protocol, paper: Option<&CifarResult>, found: &[&CollectedRun], kind: RowKind, deviation: Option<f64>) -> String {
+fn verdict(protocol: &Protocol, paper: Option<&CifarResult>, found: &[&LoggedRun], kind: RowKind, deviation: Option<f64>) -> String {
     if let (RowKind::Partial, Some(iteration)) = (kind, found.iter().find_map(|run| run.summary.diverged_at)) {
         return format!("diverged at iteration {}", thousands(iteration as i64));
     }

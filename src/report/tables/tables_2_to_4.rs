@@ -3,8 +3,8 @@
 use crate::config::network_name::NetworkName;
 use crate::config::paper;
 use crate::config::paper::ImagenetResult;
-use crate::logs::collection::CollectedRun;
-use crate::logs::statistics::Spread;
+use crate::logs::collection::LoggedRun;
+use crate::logs::statistics::MeanStd;
 use crate::records::tests_csv::TestRow;
 use crate::report::format::{NONE, bare, thousands};
 use crate::report::protocol::Protocol;
@@ -69,11 +69,11 @@ fn unknown(network: NetworkName) -> ImagenetResult {
 }
 
 fn row(protocol: &Protocol, views: Views, paper: &ImagenetResult) -> Row {
-    let found: Vec<&CollectedRun> = protocol.runs.iter().copied().filter(|run| paper.network == Some(run.network)).collect();
-    let complete: Vec<&CollectedRun> = found.iter().copied().filter(|run| run.drawn.is_complete() && run.summary.diverged_at.is_none()).collect();
-    let spread = |value: fn(&TestRow) -> f64| Spread::of(complete.iter().map(|run| run.test(views).map(value)));
+    let found: Vec<&LoggedRun> = protocol.runs.iter().copied().filter(|run| paper.network == Some(run.network)).collect();
+    let complete: Vec<&LoggedRun> = found.iter().copied().filter(|run| run.drawn.is_complete() && run.summary.diverged_at.is_none()).collect();
+    let spread = |value: fn(&TestRow) -> f64| MeanStd::of(complete.iter().map(|run| run.test(views).map(value)));
     let (top1, top5) = (spread(|test| test.error), spread(|test| test.top5_error));
-    let deviation = |ours: Option<Spread>, paper: Option<f64>| ours.zip(paper).map(|(ours, paper)| ours.mean - paper);
+    let deviation = |ours: Option<MeanStd>, paper: Option<f64>| ours.zip(paper).map(|(ours, paper)| ours.mean - paper);
     let deviations = [deviation(top1, paper.top1), deviation(top5, paper.top5)];
     let number = |value: Option<f64>| value.map_or(NONE.to_string(), |value| format!("{value:.2}"));
     let [first, second] = deviations.map(|deviation| deviation.map_or(NONE.to_string(), |deviation| format!("{deviation:+.2}")));
@@ -88,13 +88,13 @@ fn row(protocol: &Protocol, views: Views, paper: &ImagenetResult) -> Row {
         (_, complete, Some(tested)) if tested < complete => format!("{tested} of {complete}"),
         (_, complete, _) => complete.to_string(),
     };
-    let centre = Spread::of(complete.iter().map(|run| run.summary.final_test_error));
+    let centre = MeanStd::of(complete.iter().map(|run| run.summary.final_test_error));
     let verdict = verdict(protocol, views, &found, kind, deviations[0].or(deviations[1]));
     let cells = vec![paper.label(), number(paper.top1), number(paper.top5), seeds, bare(top1), bare(top5), bare(centre), first, second, verdict];
     Row { kind, cells }
 }
 
-fn verdict(protocol: &Protocol, views: Views, found: &[&CollectedRun], kind: RowKind, deviation: Option<f64>) -> String {
+fn verdict(protocol: &Protocol, views: Views, found: &[&LoggedRun], kind: RowKind, deviation: Option<f64>) -> String {
     match kind {
         RowKind::Quoted => return "quoted".to_string(),
         RowKind::Missing => return if found.is_empty() { "missing" } else { "not tested" }.to_string(),
@@ -111,7 +111,7 @@ fn verdict(protocol: &Protocol, views: Views, found: &[&CollectedRun], kind: Row
 }
 
 /// How far runs are of which none is complete.
-fn progress(protocol: &Protocol, found: &[&CollectedRun]) -> String {
+fn progress(protocol: &Protocol, found: &[&LoggedRun]) -> String {
     match found.iter().find_map(|run| run.summary.diverged_at) {
         Some(iteration) => format!("diverged at iteration {}", thousands(iteration as i64)),
         None => {
@@ -122,7 +122,7 @@ fn progress(protocol: &Protocol, found: &[&CollectedRun]) -> String {
 }
 
 /// "500 of 50,000 images tested", if not all were.
-fn partly_tested(run: &CollectedRun, views: Views) -> Option<String> {
+fn partly_tested(run: &LoggedRun, views: Views) -> Option<String> {
     let all = run.record.as_ref()?.run.dataset.test_images as i64;
     let tested = run.test(views)?.images as i64;
     (tested < all).then(|| format!("{} of {} images tested", thousands(tested), thousands(all)))

@@ -1,7 +1,7 @@
 //! Training errors along the run.
 
-use crate::logs::collection::CollectedRun;
-use crate::logs::statistics::Spread;
+use crate::logs::collection::LoggedRun;
+use crate::logs::statistics::MeanStd;
 use crate::logs::summary::final_window;
 use crate::report::format::{bare, thousands};
 use crate::report::protocol::Protocol;
@@ -12,9 +12,9 @@ pub fn training_errors(protocol: &Protocol) -> Table {
     let window = final_window(protocol.iterations as usize);
     let titles = ["a quarter", "half", "three quarters", "the end"].map(|quarter| format!("at {quarter}"));
     let rows = protocol.networks().into_iter().map(|network| {
-        let found: Vec<&CollectedRun> = protocol.of_network(network).collect();
+        let found: Vec<&LoggedRun> = protocol.of_network(network).collect();
         let complete = found.iter().filter(|run| run.drawn.is_complete()).count();
-        let quarter = |index: usize| bare(Spread::of(found.iter().map(|run| run.quarters[index])));
+        let quarter = |index: usize| bare(MeanStd::of(found.iter().map(|run| run.quarters[index])));
         let mut cells = vec![network.to_string(), found.len().to_string()];
         cells.extend((0..4).map(quarter));
         Row { kind: if complete == 0 { RowKind::Partial } else { RowKind::Whole }, cells }

@@ -23,11 +23,11 @@ const UPLOAD: u64 = 256;
 /// What the training loop needs of its data.
 pub trait Batches {
     /// Turns to `iteration`, counted from 1: its images will be on the device.
-    fn turn_to(&mut self, iteration: u64) -> Result<()>;
+    fn load(&mut self, iteration: u64) -> Result<()>;
 
     /// Images `start..start + count` of the iteration's batch: normalised, float32 [count, 3, side, side], channels-last, and labels, int64
     /// [count]. Always the same operations on the same tensors, so that a GPU can repeat a captured step.
-    fn group(&self, start: i64, count: i64) -> (Tensor, Tensor);
+    fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor);
 
     /// What is wrong with images that could not be read since the last call; others stand in their place.
     fn replacements(&mut self) -> Vec<String> {
@@ -97,8 +97,8 @@ pub(crate) fn upload_labels(images: &Images, device: Device) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::batches::resident::TrainingBatches;
-    use crate::training::batches::sampler::Plan;
+    use crate::training::batches::resident::ResidentBatches;
+    use crate::training::batches::sampler::Sampler;
 
     fn images(count: usize) -> Images {
         let pixels = (0..count * 32 * 32 * 3).map(|index| (index * 7 % 251) as u8).collect();
@@ -132,13 +132,13 @@ mod tests {
     #[test]
     fn a_batch_equals_the_one_computed_pixel_by_pixel() {
         let images = images(40);
-        let plan = || Plan::new(9, 40, 0, 16, true);
+        let plan = || Sampler::new(9, 40, 0, 16, true);
         for how in [Normalize::PixelMean, Normalize::Imagenet] {
             let normalization = Normalization::new(how, 32, || Ok(images.mean()), Device::Cpu).unwrap();
-            let mut batches = TrainingBatches::new(plan(), &images, normalization, 300, Device::Cpu);
+            let mut batches = ResidentBatches::new(plan(), &images, normalization, 300, Device::Cpu);
             for iteration in [1, 2, 299] {
-                batches.turn_to(iteration).unwrap();
-                let (batch, labels) = batches.group(0, 16);
+                batches.load(iteration).unwrap();
+                let (batch, labels) = batches.micro_batch(0, 16);
                 let draws = plan().batch(iteration);
                 let (mean, deviation) = match how {
                     Normalize::PixelMean => (images.mean(), [1.0; 3]),

@@ -6,12 +6,12 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use crate::dataset::data::Images;
-use crate::training::batches::sampler::{PADDING, Plan};
+use crate::training::batches::sampler::{PADDING, Sampler};
 use crate::training::batches::{Batches, Normalization, UPLOAD, upload_labels, upload_pixels};
 
 /// Makes the training batches of a run, on the device.
-pub struct TrainingBatches {
-    plan: Plan,
+pub struct ResidentBatches {
+    plan: Sampler,
     side: i64,
     /// uint8, [images, side + 8, side + 8, 3]: padded once, with zeros.
     pixels: Tensor,
@@ -33,13 +33,13 @@ pub struct TrainingBatches {
     iterations: u64,
 }
 
-impl TrainingBatches {
+impl ResidentBatches {
     /// Puts the images on the device. `iterations` is where the run ends.
-    pub fn new(plan: Plan, images: &Images, normalization: Normalization, iterations: u64, device: Device) -> TrainingBatches {
+    pub fn new(plan: Sampler, images: &Images, normalization: Normalization, iterations: u64, device: Device) -> ResidentBatches {
         let side = images.side as i64;
         let batch_size = plan.batch_size() as i64;
         let padded = |tensor: &Tensor| tensor.constant_pad_nd([0, 0, PADDING, PADDING, PADDING, PADDING]);
-        TrainingBatches {
+        ResidentBatches {
             plan,
             side,
             pixels: padded(&upload_pixels(images, device)),
@@ -55,8 +55,8 @@ impl TrainingBatches {
     }
 }
 
-impl Batches for TrainingBatches {
-    fn turn_to(&mut self, iteration: u64) -> Result<()> {
+impl Batches for ResidentBatches {
+    fn load(&mut self, iteration: u64) -> Result<()> {
         if !self.uploaded.contains(&iteration) {
             self.uploaded = iteration..(iteration + UPLOAD).min(self.iterations.max(iteration) + 1);
             let flat: Vec<i64> = self.uploaded.clone().flat_map(|iteration| self.plan.batch(iteration)).flatten().collect();
@@ -67,7 +67,7 @@ impl Batches for TrainingBatches {
         Ok(())
     }
 
-    fn group(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+    fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
         let draws = self.plans.index_select(0, &self.row).squeeze_dim(0).narrow(0, start, count);
         let column = |part: i64| draws.select(1, part);
         let image = column(0);

@@ -7,7 +7,7 @@ pub const PADDING: i64 = 4;
 
 /// The plan of a run. Two runs of one seed, batch size and training set follow the same plan, whatever their networks.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct Sampler {
     seed: u64,
     batch_size: u64,
     augment: bool,
@@ -20,14 +20,14 @@ pub struct Plan {
 }
 
 /// One image of a batch: (position in the data set, crop row 0..=8, crop column 0..=8, 1 if flipped).
-pub type Draw = [i64; 4];
+pub type CropFlip = [i64; 4];
 
-impl Plan {
+impl Sampler {
     /// The plan for a data set of `images`, of which `validation` are held out (see [`split`]).
-    pub fn new(seed: u64, images: usize, validation: usize, batch_size: u64, augment: bool) -> Plan {
+    pub fn new(seed: u64, images: usize, validation: usize, batch_size: u64, augment: bool) -> Sampler {
         let (members, held_out) = split(seed, images, validation);
         let order = (0, shuffled(seed, 0, &members));
-        Plan { seed, batch_size, augment, members, held_out, order }
+        Sampler { seed, batch_size, augment, members, held_out, order }
     }
 
     /// Images a batch.
@@ -50,7 +50,7 @@ impl Plan {
     }
 
     /// The images of `iteration`, and how each of them is cropped and flipped.
-    pub fn batch(&mut self, iteration: u64) -> Vec<Draw> {
+    pub fn batch(&mut self, iteration: u64) -> Vec<CropFlip> {
         let mut stream = Stream::new(self.seed, Purpose::Augmentation, iteration);
         self.positions(iteration)
             .into_iter()
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_image_is_seen_once_an_epoch_and_batches_cross_the_border_between_epochs() {
-        let mut plan = Plan::new(0, 10, 0, 4, true);
+        let mut plan = Sampler::new(0, 10, 0, 4, true);
         let seen: Vec<i64> = (1..=5).flat_map(|iteration| plan.batch(iteration)).map(|draw| draw[0]).collect();
         for epoch in seen.chunks(10) {
             let mut images = epoch.to_vec();
@@ -110,18 +110,18 @@ mod tests {
 
     #[test]
     fn a_batch_does_not_depend_on_which_batches_were_asked_for_before() {
-        let mut in_order = Plan::new(5, 1000, 100, 128, true);
+        let mut in_order = Sampler::new(5, 1000, 100, 128, true);
         let batches: Vec<_> = (1..=20).map(|iteration| in_order.batch(iteration)).collect();
-        let mut resumed = Plan::new(5, 1000, 100, 128, true);
+        let mut resumed = Sampler::new(5, 1000, 100, 128, true);
         assert_eq!(resumed.batch(20), batches[19]);
         assert_eq!(resumed.batch(3), batches[2]);
-        assert_ne!(Plan::new(6, 1000, 100, 128, true).batch(3), batches[2]);
+        assert_ne!(Sampler::new(6, 1000, 100, 128, true).batch(3), batches[2]);
     }
 
     #[test]
     fn crops_reach_every_offset_from_0_to_8_and_half_of_the_images_are_flipped() {
-        let mut plan = Plan::new(0, 50_000, 0, 128, true);
-        let draws: Vec<Draw> = (1..=100).flat_map(|iteration| plan.batch(iteration)).collect();
+        let mut plan = Sampler::new(0, 50_000, 0, 128, true);
+        let draws: Vec<CropFlip> = (1..=100).flat_map(|iteration| plan.batch(iteration)).collect();
         for part in [1, 2] {
             for offset in 0..=8 {
                 let share = draws.iter().filter(|draw| draw[part] == offset).count() as f64 / draws.len() as f64;
@@ -130,14 +130,14 @@ mod tests {
         }
         let flipped = draws.iter().filter(|draw| draw[3] == 1).count() as f64 / draws.len() as f64;
         assert!((flipped - 0.5).abs() < 0.02, "{flipped}");
-        assert!(Plan::new(0, 100, 0, 10, false).batch(1).iter().all(|draw| draw[1..] == [4, 4, 0]));
+        assert!(Sampler::new(0, 100, 0, 10, false).batch(1).iter().all(|draw| draw[1..] == [4, 4, 0]));
     }
 
     #[test]
     fn validation_images_are_never_trained_on() {
         let (training, held_out) = split(3, 1000, 200);
         assert_eq!((training.len(), held_out.len()), (800, 200));
-        let mut plan = Plan::new(3, 1000, 200, 100, true);
+        let mut plan = Sampler::new(3, 1000, 200, 100, true);
         let seen: Vec<i64> = (1..=8).flat_map(|iteration| plan.batch(iteration)).map(|draw| draw[0]).collect();
         assert!(held_out.iter().all(|image| !seen.contains(image)));
         assert!(training.iter().all(|image| seen.contains(image)));

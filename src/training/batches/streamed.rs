@@ -7,13 +7,13 @@ use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::recipe::Recipe;
-use crate::dataset::imagenet::decoder::crop::Draw;
+use crate::dataset::imagenet::decoder::crop::RandomCrop;
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::{Buffer, Filling, Loader, Replacement, Sample};
 use crate::dataset::imagenet::view::View;
 use crate::network::forward::fused::copy_ahead;
 use crate::random::{Purpose, Stream};
-use crate::training::batches::sampler::Plan;
+use crate::training::batches::sampler::Sampler;
 use crate::training::batches::{Batches, Normalization, lighting};
 
 /// Batches that are made ahead of the one that the device is at.
@@ -47,7 +47,7 @@ impl ViewPlan {
         let mut stream = Stream::new(self.seed, Purpose::Augmentation, iteration);
         let mut draw = || {
             let Some([least, most]) = self.scale else { return (View::Centre { shorter_side: self.test_scale }, [0.0; 3]) };
-            let draw = Draw {
+            let draw = RandomCrop {
                 shorter_side: (least + stream.below(most - least + 1)) as u32,
                 row: stream.uniform(),
                 column: stream.uniform(),
@@ -61,10 +61,10 @@ impl ViewPlan {
 }
 
 /// Makes the training batches of a run.
-pub struct PhotographBatches {
+pub struct StreamedBatches {
     loader: Loader,
     index: Arc<Index>,
-    plan: Plan,
+    plan: Sampler,
     views: ViewPlan,
     normalization: Normalization,
     device: Device,
@@ -88,21 +88,21 @@ struct Planned {
     shifts: Vec<f32>,
 }
 
-impl PhotographBatches {
+impl StreamedBatches {
     /// Batches of the photographs in `index` on `threads` threads. `iterations` is where the run ends.
     pub fn new(
-        plan: Plan,
+        plan: Sampler,
         index: Arc<Index>,
         recipe: &Recipe,
         seed: u64,
         normalization: Normalization,
         device: Device,
         threads: usize,
-    ) -> PhotographBatches {
+    ) -> StreamedBatches {
         let crop = recipe.image_side();
         let batch = plan.batch_size() as i64;
         let buffers = if device.is_cuda() { AHEAD + IN_FLIGHT } else { AHEAD };
-        PhotographBatches {
+        StreamedBatches {
             loader: Loader::new(index.clone(), plan.held_out().to_vec(), crop as u32, threads),
             index,
             views: ViewPlan::new(seed, recipe),
@@ -135,8 +135,8 @@ impl PhotographBatches {
     }
 }
 
-impl Batches for PhotographBatches {
-    fn turn_to(&mut self, iteration: u64) -> Result<()> {
+impl Batches for StreamedBatches {
+    fn load(&mut self, iteration: u64) -> Result<()> {
         while self.ahead.front().is_some_and(|planned| planned.iteration != iteration) {
             // Another order of iterations than the one after the other: what was made for it is of no use.
             self.free.extend(self.ahead.pop_front().map(|planned| planned.filling.wait().0));
@@ -169,7 +169,7 @@ impl Batches for PhotographBatches {
         Ok(())
     }
 
-    fn group(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+    fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
         let [pixels, shifts, labels] = [&self.pixels, &self.shifts, &self.labels].map(|tensor| tensor.narrow(0, start, count));
         (self.normalization.apply_shifted(&pixels, &shifts), labels)
     }
@@ -219,14 +219,14 @@ mod tests {
                 ..Recipe::for_dataset(DatasetName::TinyImagenet)
             };
             // The image after the damaged one, position 3, is the one that would stand in its place.
-            let seed = (0..1000).find(|&seed| validation == 0 || Plan::new(seed, 6, 1, 5, true).held_out() == [4]).unwrap();
-            let plan = Plan::new(seed, 6, validation, 5, true);
+            let seed = (0..1000).find(|&seed| validation == 0 || Sampler::new(seed, 6, 1, 5, true).held_out() == [4]).unwrap();
+            let plan = Sampler::new(seed, 6, validation, 5, true);
             let normalization = Normalization::new(Normalize::PixelMean, 32, || Ok(vec![0.0; 32 * 32 * 3]), Device::Cpu).unwrap();
-            let mut batches = PhotographBatches::new(plan, index, &Recipe { lighting: Some(0.0), ..recipe }, seed, normalization, Device::Cpu, 2);
+            let mut batches = StreamedBatches::new(plan, index, &Recipe { lighting: Some(0.0), ..recipe }, seed, normalization, Device::Cpu, 2);
             let (mut labels_seen, mut reasons) = (Vec::new(), Vec::new());
             for iteration in 1..=6 {
-                batches.turn_to(iteration).unwrap();
-                let (images, labels) = batches.group(0, 5);
+                batches.load(iteration).unwrap();
+                let (images, labels) = batches.micro_batch(0, 5);
                 let labels = Vec::<i64>::try_from(labels).unwrap();
                 let brightness = Vec::<f32>::try_from(images.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float) * 255.0 / 60.0).unwrap();
                 for (label, brightness) in labels.iter().zip(brightness) {

@@ -27,7 +27,7 @@ const SCALES: [u64; 5] = [224, 256, 384, 480, 640];
 const SCALES_CROP: u64 = 224;
 
 /// A test on the photographs of a split.
-pub struct PhotographTest {
+pub struct ViewTest {
     index: Arc<Index>,
     /// Positions in the index; none is all.
     positions: Option<Vec<i64>>,
@@ -47,19 +47,19 @@ struct Decoded {
     problem: Option<String>,
 }
 
-impl PhotographTest {
+impl ViewTest {
     /// A test of the photographs at `positions`, or of all. `threads` decode them.
-    pub fn new(index: Arc<Index>, positions: Option<Vec<i64>>, recipe: &Recipe, views: Views, threads: usize) -> PhotographTest {
+    pub fn new(index: Arc<Index>, positions: Option<Vec<i64>>, recipe: &Recipe, views: Views, threads: usize) -> ViewTest {
         let crop = recipe.image_side() as u32;
         // Smaller images have scales that are smaller by as much.
         let scales = SCALES.iter().map(|&side| (side * u64::from(crop) / SCALES_CROP) as u32).collect();
         let test_scale = recipe.test_scale.unwrap_or_default() as u32;
-        PhotographTest { index, positions, views, crop, test_scale, scales, threads }
+        ViewTest { index, positions, views, crop, test_scale, scales, threads }
     }
 
     /// The same test at other shorter sides (multi-scale only).
-    pub fn at_scales(self, scales: Vec<u32>) -> PhotographTest {
-        PhotographTest { scales, ..self }
+    pub fn at_scales(self, scales: Vec<u32>) -> ViewTest {
+        ViewTest { scales, ..self }
     }
 
     /// Loss and errors of `network`. `unreadable` is told of each photograph that cannot be read, which counts as wrong.

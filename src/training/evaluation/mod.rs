@@ -14,7 +14,7 @@ use crate::dataset::data::{Images, Source};
 use crate::network::forward::pass::Mode;
 use crate::network::parameters::Network;
 use crate::training::batches::{Normalization, upload_labels, upload_pixels};
-use crate::training::evaluation::crops::PhotographTest;
+use crate::training::evaluation::crops::ViewTest;
 use crate::training::evaluation::scores::{Evaluation, Tally, averaged};
 use crate::training::evaluation::views::Views;
 
@@ -26,7 +26,7 @@ pub enum EvaluationSet {
     /// On the device: uint8, [images, side, side, 3], and labels, int64 [images].
     Resident(Tensor, Tensor),
     /// Decoded anew each time.
-    Photographs(PhotographTest),
+    Streamed(ViewTest),
 }
 
 impl EvaluationSet {
@@ -34,8 +34,8 @@ impl EvaluationSet {
     pub fn new(source: &Source, positions: Option<Vec<i64>>, recipe: &Recipe, device: Device, threads: usize) -> EvaluationSet {
         match source {
             Source::Resident(images) => EvaluationSet::resident(images, positions, device),
-            Source::Photographs(index) => {
-                EvaluationSet::Photographs(PhotographTest::new(Arc::clone(index), positions, recipe, Views::Centre, threads))
+            Source::Streamed(index) => {
+                EvaluationSet::Streamed(ViewTest::new(Arc::clone(index), positions, recipe, Views::Centre, threads))
             }
         }
     }
@@ -55,7 +55,7 @@ impl EvaluationSet {
     /// Evaluates `network`. `unreadable` is told of each image that cannot be read, which counts as wrong.
     pub fn evaluate(&self, network: &Network, normalization: &Normalization, unreadable: &mut dyn FnMut(String)) -> Result<Evaluation> {
         let (pixels, labels) = match self {
-            EvaluationSet::Photographs(photographs) => return photographs.evaluate(network, normalization, unreadable),
+            EvaluationSet::Streamed(photographs) => return photographs.evaluate(network, normalization, unreadable),
             EvaluationSet::Resident(pixels, labels) => (pixels, labels),
         };
         Ok(tch::no_grad(|| {

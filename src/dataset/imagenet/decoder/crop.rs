@@ -11,7 +11,7 @@ pub struct Size {
 
 /// Where a square is cut out of a scaled image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct CropBox {
     /// First row.
     pub top: u32,
     /// First column.
@@ -33,7 +33,7 @@ pub(crate) struct Region {
 
 /// The random numbers of one training view.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Draw {
+pub struct RandomCrop {
     /// The image is scaled so that its shorter side has so many pixels.
     pub shorter_side: u32,
     /// In [0, 1): from the topmost to the lowest position.
@@ -71,37 +71,37 @@ impl Size {
     }
 }
 
-impl Draw {
+impl RandomCrop {
     /// Where the square of `crop` pixels lies in the scaled image: every position has the same probability.
-    pub fn place(&self, scaled: Size, crop: u32) -> Place {
+    pub fn place(&self, scaled: Size, crop: u32) -> CropBox {
         let position = |draw: f64, side: u32| {
             let room = side.saturating_sub(crop);
             ((draw * (f64::from(room) + 1.0)) as u32).min(room)
         };
-        Place { top: position(self.row, scaled.height), left: position(self.column, scaled.width), mirrored: self.mirrored }
+        CropBox { top: position(self.row, scaled.height), left: position(self.column, scaled.width), mirrored: self.mirrored }
     }
 }
 
 /// The square in the middle, as torchvision's CenterCrop cuts it: half a pixel is rounded to the even neighbour.
-pub fn centre(scaled: Size, crop: u32) -> Place {
+pub fn centre(scaled: Size, crop: u32) -> CropBox {
     let position = |side: u32| (f64::from(side.saturating_sub(crop)) / 2.0).round_ties_even() as u32;
-    Place { top: position(scaled.height), left: position(scaled.width), mirrored: false }
+    CropBox { top: position(scaled.height), left: position(scaled.width), mirrored: false }
 }
 
 /// The corners (top left, top right, bottom left, bottom right) and the middle, then the same of the mirrored image: torchvision's ten_crop.
 /// Its mirrored views are cut after mirroring: the mirrored top left one shows the top right of the image.
-pub fn ten_crops(scaled: Size, crop: u32) -> [Place; 10] {
+pub fn ten_crops(scaled: Size, crop: u32) -> [CropBox; 10] {
     let (bottom, right) = (scaled.height.saturating_sub(crop), scaled.width.saturating_sub(crop));
     let middle = centre(scaled, crop);
     let five = [(0, 0), (0, right), (bottom, 0), (bottom, right), (middle.top, middle.left)];
     std::array::from_fn(|index| {
         let (top, left) = five[index % 5];
-        if index < 5 { Place { top, left, mirrored: false } } else { Place { top, left: right - left, mirrored: true } }
+        if index < 5 { CropBox { top, left, mirrored: false } } else { CropBox { top, left: right - left, mirrored: true } }
     })
 }
 
 /// Cuts a square of `crop` pixels out of a whole image, [height, width, 3], into `out`, [crop, crop, 3].
-pub fn cut(size: Size, pixels: &[u8], place: Place, crop: u32, out: &mut [u8]) {
+pub fn cut(size: Size, pixels: &[u8], place: CropBox, crop: u32, out: &mut [u8]) {
     let (width, crop) = (size.width as usize * 3, crop as usize * 3);
     for (row, target) in out.chunks_exact_mut(crop).enumerate() {
         let from = (place.top as usize + row) * width + place.left as usize * 3;
@@ -131,25 +131,25 @@ mod tests {
 
     #[test]
     fn the_middle_is_rounded_to_the_even_neighbour() {
-        assert_eq!(centre(Size { width: 341, height: 256 }, 224), Place { top: 16, left: 58, mirrored: false });
-        assert_eq!(centre(Size { width: 227, height: 225 }, 224), Place { top: 0, left: 2, mirrored: false });
+        assert_eq!(centre(Size { width: 341, height: 256 }, 224), CropBox { top: 16, left: 58, mirrored: false });
+        assert_eq!(centre(Size { width: 227, height: 225 }, 224), CropBox { top: 0, left: 2, mirrored: false });
     }
 
     #[test]
     fn the_smallest_and_the_largest_draw_are_the_first_and_the_last_position() {
         let size = Size { width: 341, height: 256 };
-        let draw = |number| Draw { shorter_side: 256, row: number, column: number, mirrored: false }.place(size, 224);
-        assert_eq!(draw(0.0), Place { top: 0, left: 0, mirrored: false });
-        assert_eq!(draw(1.0 - f64::EPSILON), Place { top: 32, left: 117, mirrored: false });
-        assert_eq!(Draw { shorter_side: 224, row: 0.99, column: 0.99, mirrored: true }.place(Size { width: 224, height: 224 }, 224).top, 0);
+        let draw = |number| RandomCrop { shorter_side: 256, row: number, column: number, mirrored: false }.place(size, 224);
+        assert_eq!(draw(0.0), CropBox { top: 0, left: 0, mirrored: false });
+        assert_eq!(draw(1.0 - f64::EPSILON), CropBox { top: 32, left: 117, mirrored: false });
+        assert_eq!(RandomCrop { shorter_side: 224, row: 0.99, column: 0.99, mirrored: true }.place(Size { width: 224, height: 224 }, 224).top, 0);
     }
 
     #[test]
     fn mirrored_corners_are_corners_of_the_mirrored_image() {
         let crops = ten_crops(Size { width: 10, height: 8 }, 4);
-        assert_eq!(crops[1], Place { top: 0, left: 6, mirrored: false });
-        assert_eq!(crops[5], Place { top: 0, left: 6, mirrored: true });
-        assert_eq!(crops[6], Place { top: 0, left: 0, mirrored: true });
-        assert_eq!(crops[9], Place { top: 2, left: 3, mirrored: true });
+        assert_eq!(crops[1], CropBox { top: 0, left: 6, mirrored: false });
+        assert_eq!(crops[5], CropBox { top: 0, left: 6, mirrored: true });
+        assert_eq!(crops[6], CropBox { top: 0, left: 0, mirrored: true });
+        assert_eq!(crops[9], CropBox { top: 2, left: 3, mirrored: true });
     }
 }

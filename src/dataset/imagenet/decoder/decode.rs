@@ -3,8 +3,8 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::dataset::imagenet::decoder::crop::{Draw, Place, Region, Size};
-use crate::dataset::imagenet::decoder::error::{MOST_PIXELS, PhotographError};
+use crate::dataset::imagenet::decoder::crop::{RandomCrop, CropBox, Region, Size};
+use crate::dataset::imagenet::decoder::error::{MOST_PIXELS, ImageError};
 use crate::dataset::imagenet::decoder::jpeg::Jpeg;
 use crate::dataset::imagenet::decoder::orientation::{Turn, preamble};
 use crate::dataset::imagenet::decoder::png;
@@ -69,7 +69,7 @@ impl Decoder {
     }
 
     /// The size of the upright photograph, from the header alone; the rest of the file is not looked at.
-    pub fn size(&mut self, bytes: &[u8]) -> Result<Size, PhotographError> {
+    pub fn size(&mut self, bytes: &[u8]) -> Result<Size, ImageError> {
         let opened = self.open(bytes)?;
         Ok(opened.stored.transposed(opened.turn.transposed))
     }
@@ -84,9 +84,9 @@ impl Decoder {
         bytes: &[u8],
         shorter_side: u32,
         crop: u32,
-        choose: impl FnOnce(Size) -> Place,
+        choose: impl FnOnce(Size) -> CropBox,
         out: &mut [u8],
-    ) -> Result<Size, PhotographError> {
+    ) -> Result<Size, ImageError> {
         assert!((1..=shorter_side).contains(&crop), "a crop of {crop} from a shorter side of {shorter_side}");
         assert_eq!(out.len(), crop as usize * crop as usize * 3, "bytes of a square of {crop} pixels");
         let opened = self.open(bytes)?;
@@ -94,28 +94,28 @@ impl Decoder {
         let scaled = upright.scaled(shorter_side);
         let place = choose(scaled);
         // A place outside the image, which no function of this module gives, is moved to its border.
-        let place = Place { top: place.top.min(scaled.height - crop), left: place.left.min(scaled.width - crop), ..place };
+        let place = CropBox { top: place.top.min(scaled.height - crop), left: place.left.min(scaled.width - crop), ..place };
         self.render(bytes, &opened, scaled, place, Size { width: crop, height: crop }, out)?;
         Ok(scaled)
     }
 
     /// The view of training that `draw` describes; see [`Decoder::view`].
-    pub fn training_view(&mut self, bytes: &[u8], draw: &Draw, crop: u32, out: &mut [u8]) -> Result<Size, PhotographError> {
+    pub fn training_view(&mut self, bytes: &[u8], draw: &RandomCrop, crop: u32, out: &mut [u8]) -> Result<Size, ImageError> {
         self.view(bytes, draw.shorter_side, crop, |scaled| draw.place(scaled, crop), out)
     }
 
     /// The whole photograph scaled to a shorter side: its size, and its pixels as [height, width, 3].
-    pub fn scaled(&mut self, bytes: &[u8], shorter_side: u32) -> Result<(Size, Vec<u8>), PhotographError> {
+    pub fn scaled(&mut self, bytes: &[u8], shorter_side: u32) -> Result<(Size, Vec<u8>), ImageError> {
         assert!(shorter_side > 0, "a shorter side of 0 pixels");
         let opened = self.open(bytes)?;
         let scaled = opened.stored.transposed(opened.turn.transposed).scaled(shorter_side);
         check_size(scaled)?;
         let mut out = vec![0; scaled.pixels() as usize * 3];
-        self.render(bytes, &opened, scaled, Place { top: 0, left: 0, mirrored: false }, scaled, &mut out)?;
+        self.render(bytes, &opened, scaled, CropBox { top: 0, left: 0, mirrored: false }, scaled, &mut out)?;
         Ok((scaled, out))
     }
 
-    fn open(&mut self, bytes: &[u8]) -> Result<Opened, PhotographError> {
+    fn open(&mut self, bytes: &[u8]) -> Result<Opened, ImageError> {
         let kind = sniff(bytes)?;
         let (stored, turn, ended) = match kind {
             Kind::Png => (png::size(bytes)?, Turn::default(), true),
@@ -130,7 +130,7 @@ impl Decoder {
     }
 
     /// Writes the part of `size` at `place` of the upright image scaled to `scaled`.
-    fn render(&mut self, bytes: &[u8], opened: &Opened, scaled: Size, place: Place, size: Size, out: &mut [u8]) -> Result<(), PhotographError> {
+    fn render(&mut self, bytes: &[u8], opened: &Opened, scaled: Size, place: CropBox, size: Size, out: &mut [u8]) -> Result<(), ImageError> {
         let Opened { kind, stored, turn, ended } = *opened;
         let scaled = scaled.transposed(turn.transposed);
         let window = turn.window(scaled, place, size);
@@ -214,9 +214,9 @@ fn reduction(stored: Size, scaled: Size) -> u32 {
     REDUCTIONS.into_iter().find(fits).unwrap_or(8)
 }
 
-fn check_size(size: Size) -> Result<(), PhotographError> {
+fn check_size(size: Size) -> Result<(), ImageError> {
     if size.pixels() > MOST_PIXELS {
-        return Err(PhotographError::TooLarge { width: size.width.into(), height: size.height.into() });
+        return Err(ImageError::TooLarge { width: size.width.into(), height: size.height.into() });
     }
     Ok(())
 }
@@ -228,7 +228,7 @@ fn has_end(bytes: &[u8], picture: usize) -> bool {
 }
 
 /// What the first bytes say; the file's name says nothing.
-fn sniff(bytes: &[u8]) -> Result<Kind, PhotographError> {
+fn sniff(bytes: &[u8]) -> Result<Kind, ImageError> {
     const OTHERS: [(&[u8], &str); 7] = [
         (b"GIF8", "GIF"),
         (b"BM", "BMP"),
@@ -239,7 +239,7 @@ fn sniff(bytes: &[u8]) -> Result<Kind, PhotographError> {
         (b"\0\0\0\x0cJXL ", "JPEG XL"),
     ];
     if bytes.is_empty() {
-        return Err(PhotographError::Empty);
+        return Err(ImageError::Empty);
     }
     if bytes.starts_with(b"\xff\xd8\xff") {
         return Ok(Kind::Jpeg);
@@ -248,11 +248,11 @@ fn sniff(bytes: &[u8]) -> Result<Kind, PhotographError> {
         return Ok(Kind::Png);
     }
     if let Some((_, name)) = OTHERS.iter().find(|(start, _)| bytes.starts_with(start)) {
-        return Err(PhotographError::Unsupported((*name).to_string()));
+        return Err(ImageError::Unsupported((*name).to_string()));
     }
     let start = &bytes[..bytes.len().min(8)];
     let text = start.iter().all(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace());
-    Err(PhotographError::NotAnImage(if text {
+    Err(ImageError::NotAnImage(if text {
         format!("{:?}", String::from_utf8_lossy(start))
     } else {
         start.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")

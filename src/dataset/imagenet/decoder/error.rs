@@ -2,7 +2,7 @@
 
 /// Why a file could not be decoded; each is one line, to follow the file's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PhotographError {
+pub enum ImageError {
     /// No byte.
     #[error("the file is empty")]
     Empty,

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int};
 use mozjpeg_sys as _;
 
 use crate::dataset::imagenet::decoder::crop::{Region, Size};
-use crate::dataset::imagenet::decoder::error::PhotographError;
+use crate::dataset::imagenet::decoder::error::ImageError;
 
 /// jpeg.c's decompressor.
 #[repr(C)]
@@ -45,7 +45,7 @@ impl Jpeg {
     }
 
     /// The size of the picture, from the header.
-    pub fn size(&mut self, bytes: &[u8]) -> Result<Size, PhotographError> {
+    pub fn size(&mut self, bytes: &[u8]) -> Result<Size, ImageError> {
         let mut size = Size { width: 0, height: 0 };
         // SAFETY: the decompressor is alive; the bytes are read in this call only, for `decode` begins anew.
         let code = unsafe { photographs_jpeg_header(self.0, bytes.as_ptr(), bytes.len(), &mut size.width, &mut size.height) };
@@ -55,7 +55,7 @@ impl Jpeg {
 
     /// Decodes at least `region` of the image scaled by `eighths`/8 (1 to 8) into `pixels` (rows, RGB), and says which region that is: one with
     /// more columns, since columns come in blocks.
-    pub fn decode(&mut self, bytes: &[u8], eighths: u32, region: Region, pixels: &mut Vec<u8>) -> Result<Region, PhotographError> {
+    pub fn decode(&mut self, bytes: &[u8], eighths: u32, region: Region, pixels: &mut Vec<u8>) -> Result<Region, ImageError> {
         self.size(bytes)?;
         let Region { mut x, y, size } = region;
         let (mut columns, mut height) = (size.width, 0);
@@ -73,15 +73,15 @@ impl Jpeg {
         Ok(Region { x, y, size: Size { width: columns, height: rows } })
     }
 
-    fn check(&self, code: c_int) -> Result<(), PhotographError> {
+    fn check(&self, code: c_int) -> Result<(), ImageError> {
         // SAFETY: the message is a string with its end inside the decompressor.
         let message = || unsafe { CStr::from_ptr(photographs_jpeg_message(self.0)) }.to_string_lossy().into_owned();
         match code {
             0 => Ok(()),
-            1 => Err(PhotographError::Truncated),
-            3 => Err(PhotographError::Unsupported(format!("JPEG with {}", message()))),
-            4 => Err(PhotographError::OutOfMemory),
-            _ => Err(PhotographError::Damaged(message())),
+            1 => Err(ImageError::Truncated),
+            3 => Err(ImageError::Unsupported(format!("JPEG with {}", message()))),
+            4 => Err(ImageError::OutOfMemory),
+            _ => Err(ImageError::Damaged(message())),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How the stored picture is turned to be looked at: the EXIF orientation.
 
-use crate::dataset::imagenet::decoder::crop::{Place, Region, Size, mirror};
+use crate::dataset::imagenet::decoder::crop::{CropBox, Region, Size, mirror};
 
 /// What leads from the stored picture to the upright one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,7 +30,7 @@ impl Turn {
     }
 
     /// Where the upright part of `size` at `place` lies in the stored picture, which has the size `stored`.
-    pub fn window(self, stored: Size, place: Place, size: Size) -> Region {
+    pub fn window(self, stored: Size, place: CropBox, size: Size) -> Region {
         let (x, y) = if self.transposed { (place.top, place.left) } else { (place.left, place.top) };
         let size = size.transposed(self.transposed);
         Region {
@@ -138,7 +138,7 @@ mod tests {
             let size = stored.transposed(turn.transposed);
             let mut whole = vec![0; 60];
             turn.upright(stored, &pixels, false, &mut whole);
-            let (place, part) = (Place { top: 1, left: 2, mirrored: false }, Size { width: 2, height: 3 });
+            let (place, part) = (CropBox { top: 1, left: 2, mirrored: false }, Size { width: 2, height: 3 });
             let window = turn.window(stored, place, part);
             let cut: Vec<u8> = (0..window.size.height)
                 .flat_map(|y| (0..window.size.width).map(move |x| (y, x)))

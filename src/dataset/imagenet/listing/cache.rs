@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::Result;
 
-use crate::dataset::imagenet::listing::entry::{Found, Listing, Place};
+use crate::dataset::imagenet::listing::entry::{Found, Listing, ShardOffset};
 use crate::system::atomic_file;
 use crate::system::hash::sha256;
 
@@ -104,7 +104,7 @@ fn parse_line(line: &str) -> Option<Found> {
     let length = parts.next()?.parse().ok()?;
     let shard: i64 = parts.next()?.parse().ok()?;
     let offset = parts.next()?.parse().ok()?;
-    let place = u32::try_from(shard).ok().map(|shard| Place { shard, offset });
+    let place = u32::try_from(shard).ok().map(|shard| ShardOffset { shard, offset });
     Some(Found { name: parts.next()?.to_string(), length, place })
 }
 
@@ -116,7 +116,7 @@ mod tests {
     fn a_kept_list_reads_back_as_it_was_and_a_cut_or_outdated_one_is_not_used() {
         let found = |name: &str, place| Found { name: name.to_string(), length: 17, place };
         let listing = Listing {
-            photographs: vec![found("n01/a b.JPEG", None), found("n02/c.jpg", Some(Place { shard: 3, offset: 1 << 40 }))],
+            photographs: vec![found("n01/a b.JPEG", None), found("n02/c.jpg", Some(ShardOffset { shard: 3, offset: 1 << 40 }))],
             shards: vec!["/data/train-000000.tar".into()],
             others: vec!["n01/notes.txt".into()],
             inner_folders: vec!["/data/train/n01/images".into()],

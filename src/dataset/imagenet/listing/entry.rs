@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Where a photograph's bytes lie in a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ShardOffset {
     /// Which shard.
     pub shard: u32,
     /// Bytes before it.
@@ -19,7 +19,7 @@ pub struct Found {
     /// Length of the file in bytes.
     pub length: u64,
     /// Where it is, if it is in a shard.
-    pub place: Option<Place>,
+    pub place: Option<ShardOffset>,
 }
 
 impl Found {

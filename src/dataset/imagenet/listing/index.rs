@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::dataset::imagenet::listing::entry::{Listing, Place};
+use crate::dataset::imagenet::listing::entry::{Listing, ShardOffset};
 use crate::dataset::imagenet::listing::{cache, folders, shards};
 use crate::error::bad_input;
 use crate::system::hash::hexadecimal;
@@ -27,7 +27,7 @@ pub struct Index {
     lengths: Vec<u32>,
     labels: Vec<u16>,
     shards: Vec<(PathBuf, File)>,
-    places: Vec<Place>,
+    places: Vec<ShardOffset>,
     others: Vec<String>,
     fingerprint: String,
 }
@@ -159,6 +159,6 @@ impl Index {
 
     /// Bytes of memory that the list takes.
     pub fn memory(&self) -> usize {
-        self.names.len() + self.ends.len() * 4 + self.lengths.len() * 4 + self.labels.len() * 2 + self.places.len() * size_of::<Place>()
+        self.names.len() + self.ends.len() * 4 + self.lengths.len() * 4 + self.labels.len() * 2 + self.places.len() * size_of::<ShardOffset>()
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::dataset::imagenet::listing::entry::{Found, Listing, Place};
+use crate::dataset::imagenet::listing::entry::{Found, Listing, ShardOffset};
 use crate::error::{BadInput, bad_input};
 use crate::system::atomic_file;
 
@@ -74,7 +74,7 @@ pub fn list(shards: &[PathBuf]) -> Result<Listing> {
             let entry = entry.with_context(damaged)?;
             let path = entry.path().with_context(damaged)?;
             let name = path.to_str().with_context(damaged)?.to_string();
-            let place = Place { shard: number as u32, offset: entry.raw_file_position() };
+            let place = ShardOffset { shard: number as u32, offset: entry.raw_file_position() };
             if place.offset + entry.size() > length {
                 return Err(bad_input(damaged()).into());
             }
