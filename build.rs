@@ -15,11 +15,14 @@ fn main() {
             println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
             compile_fused_norm(Path::new(&folder));
         }
-        Err(_) => println!("cargo::error=torch-sys did not say where libtorch is: run scripts/setup, then build again"),
+        Err(_) => println!(
+            "cargo::error=torch-sys did not say where libtorch is: run scripts/setup, then build again"
+        ),
     }
     compile_jpeg();
     // Git appends to this file at every commit and checkout. A path that does not exist would make every build a rebuild.
-    let history = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|path| Path::new(path).exists());
+    let history =
+        git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|path| Path::new(path).exists());
     for watched in SOURCES.map(str::to_string).into_iter().chain(history) {
         println!("cargo::rerun-if-changed={watched}");
     }
@@ -39,7 +42,9 @@ fn compile_fused_norm(libraries: &Path) {
         build
     };
     println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
-    let root = std::env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from).or_else(|| libraries.parent().map(Path::to_path_buf));
+    let root = std::env::var_os("LIBTORCH_INCLUDE")
+        .map(PathBuf::from)
+        .or_else(|| libraries.parent().map(Path::to_path_buf));
     let include = root.unwrap_or_default().join("include");
     if !include.join("ATen/ATen.h").is_file() {
         println!(
@@ -55,17 +60,32 @@ fn compile_fused_norm(libraries: &Path) {
         .flag("-fopenmp")
         .warnings(false)
         .compile("resnet_norm");
-    let x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "x86_64");
+    let x86 =
+        std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "x86_64");
     // norm.cpp asks the processor for the same instructions.
     const AVX2: &[&str] = &["-mavx2", "-mfma", "-mbmi", "-mbmi2"];
-    const AVX512: &[&str] = &["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"];
-    let levels: &[(&str, &[&str])] = &[("kernels_base", &[]), ("kernels_v3", AVX2), ("kernels_v4", AVX512)];
+    const AVX512: &[&str] = &[
+        "-mavx2",
+        "-mfma",
+        "-mbmi",
+        "-mbmi2",
+        "-mavx512f",
+        "-mavx512bw",
+        "-mavx512cd",
+        "-mavx512dq",
+        "-mavx512vl",
+    ];
+    let levels: &[(&str, &[&str])] =
+        &[("kernels_base", &[]), ("kernels_v3", AVX2), ("kernels_v4", AVX512)];
     for (name, flags) in &levels[..if x86 { 3 } else { 1 }] {
         let mut kernels = build();
         for flag in *flags {
             kernels.flag(flag);
         }
-        kernels.define("KERNELS", Some(*name)).file(format!("{SOURCES}/kernels.cpp")).compile(&format!("resnet_{name}"));
+        kernels
+            .define("KERNELS", Some(*name))
+            .file(format!("{SOURCES}/kernels.cpp"))
+            .compile(&format!("resnet_{name}"));
     }
     println!("cargo::rustc-link-search=native={}", libraries.display());
     println!("cargo::rustc-link-lib=dylib=torch_cpu");
@@ -81,8 +101,12 @@ fn compile_fused_norm(libraries: &Path) {
 fn compile_jpeg() {
     const WITHOUT: &str = "RESNET_REPRO_WITHOUT_NASM";
     println!("cargo::rerun-if-env-changed={WITHOUT}");
-    let x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture.starts_with("x86"));
-    if x86 && std::env::var_os(WITHOUT).is_none() && Command::new("nasm").arg("-v").output().is_err() {
+    let x86 = std::env::var("CARGO_CFG_TARGET_ARCH")
+        .is_ok_and(|architecture| architecture.starts_with("x86"));
+    if x86
+        && std::env::var_os(WITHOUT).is_none()
+        && Command::new("nasm").arg("-v").output().is_err()
+    {
         println!(
             "cargo::error=nasm is missing: install Debian's package nasm, then \"cargo clean --release -p mozjpeg-sys\"; {WITHOUT}=1 builds a slower decoder"
         );
@@ -99,7 +123,9 @@ fn compile_jpeg() {
 
 /// File name of the OpenMP library that comes with libtorch.
 fn openmp(libraries: &Path) -> Option<String> {
-    let mut names = std::fs::read_dir(libraries).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names = std::fs::read_dir(libraries)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     names.find(|name| name.starts_with("libgomp") && name.contains(".so"))
 }
 

@@ -22,15 +22,25 @@ fn main() -> ExitCode {
         ));
     }
     let error = Command::new(&engine).args(std::env::args_os().skip(1)).exec();
-    fail(&format!("{}: cannot be started: {error}; build again with \"cargo build --release\"", engine.display()))
+    fail(&format!(
+        "{}: cannot be started: {error}; build again with \"cargo build --release\"",
+        engine.display()
+    ))
 }
 
 /// The libraries that the loader does not find for `program`; empty too if it cannot be asked.
 fn missing_libraries(program: &std::path::Path) -> Vec<String> {
     // What ldd does: with this variable set the loader lists the libraries and starts nothing.
     let listing = Command::new(program).env("LD_TRACE_LOADED_OBJECTS", "1").output();
-    let listing = listing.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    listing.lines().filter(|line| line.contains("not found")).filter_map(|line| line.split_whitespace().next()).map(str::to_string).collect()
+    let listing = listing
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    listing
+        .lines()
+        .filter(|line| line.contains("not found"))
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_string)
+        .collect()
 }
 
 fn fail(message: &str) -> ExitCode {

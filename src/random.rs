@@ -91,7 +91,8 @@ mod tests {
         let mut stream = Stream::new(0, Purpose::Initialisation, 0);
         let numbers: Vec<f64> = (0..100_000).map(|_| stream.normal()).collect();
         let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
-        let variance = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / numbers.len() as f64;
+        let variance =
+            numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / numbers.len() as f64;
         assert!(mean.abs() < 0.01, "mean {mean}");
         assert!((variance - 1.0).abs() < 0.02, "variance {variance}");
     }

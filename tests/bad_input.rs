@@ -16,17 +16,41 @@ use resnet_repro::network::weights::write_tensors;
 fn missing_truncated_and_foreign_data_files() {
     let folder = workspace();
     let evaluate = ["compare", "8", "--data", "data", "--out", "out"];
-    refuse(folder.path(), &["compare", "8", "--data", "nowhere"], 2, &["nowhere", "data_batch_1.bin", "data fetch cifar10"]);
-    refuse(folder.path(), &["compare", "8", "--dataset", "cifar10"], 2, &["data/cifar10", "--data"]);
+    refuse(
+        folder.path(),
+        &["compare", "8", "--data", "nowhere"],
+        2,
+        &["nowhere", "data_batch_1.bin", "data fetch cifar10"],
+    );
+    refuse(
+        folder.path(),
+        &["compare", "8", "--dataset", "cifar10"],
+        2,
+        &["data/cifar10", "--data"],
+    );
     std::fs::remove_file(folder.path().join("data/test_batch.bin")).unwrap();
     refuse(folder.path(), &evaluate, 2, &["data/test_batch.bin", "data fetch cifar10"]);
     std::fs::write(folder.path().join("data/test_batch.bin"), vec![0; 3072]).unwrap();
-    refuse(folder.path(), &evaluate, 2, &["data/test_batch.bin", "3072 bytes", "3073-byte records", "fetch it again"]);
+    refuse(
+        folder.path(),
+        &evaluate,
+        2,
+        &["data/test_batch.bin", "3072 bytes", "3073-byte records", "fetch it again"],
+    );
     std::fs::write(folder.path().join("data/test_batch.bin"), vec![200; 3073]).unwrap();
     refuse(folder.path(), &evaluate, 2, &["data/test_batch.bin", "label 200"]);
-    refuse(folder.path(), &["compare", "8", "--dataset", "shapes", "--data", "data"], 2, &["shapes is built in", "--dataset cifar10"]);
+    refuse(
+        folder.path(),
+        &["compare", "8", "--dataset", "shapes", "--data", "data"],
+        2,
+        &["shapes is built in", "--dataset cifar10"],
+    );
     write_cifar(&folder.path().join("data"), 10, 10);
-    std::fs::copy(folder.path().join("data/data_batch_1.bin"), folder.path().join("data/data_batch_3.bin")).unwrap();
+    std::fs::copy(
+        folder.path().join("data/data_batch_1.bin"),
+        folder.path().join("data/data_batch_3.bin"),
+    )
+    .unwrap();
     refuse(folder.path(), &evaluate, 2, &["data/data_batch_2.bin"]);
     assert!(!folder.path().join("out").exists(), "nothing was started");
 }
@@ -37,14 +61,26 @@ fn depths_and_networks_that_do_not_exist() {
     refuse(folder.path(), &["compare", "57"], 2, &["depth 57", "6n+2", "56", "62"]);
     refuse(folder.path(), &["compare", "56", "--shallow", "21"], 2, &["depth 21", "20", "26"]);
     refuse(folder.path(), &["compare", "20", "--shallow", "56"], 2, &["--shallow 56", "20"]);
-    refuse(folder.path(), &["describe", "--network", "vgg-17"], 2, &["vgg-17", "plain-N", "resnet-Nb", "highway-19"]);
-    refuse(folder.path(), &["train", "--network", "resnet-21", "--out", "out"], 2, &["--network", "depth 21"]);
+    refuse(
+        folder.path(),
+        &["describe", "--network", "vgg-17"],
+        2,
+        &["vgg-17", "plain-N", "resnet-Nb", "highway-19"],
+    );
+    refuse(
+        folder.path(),
+        &["train", "--network", "resnet-21", "--out", "out"],
+        2,
+        &["--network", "depth 21"],
+    );
 }
 
 #[test]
 fn settings_that_are_unknown_or_out_of_range() {
     let folder = workspace();
-    let set = |setting: &str, parts: &[&str]| refuse(folder.path(), &small(&["compare", "8", "--out", "out", "--set", setting]), 2, parts);
+    let set = |setting: &str, parts: &[&str]| {
+        refuse(folder.path(), &small(&["compare", "8", "--out", "out", "--set", setting]), 2, parts)
+    };
     set("learning_rat=0.1", &["--set learning_rat", "learning_rate", "weight_decay"]);
     set("learning_rate", &["--set learning_rate", "KEY=VALUE"]);
     set("learning_rate=-1", &["learning_rate = -1", "above 0"]);
@@ -59,20 +95,34 @@ fn settings_that_are_unknown_or_out_of_range() {
     set("batch_size=16", &["--set batch_size", "twice"]);
     refuse(folder.path(), &["compare", "8", "--seeds", "0,0"], 2, &["--seeds 0,0", "twice"]);
     refuse(folder.path(), &["compare", "8", "--seeds", "a"], 2, &["--seeds a", "0,1,2"]);
-    refuse(folder.path(), &["compare", "8", "--seeds", "9999999999999999999"], 2, &["--seeds 9999999999999999999"]);
+    refuse(
+        folder.path(),
+        &["compare", "8", "--seeds", "9999999999999999999"],
+        2,
+        &["--seeds 9999999999999999999"],
+    );
     refuse(folder.path(), &["compare", "8", "--device", "gpu"], 2, &["--device", "cuda:N"]);
     refuse(folder.path(), &["compare", "8", "--device", "cuda:99"], 2, &["--device cuda:99"]);
     // Without a visible GPU, on a machine with one too.
-    let output = command(folder.path(), &["compare", "8", "--device", "cuda"]).env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
+    let output = command(folder.path(), &["compare", "8", "--device", "cuda"])
+        .env("CUDA_VISIBLE_DEVICES", "")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2));
     let message = stderr(&output);
-    assert!(message.contains("--device cuda:0: CUDA cannot be used here") && message.contains("--device cpu"), "{message}");
+    assert!(
+        message.contains("--device cuda:0: CUDA cannot be used here")
+            && message.contains("--device cpu"),
+        "{message}"
+    );
     assert!(!folder.path().join("out").exists(), "nothing was started");
 }
 
 /// Writes weights of resnet-8 after `change`.
 fn write_weights(path: &Path, change: impl FnOnce(&mut Vec<(String, Tensor)>)) {
-    let mut tensors = Network::new(cifar::architecture(NetworkName::residual(8), 10), 0, Device::Cpu).named_tensors();
+    let mut tensors =
+        Network::new(cifar::architecture(NetworkName::residual(8), 10), 0, Device::Cpu)
+            .named_tensors();
     change(&mut tensors);
     write_tensors(path, &tensors, ("network", "resnet-8".to_string())).unwrap();
 }
@@ -81,15 +131,31 @@ fn write_weights(path: &Path, change: impl FnOnce(&mut Vec<(String, Tensor)>)) {
 fn weights_with_a_missing_an_extra_or_a_misshapen_tensor() {
     let folder = workspace();
     let path = folder.path().join("weights.safetensors");
-    let evaluate = ["evaluate", "--network", "resnet-8", "--data", "data", "--weights", "weights.safetensors"];
+    let evaluate =
+        ["evaluate", "--network", "resnet-8", "--data", "data", "--weights", "weights.safetensors"];
     refuse(folder.path(), &evaluate, 2, &["weights.safetensors", "No such file"]);
     std::fs::write(&path, "PK not safetensors").unwrap();
-    refuse(folder.path(), &evaluate, 2, &["weights.safetensors", "not a safetensors file", "scripts/to_safetensors.py"]);
+    refuse(
+        folder.path(),
+        &evaluate,
+        2,
+        &["weights.safetensors", "not a safetensors file", "scripts/to_safetensors.py"],
+    );
     write_weights(&path, |tensors| tensors.retain(|(name, _)| name != "layer2.0.bn1.running_var"));
-    refuse(folder.path(), &evaluate, 2, &["weights.safetensors", "\"layer2.0.bn1.running_var\"", "missing"]);
+    refuse(
+        folder.path(),
+        &evaluate,
+        2,
+        &["weights.safetensors", "\"layer2.0.bn1.running_var\"", "missing"],
+    );
     let zeros = |sides: &[i64]| Tensor::zeros(sides, (Kind::Float, Device::Cpu));
     write_weights(&path, |tensors| tensors.push(("layer4.0.conv1.weight".into(), zeros(&[2, 2]))));
-    refuse(folder.path(), &evaluate, 2, &["weights.safetensors", "\"layer4.0.conv1.weight\"", "does not belong to resnet-8"]);
+    refuse(
+        folder.path(),
+        &evaluate,
+        2,
+        &["weights.safetensors", "\"layer4.0.conv1.weight\"", "does not belong to resnet-8"],
+    );
     write_weights(&path, |tensors| tensors.last_mut().unwrap().1 = zeros(&[7]));
     refuse(folder.path(), &evaluate, 2, &["weights.safetensors", "shape [7]", "needs [64]"]);
     write_weights(&path, |tensors| tensors.push(("bn1.num_batches_tracked".into(), zeros(&[1]))));
@@ -100,11 +166,28 @@ fn weights_with_a_missing_an_extra_or_a_misshapen_tensor() {
 fn output_folders_that_cannot_be_written_or_hold_something_else() {
     let folder = workspace();
     std::fs::write(folder.path().join("file"), "").unwrap();
-    refuse(folder.path(), &small(&["compare", "8", "--iterations", "2", "--out", "file/out"]), 2, &["file/out", "--out"]);
-    refuse(folder.path(), &small(&["compare", "8", "--iterations", "2", "--out", "/proc/out"]), 2, &["/proc/out", "--out"]);
-    let train = |out, iterations| small(&["train", "--network", "plain-8", "--iterations", iterations, "--out", out]);
+    refuse(
+        folder.path(),
+        &small(&["compare", "8", "--iterations", "2", "--out", "file/out"]),
+        2,
+        &["file/out", "--out"],
+    );
+    refuse(
+        folder.path(),
+        &small(&["compare", "8", "--iterations", "2", "--out", "/proc/out"]),
+        2,
+        &["/proc/out", "--out"],
+    );
+    let train = |out, iterations| {
+        small(&["train", "--network", "plain-8", "--iterations", iterations, "--out", out])
+    };
     succeed(folder.path(), &train("run", "2"));
-    refuse(folder.path(), &train("run", "3"), 2, &["run", "holds another run", "recipe.iterations is 2 there, 3 here", "--out"]);
+    refuse(
+        folder.path(),
+        &train("run", "3"),
+        2,
+        &["run", "holds another run", "recipe.iterations is 2 there, 3 here", "--out"],
+    );
     refuse(folder.path(), &train("data", "2"), 2, &["data", "holds no run", "--out"]);
     // Other data under the same name is another run too.
     write_cifar(&folder.path().join("data"), 330, 100);
@@ -119,7 +202,8 @@ fn a_missing_libtorch_is_one_line_that_says_what_to_do() {
     let launcher = Path::new(env!("CARGO_BIN_EXE_resnet-repro"));
     let mut engine = std::fs::read(env!("CARGO_BIN_EXE_resnet-repro-engine")).unwrap();
     // The library path in the copy points nowhere, as after .libtorch was removed.
-    let path = std::env::var("LIBTORCH").unwrap_or_else(|_| format!("{}/.libtorch/torch", env!("CARGO_MANIFEST_DIR")));
+    let path = std::env::var("LIBTORCH")
+        .unwrap_or_else(|_| format!("{}/.libtorch/torch", env!("CARGO_MANIFEST_DIR")));
     let path = format!("{path}/lib").into_bytes();
     let mut replaced = 0;
     for position in 0..engine.len() - path.len() {
@@ -131,11 +215,24 @@ fn a_missing_libtorch_is_one_line_that_says_what_to_do() {
     assert!(replaced > 0, "the program carries the path of libtorch");
     std::fs::copy(launcher, folder.path().join("resnet-repro")).unwrap();
     std::fs::write(folder.path().join("resnet-repro-engine"), engine).unwrap();
-    std::fs::set_permissions(folder.path().join("resnet-repro-engine"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let output = Command::new(folder.path().join("resnet-repro")).arg("doctor").env_remove("LD_LIBRARY_PATH").output().unwrap();
+    std::fs::set_permissions(
+        folder.path().join("resnet-repro-engine"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let output = Command::new(folder.path().join("resnet-repro"))
+        .arg("doctor")
+        .env_remove("LD_LIBRARY_PATH")
+        .output()
+        .unwrap();
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains("libtorch 2.11.0") && message.contains("libtorch_cpu.so") && message.contains("scripts/setup"), "{message}");
+    assert!(
+        message.contains("libtorch 2.11.0")
+            && message.contains("libtorch_cpu.so")
+            && message.contains("scripts/setup"),
+        "{message}"
+    );
     assert_eq!(message.lines().count(), 1, "{message}");
 }
 
@@ -171,8 +268,14 @@ fn a_disk_that_fills_up_keeps_all_rows_and_names_the_log() {
     }
     assert_eq!(output.0, Some(1), "{}", output.1);
     let line = output.1.lines().find(|line| line.starts_with("error: ")).unwrap();
-    assert!(line.contains("train.csv") && line.contains("No space left") && line.contains("run the same command again"), "{line}");
-    let [kept, whole] = ["kept", "whole"].map(|run| std::fs::read_to_string(folder.path().join(run).join("train.csv")).unwrap());
+    assert!(
+        line.contains("train.csv")
+            && line.contains("No space left")
+            && line.contains("run the same command again"),
+        "{line}"
+    );
+    let [kept, whole] = ["kept", "whole"]
+        .map(|run| std::fs::read_to_string(folder.path().join(run).join("train.csv")).unwrap());
     assert!(
         kept.lines().count() > 10 && kept.ends_with('\n') && whole.starts_with(&kept),
         "what was logged is kept, and is the start of the whole log"
@@ -183,7 +286,14 @@ fn a_disk_that_fills_up_keeps_all_rows_and_names_the_log() {
 #[test]
 fn a_result_that_nobody_reads_is_no_error() {
     let folder = workspace();
-    let script = format!("{} describe --network resnet-1202 --json | head -c 10", env!("CARGO_BIN_EXE_resnet-repro"));
-    let output = Command::new("bash").args(["-o", "pipefail", "-c", &script]).current_dir(folder.path()).output().unwrap();
+    let script = format!(
+        "{} describe --network resnet-1202 --json | head -c 10",
+        env!("CARGO_BIN_EXE_resnet-repro")
+    );
+    let output = Command::new("bash")
+        .args(["-o", "pipefail", "-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }

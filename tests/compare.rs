@@ -7,16 +7,40 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn read(path: impl AsRef<Path>) -> String {
-    std::fs::read_to_string(path.as_ref()).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
+    std::fs::read_to_string(path.as_ref())
+        .unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
 }
 
 #[test]
 fn compare_writes_every_file_and_tells_what_it_saw() {
     let folder = workspace();
     let out = folder.path().join("out");
-    let arguments = small(&["compare", "14", "--shallow", "8", "--iterations", "12", "--seeds", "0,1", "--out", "out", "--set", "validation=64"]);
+    let arguments = small(&[
+        "compare",
+        "14",
+        "--shallow",
+        "8",
+        "--iterations",
+        "12",
+        "--seeds",
+        "0,1",
+        "--out",
+        "out",
+        "--set",
+        "validation=64",
+    ]);
     let text = succeed(folder.path(), &arguments);
-    for part in ["plain-8", "plain-14", "resnet-8", "resnet-14", "75,290", "±", "selected on validation", "training error (last 2)", "shortcuts"] {
+    for part in [
+        "plain-8",
+        "plain-14",
+        "resnet-8",
+        "resnet-14",
+        "75,290",
+        "±",
+        "selected on validation",
+        "training error (last 2)",
+        "shortcuts",
+    ] {
         assert!(text.contains(part), "\"{part}\" is not in:\n{text}");
     }
     for network in ["plain-8", "plain-14", "resnet-8", "resnet-14"] {
@@ -25,12 +49,25 @@ fn compare_writes_every_file_and_tells_what_it_saw() {
             let train = read(run.join("train.csv"));
             assert_eq!(train.lines().count(), 13);
             assert!(train.starts_with("iteration,learning_rate,loss,error\n1,0.1,"), "{train}");
-            assert!(train.lines().last().unwrap().starts_with("12,0.001,"), "milestones scale with the run: {train}");
+            assert!(
+                train.lines().last().unwrap().starts_with("12,0.001,"),
+                "milestones scale with the run: {train}"
+            );
             let evaluations = read(run.join("eval.csv"));
-            assert!(evaluations.starts_with("iteration,split,loss,error,top5_error\n3,test,"), "{evaluations}");
+            assert!(
+                evaluations.starts_with("iteration,split,loss,error,top5_error\n3,test,"),
+                "{evaluations}"
+            );
             assert_eq!(evaluations.matches(",validation,").count(), 4);
             let record = read(run.join("run.toml"));
-            for part in ["state = \"finished\"", "git_revision", "libtorch = \"2.11.0", "validation 64 instead of 0", "fingerprint", "processor"] {
+            for part in [
+                "state = \"finished\"",
+                "git_revision",
+                "libtorch = \"2.11.0",
+                "validation 64 instead of 0",
+                "fingerprint",
+                "processor",
+            ] {
                 assert!(record.contains(part), "{part} is not in {record}");
             }
             assert!(run.join("weights.safetensors").exists() && !run.join("checkpoint").exists());
@@ -38,7 +75,10 @@ fn compare_writes_every_file_and_tells_what_it_saw() {
     }
     let svg = read(out.join("comparison.svg"));
     assert!(svg.contains("2 seeds") && svg.contains("resnet-14"));
-    assert!(out.join("comparison.png").exists() && read(out.join("comparison.md")).contains("| plain-14"));
+    assert!(
+        out.join("comparison.png").exists()
+            && read(out.join("comparison.md")).contains("| plain-14")
+    );
 
     // Again: nothing is trained, the same is said.
     let started = Instant::now();
@@ -49,7 +89,10 @@ fn compare_writes_every_file_and_tells_what_it_saw() {
 #[test]
 fn json_has_the_numbers_of_the_table() {
     let folder = workspace();
-    let text = succeed(folder.path(), &small(&["compare", "8", "--iterations", "4", "--out", "out", "--json"]));
+    let text = succeed(
+        folder.path(),
+        &small(&["compare", "8", "--iterations", "4", "--out", "out", "--json"]),
+    );
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["dataset"], "cifar10");
     assert_eq!(json["iterations"], 4);
@@ -64,20 +107,50 @@ fn json_has_the_numbers_of_the_table() {
 fn the_same_seed_and_threads_give_the_same_bytes() {
     let folder = workspace();
     for out in ["a", "b"] {
-        let arguments = small(&["train", "--network", "resnet-8", "--iterations", "10", "--out", out]);
-        assert!(command(folder.path(), &arguments).env("OMP_NUM_THREADS", "2").status().unwrap().success());
+        let arguments =
+            small(&["train", "--network", "resnet-8", "--iterations", "10", "--out", out]);
+        assert!(
+            command(folder.path(), &arguments)
+                .env("OMP_NUM_THREADS", "2")
+                .status()
+                .unwrap()
+                .success()
+        );
     }
     for file in ["train.csv", "eval.csv", "weights.safetensors"] {
-        let [a, b] = ["a", "b"].map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
+        let [a, b] =
+            ["a", "b"].map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
         assert!(a == b, "{file} differs");
     }
-    succeed(folder.path(), &small(&["train", "--network", "resnet-8", "--iterations", "10", "--seed", "1", "--out", "c"]));
+    succeed(
+        folder.path(),
+        &small(&[
+            "train",
+            "--network",
+            "resnet-8",
+            "--iterations",
+            "10",
+            "--seed",
+            "1",
+            "--out",
+            "c",
+        ]),
+    );
     assert_ne!(read(folder.path().join("a/train.csv")), read(folder.path().join("c/train.csv")));
 }
 
 /// Sends `signal` once the run has logged some rows, and returns the exit code.
-fn stop_in_the_middle(folder: &Path, arguments: &[&str], log: &Path, signal: libc::c_int) -> Option<i32> {
-    let mut child = command(folder, arguments).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+fn stop_in_the_middle(
+    folder: &Path,
+    arguments: &[&str],
+    log: &Path,
+    signal: libc::c_int,
+) -> Option<i32> {
+    let mut child = command(folder, arguments)
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while std::fs::read_to_string(log).map_or(0, |text| text.lines().count()) < 8 {
         assert!(Instant::now() < deadline, "the run does not log");
@@ -91,19 +164,38 @@ fn stop_in_the_middle(folder: &Path, arguments: &[&str], log: &Path, signal: lib
 #[test]
 fn a_run_stopped_by_a_signal_exits_75_and_goes_on_to_the_same_bytes() {
     let folder = workspace();
-    let arguments = |out| small(&["train", "--network", "resnet-8", "--iterations", "300", "--set", "evaluate_every=7", "--out", out]);
+    let arguments = |out| {
+        small(&[
+            "train",
+            "--network",
+            "resnet-8",
+            "--iterations",
+            "300",
+            "--set",
+            "evaluate_every=7",
+            "--out",
+            out,
+        ])
+    };
     succeed(folder.path(), &arguments("whole"));
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGUSR1] {
         let log = folder.path().join("stopped/train.csv");
-        assert_eq!(stop_in_the_middle(folder.path(), &arguments("stopped"), &log, signal), Some(75));
+        assert_eq!(
+            stop_in_the_middle(folder.path(), &arguments("stopped"), &log, signal),
+            Some(75)
+        );
         let rows = read(&log).lines().count();
         assert!((8..300).contains(&rows), "{rows} rows");
         assert!(read(folder.path().join("stopped/run.toml")).contains("state = \"interrupted\""));
         let output = run(folder.path(), &arguments("stopped"));
         assert!(stderr(&output).contains("goes on after iteration"), "{}", stderr(&output));
-        assert!(read(folder.path().join("stopped/run.toml")).contains("[[earlier_attempts]]"), "both attempts are on record");
+        assert!(
+            read(folder.path().join("stopped/run.toml")).contains("[[earlier_attempts]]"),
+            "both attempts are on record"
+        );
         for file in ["train.csv", "eval.csv", "weights.safetensors"] {
-            let [whole, stopped] = ["whole", "stopped"].map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
+            let [whole, stopped] = ["whole", "stopped"]
+                .map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
             assert!(whole == stopped, "{file} differs");
         }
         std::fs::remove_dir_all(folder.path().join("stopped")).unwrap();
@@ -113,17 +205,39 @@ fn a_run_stopped_by_a_signal_exits_75_and_goes_on_to_the_same_bytes() {
 #[test]
 fn a_killed_run_goes_on_from_its_last_checkpoint_to_the_same_bytes() {
     let folder = workspace();
-    let arguments =
-        |out| small(&["train", "--network", "plain-8", "--iterations", "200", "--set", "evaluate_every=7", "--checkpoint-every", "0", "--out", out]);
+    let arguments = |out| {
+        small(&[
+            "train",
+            "--network",
+            "plain-8",
+            "--iterations",
+            "200",
+            "--set",
+            "evaluate_every=7",
+            "--checkpoint-every",
+            "0",
+            "--out",
+            out,
+        ])
+    };
     succeed(folder.path(), &arguments("whole"));
     let log = folder.path().join("killed/train.csv");
-    assert_eq!(stop_in_the_middle(folder.path(), &arguments("killed"), &log, libc::SIGKILL), None, "it did not end by itself");
+    assert_eq!(
+        stop_in_the_middle(folder.path(), &arguments("killed"), &log, libc::SIGKILL),
+        None,
+        "it did not end by itself"
+    );
     assert!(read(&log).lines().count() < 200);
     assert!(read(folder.path().join("killed/run.toml")).contains("state = \"running\""));
     let output = run(folder.path(), &arguments("killed"));
-    assert!(stderr(&output).contains("goes on after iteration"), "not from the start: {}", stderr(&output));
+    assert!(
+        stderr(&output).contains("goes on after iteration"),
+        "not from the start: {}",
+        stderr(&output)
+    );
     for file in ["train.csv", "eval.csv", "weights.safetensors"] {
-        let [whole, killed] = ["whole", "killed"].map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
+        let [whole, killed] = ["whole", "killed"]
+            .map(|out| std::fs::read(folder.path().join(out).join(file)).unwrap());
         assert!(whole == killed, "{file} differs");
     }
 }
@@ -131,7 +245,18 @@ fn a_killed_run_goes_on_from_its_last_checkpoint_to_the_same_bytes() {
 #[test]
 fn compare_stopped_by_ctrl_c_exits_75_and_keeps_the_rows() {
     let folder = workspace();
-    let arguments = small(&["compare", "14", "--shallow", "8", "--iterations", "300", "--set", "evaluate_every=7", "--out", "out"]);
+    let arguments = small(&[
+        "compare",
+        "14",
+        "--shallow",
+        "8",
+        "--iterations",
+        "300",
+        "--set",
+        "evaluate_every=7",
+        "--out",
+        "out",
+    ]);
     let log = folder.path().join("out/plain-8/seed-0/train.csv");
     assert_eq!(stop_in_the_middle(folder.path(), &arguments, &log, libc::SIGINT), Some(75));
     assert!(read(&log).ends_with('\n') && read(&log).lines().count() >= 8);
@@ -140,8 +265,21 @@ fn compare_stopped_by_ctrl_c_exits_75_and_keeps_the_rows() {
 #[test]
 fn a_net_of_110_layers_starts_at_a_rate_of_0_01() {
     let folder = workspace();
-    let arguments =
-        ["train", "--network", "resnet-110", "--iterations", "2", "--data", "data", "--device", "cpu", "--set", "batch_size=8", "--out", "out"];
+    let arguments = [
+        "train",
+        "--network",
+        "resnet-110",
+        "--iterations",
+        "2",
+        "--data",
+        "data",
+        "--device",
+        "cpu",
+        "--set",
+        "batch_size=8",
+        "--out",
+        "out",
+    ];
     succeed(folder.path(), &arguments);
     assert!(read(folder.path().join("out/train.csv")).contains("\n1,0.01,"));
 }
@@ -151,13 +289,17 @@ fn a_loss_that_is_no_number_is_a_recorded_result_and_exits_3() {
     let folder = workspace();
     // A decay of 1 at a rate of 100 multiplies every weight by -99 an iteration.
     let settings = ["--set", "learning_rate=100", "--set", "weight_decay=1"];
-    let arguments = [small(&["compare", "8", "--iterations", "60", "--out", "out"]), settings.to_vec()].concat();
+    let arguments =
+        [small(&["compare", "8", "--iterations", "60", "--out", "out"]), settings.to_vec()]
+            .concat();
     for _ in ["at first", "and when asked again"] {
         let output = run(folder.path(), &arguments);
         assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
         assert!(stdout(&output).contains("plain-8 (seed 0) diverged"), "{}", stdout(&output));
     }
-    assert!(read(folder.path().join("out/plain-8/seed-0/run.toml")).contains("state = \"diverged\""));
+    assert!(
+        read(folder.path().join("out/plain-8/seed-0/run.toml")).contains("state = \"diverged\"")
+    );
     let log = read(folder.path().join("out/plain-8/seed-0/train.csv"));
     assert!(log.contains("NaN") || log.contains("inf"), "the last row is the evidence: {log}");
 }
@@ -169,18 +311,45 @@ fn evaluate_of_the_saved_weights_gives_the_last_row_of_the_log() {
     common::write_cifar(&folder.path().join("data"), 320, 1203);
     for normalize in ["pixel-mean", "imagenet"] {
         let setting = format!("normalize={normalize}");
-        let arguments = small(&["train", "--network", "resnet-8", "--iterations", "6", "--set", &setting, "--out", normalize]);
+        let arguments = small(&[
+            "train",
+            "--network",
+            "resnet-8",
+            "--iterations",
+            "6",
+            "--set",
+            &setting,
+            "--out",
+            normalize,
+        ]);
         succeed(folder.path(), &arguments);
         let weights = format!("{normalize}/weights.safetensors");
-        let evaluate =
-            ["evaluate", "--network", "resnet-8", "--data", "data", "--device", "cpu", "--json", "--weights", &weights, "--normalize", normalize];
-        let json: serde_json::Value = serde_json::from_str(&succeed(folder.path(), &evaluate)).unwrap();
+        let evaluate = [
+            "evaluate",
+            "--network",
+            "resnet-8",
+            "--data",
+            "data",
+            "--device",
+            "cpu",
+            "--json",
+            "--weights",
+            &weights,
+            "--normalize",
+            normalize,
+        ];
+        let json: serde_json::Value =
+            serde_json::from_str(&succeed(folder.path(), &evaluate)).unwrap();
         assert_eq!(json["images"], 1203);
         let log = read(folder.path().join(normalize).join("eval.csv"));
-        let last: Vec<f64> = log.lines().last().unwrap().split(',').filter_map(|value| value.parse().ok()).collect();
+        let last: Vec<f64> =
+            log.lines().last().unwrap().split(',').filter_map(|value| value.parse().ok()).collect();
         for (value, key) in last[1..].iter().zip(["loss", "error", "top5_error"]) {
             let found = json[key].as_f64().unwrap();
-            assert!((found - value).abs() < 1e-5 * value.abs().max(1.0), "{key}: {found}, logged {value}");
+            assert!(
+                (found - value).abs() < 1e-5 * value.abs().max(1.0),
+                "{key}: {found}, logged {value}"
+            );
         }
         assert!((1..1203).contains(&json["wrong"].as_i64().unwrap()));
     }
@@ -189,8 +358,10 @@ fn evaluate_of_the_saved_weights_gives_the_last_row_of_the_log() {
 #[test]
 fn a_second_process_is_kept_off_a_run_that_is_being_trained() {
     let folder = workspace();
-    let arguments = small(&["train", "--network", "plain-8", "--iterations", "3000", "--out", "out"]);
-    let mut first = command(folder.path(), &arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let arguments =
+        small(&["train", "--network", "plain-8", "--iterations", "3000", "--out", "out"]);
+    let mut first =
+        command(folder.path(), &arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !folder.path().join("out/run.toml").exists() {
         assert!(Instant::now() < deadline);
@@ -204,27 +375,51 @@ fn a_second_process_is_kept_off_a_run_that_is_being_trained() {
 #[test]
 fn a_log_that_lost_more_rows_than_both_checkpoints_is_not_continued() {
     let folder = workspace();
-    let arguments = small(&["train", "--network", "plain-8", "--iterations", "300", "--set", "evaluate_every=7", "--out", "out"]);
+    let arguments = small(&[
+        "train",
+        "--network",
+        "plain-8",
+        "--iterations",
+        "300",
+        "--set",
+        "evaluate_every=7",
+        "--out",
+        "out",
+    ]);
     let log = folder.path().join("out/train.csv");
     assert_eq!(stop_in_the_middle(folder.path(), &arguments, &log, libc::SIGINT), Some(75));
     let text = read(&log);
     let kept: String = text.lines().take(4).map(|line| format!("{line}\n")).collect();
     std::fs::write(&log, &kept).unwrap();
-    common::refuse(folder.path(), &arguments, 1, &["out/checkpoint/", "logs end at 3", "rows were lost", "remove out/checkpoint"]);
+    common::refuse(
+        folder.path(),
+        &arguments,
+        1,
+        &["out/checkpoint/", "logs end at 3", "rows were lost", "remove out/checkpoint"],
+    );
     assert_eq!(read(&log), kept, "what is there is kept");
 }
 
 #[test]
 fn weights_that_are_not_kept_are_on_record_all_the_same() {
     let folder = workspace();
-    let arguments = |out| small(&["train", "--network", "plain-8", "--iterations", "4", "--out", out]);
+    let arguments =
+        |out| small(&["train", "--network", "plain-8", "--iterations", "4", "--out", out]);
     succeed(folder.path(), &arguments("kept"));
     succeed(folder.path(), &[arguments("not"), vec!["--no-weights"]].concat());
-    let hash = |out: &str| read(folder.path().join(out).join("run.toml")).lines().find(|line| line.starts_with("weights_sha256")).map(str::to_string);
+    let hash = |out: &str| {
+        read(folder.path().join(out).join("run.toml"))
+            .lines()
+            .find(|line| line.starts_with("weights_sha256"))
+            .map(str::to_string)
+    };
     assert_eq!(hash("kept"), hash("not"));
     assert!(hash("not").is_some() && !folder.path().join("not/weights.safetensors").exists());
     for out in ["kept", "not"] {
-        assert!(succeed(folder.path(), &["verify", out]).contains("1 finished runs: every file is as it was logged"));
+        assert!(
+            succeed(folder.path(), &["verify", out])
+                .contains("1 finished runs: every file is as it was logged")
+        );
     }
 }
 
@@ -232,12 +427,15 @@ fn weights_that_are_not_kept_are_on_record_all_the_same() {
 fn doctor_finds_libtorch_and_a_damaged_data_set() {
     let folder = tempfile::tempdir().unwrap();
     let text = succeed(folder.path(), &["doctor"]);
-    for part in ["✓ libtorch    2.11.0", "lib", "threads", "cores", "GiB", "no cifar10 in data/cifar10"] {
+    for part in
+        ["✓ libtorch    2.11.0", "lib", "threads", "cores", "GiB", "no cifar10 in data/cifar10"]
+    {
         assert!(text.contains(part), "\"{part}\" is not in:\n{text}");
     }
     let data = common::write_cifar(&folder.path().join("data/cifar10"), 10, 10);
     std::fs::write(data.join("test_batch.bin"), [0; 100]).unwrap();
     assert!(succeed(folder.path(), &["doctor"]).contains("test_batch.bin"));
-    let json: serde_json::Value = serde_json::from_str(&succeed(folder.path(), &["doctor", "--json"])).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&succeed(folder.path(), &["doctor", "--json"])).unwrap();
     assert_eq!(json[0]["ok"], true);
 }

@@ -47,19 +47,33 @@ fn serve(bytes: Vec<u8>, manner: Manner) -> (String, Arc<Mutex<Vec<Option<usize>
             let from = start.filter(|_| honours).unwrap_or(0);
             let status = match manner {
                 Manner::NotFound => "404 Not Found".to_string(),
-                Manner::CutsOffAndMisplaces(_) if start.is_some() => "206 Partial Content\r\nContent-Range: bytes 0-9/10".to_string(),
-                _ if start.is_some() && from >= bytes.len() => "416 Range Not Satisfiable".to_string(),
-                _ if start.is_some() && honours => format!("206 Partial Content\r\nContent-Range: bytes {from}-{}/{}", bytes.len() - 1, bytes.len()),
+                Manner::CutsOffAndMisplaces(_) if start.is_some() => {
+                    "206 Partial Content\r\nContent-Range: bytes 0-9/10".to_string()
+                }
+                _ if start.is_some() && from >= bytes.len() => {
+                    "416 Range Not Satisfiable".to_string()
+                }
+                _ if start.is_some() && honours => format!(
+                    "206 Partial Content\r\nContent-Range: bytes {from}-{}/{}",
+                    bytes.len() - 1,
+                    bytes.len()
+                ),
                 _ => "200 OK".to_string(),
             };
             let body = if status.starts_with('4') { &[][..] } else { &bytes[from..] };
             let sent = match manner {
                 // The third connection of a server that misplaces is good.
                 Manner::CutsOffAndMisplaces(_) if ranges.lock().unwrap().len() > 2 => body,
-                Manner::CutsOff(most) | Manner::CutsOffWithoutRanges(most) | Manner::CutsOffAndMisplaces(most) => &body[..most.min(body.len())],
+                Manner::CutsOff(most)
+                | Manner::CutsOffWithoutRanges(most)
+                | Manner::CutsOffAndMisplaces(most) => &body[..most.min(body.len())],
                 _ => body,
             };
-            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
             let _ = stream.write_all(sent);
         }
     });
@@ -68,7 +82,8 @@ fn serve(bytes: Vec<u8>, manner: Manner) -> (String, Arc<Mutex<Vec<Option<usize>
 
 /// A tar.gz of (path, contents) entries, whose paths are written as they are.
 fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let mut builder =
+        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     for (path, contents) in entries {
         let mut header = tar::Header::new_gnu();
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
@@ -82,8 +97,12 @@ fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
 
 fn good_archive(folder: &Path) -> Vec<u8> {
     let data = write_cifar(&folder.join("source"), 40, 20);
-    let [train, test] = ["data_batch_1.bin", "test_batch.bin"].map(|name| std::fs::read(data.join(name)).unwrap());
-    archive(&[("cifar-10-batches-bin/data_batch_1.bin", &train), ("cifar-10-batches-bin/test_batch.bin", &test)])
+    let [train, test] =
+        ["data_batch_1.bin", "test_batch.bin"].map(|name| std::fs::read(data.join(name)).unwrap());
+    archive(&[
+        ("cifar-10-batches-bin/data_batch_1.bin", &train),
+        ("cifar-10-batches-bin/test_batch.bin", &test),
+    ])
 }
 
 fn fetch<'a>(address: &'a str, hash: &'a str) -> Vec<&'a str> {
@@ -97,10 +116,22 @@ fn a_good_server_gives_data_that_check_counts() {
     let hash = sha256(&bytes);
     let (address, _) = serve(bytes, Manner::Good);
     let text = succeed(folder.path(), &fetch(&address, &hash));
-    assert!(text.contains("subset") && text.contains("training images: 40 (4 a class)") && text.contains("test images: 20"), "{text}");
-    let left: Vec<_> = std::fs::read_dir(folder.path().join("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        text.contains("subset")
+            && text.contains("training images: 40 (4 a class)")
+            && text.contains("test images: 20"),
+        "{text}"
+    );
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("data"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(left, ["cifar-10-batches-bin"], "the archive and all temporary files are gone");
-    let json: serde_json::Value = serde_json::from_str(&succeed(folder.path(), &["data", "check", "cifar10", "--data", "data", "--json"])).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&succeed(
+        folder.path(),
+        &["data", "check", "cifar10", "--data", "data", "--json"],
+    ))
+    .unwrap();
     assert_eq!((&json["status"], &json["training_images"]), (&"subset".into(), &40.into()));
 }
 
@@ -122,7 +153,12 @@ fn a_download_that_was_given_up_goes_on_with_the_next_command() {
     let hash = sha256(&bytes);
     let part = bytes.len() / 7 + 1;
     let (address, asked) = serve(bytes, Manner::CutsOff(part));
-    refuse(folder.path(), &fetch(&address, &hash), 1, &["gave up", "cifar-10-binary.tar.gz.partial", "same command"]);
+    refuse(
+        folder.path(),
+        &fetch(&address, &hash),
+        1,
+        &["gave up", "cifar-10-binary.tar.gz.partial", "same command"],
+    );
     succeed(folder.path(), &fetch(&address, &hash));
     assert_eq!(asked.lock().unwrap().len(), 7);
 }
@@ -167,16 +203,28 @@ fn wrong_bytes_are_refused_before_anything_is_unpacked() {
     // Without --sha256 the official checksum is expected.
     let arguments = ["data", "fetch", "cifar10", "--data", "data", "--from", &address];
     refuse(folder.path(), &arguments, 1, &["cifar-10-binary.tar.gz", "wrong checksum", "c4a38c50"]);
-    assert_eq!(std::fs::read_dir(folder.path().join("data")).unwrap().count(), 0, "nothing is left to poison the next download");
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("data")).unwrap().count(),
+        0,
+        "nothing is left to poison the next download"
+    );
     let (address, _) = serve(Vec::new(), Manner::NotFound);
-    refuse(folder.path(), &["data", "fetch", "cifar10", "--data", "data", "--from", &address], 1, &["404", "--from"]);
+    refuse(
+        folder.path(),
+        &["data", "fetch", "cifar10", "--data", "data", "--from", &address],
+        1,
+        &["404", "--from"],
+    );
 }
 
 #[test]
 fn a_hostile_archive_is_refused_whole() {
     let folder = tempfile::tempdir().unwrap();
     let link = {
-        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(
+            Vec::new(),
+            flate2::Compression::fast(),
+        ));
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
@@ -194,8 +242,14 @@ fn a_hostile_archive_is_refused_whole() {
         let hash = sha256(&bytes);
         let (address, _) = serve(bytes, Manner::Good);
         refuse(folder.path(), &fetch(&address, &hash), 1, &[reason]);
-        assert!(!folder.path().join("escaped").exists() && !Path::new("/tmp/resnet-repro-escaped").exists());
-        let left: Vec<_> = std::fs::read_dir(folder.path().join("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(
+            !folder.path().join("escaped").exists()
+                && !Path::new("/tmp/resnet-repro-escaped").exists()
+        );
+        let left: Vec<_> = std::fs::read_dir(folder.path().join("data"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         assert!(left.iter().all(|name| name == "cifar-10-binary.tar.gz"), "{left:?}");
     }
 }
@@ -206,8 +260,18 @@ fn a_file_in_hand_is_verified_too() {
     let bytes = good_archive(folder.path());
     let hash = sha256(&bytes);
     std::fs::write(folder.path().join("mine.tar.gz"), bytes).unwrap();
-    refuse(folder.path(), &["data", "fetch", "cifar10", "--data", "data", "--from", "mine.tar.gz"], 1, &["mine.tar.gz", "wrong checksum"]);
-    refuse(folder.path(), &fetch("other.tar.gz", &hash), 2, &["--from other.tar.gz", "no such file"]);
+    refuse(
+        folder.path(),
+        &["data", "fetch", "cifar10", "--data", "data", "--from", "mine.tar.gz"],
+        1,
+        &["mine.tar.gz", "wrong checksum"],
+    );
+    refuse(
+        folder.path(),
+        &fetch("other.tar.gz", &hash),
+        2,
+        &["--from other.tar.gz", "no such file"],
+    );
     succeed(folder.path(), &fetch("mine.tar.gz", &hash));
     assert!(folder.path().join("mine.tar.gz").exists(), "a file of one's own is not removed");
 }
@@ -219,7 +283,8 @@ fn shapes_are_built_in_and_can_be_looked_at() {
     refuse(folder.path(), &["data", "fetch", "shapes"], 2, &["built in"]);
     succeed(folder.path(), &["data", "picture", "shapes", "--out", "shapes.png"]);
     assert_eq!(&std::fs::read(folder.path().join("shapes.png")).unwrap()[1..4], b"PNG");
-    let output = run(folder.path(), &["data", "picture", "shapes", "--out", "/nonexistent/shapes.png"]);
+    let output =
+        run(folder.path(), &["data", "picture", "shapes", "--out", "/nonexistent/shapes.png"]);
     assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
     assert!(stderr(&output).contains("/nonexistent/shapes.png"));
 }

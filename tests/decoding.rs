@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use resnet_repro::dataset::imagenet::decoder::crop::{RandomCrop, CropBox, Size, centre, cut, ten_crops};
+use resnet_repro::dataset::imagenet::decoder::crop::{
+    CropBox, RandomCrop, Size, centre, cut, ten_crops,
+};
 use resnet_repro::dataset::imagenet::decoder::decode::{Decoder, Quality};
 
 fn golden(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/photographs").join(name)).unwrap()
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/photographs").join(name))
+        .unwrap()
 }
 
 fn expected() -> serde_json::Value {
@@ -17,14 +20,18 @@ fn expected() -> serde_json::Value {
 fn differences(ours: &[u8], theirs: &[u8]) -> (f64, u8) {
     assert_eq!(ours.len(), theirs.len());
     let sum: u64 = ours.iter().zip(theirs).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-    (sum as f64 / ours.len() as f64, ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b)).max().unwrap())
+    (
+        sum as f64 / ours.len() as f64,
+        ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b)).max().unwrap(),
+    )
 }
 
 #[test]
 fn every_kind_of_file_gives_the_expected_pixels() {
     let expected = expected();
     let number = |key: &str| expected[key].as_u64().unwrap() as u32;
-    let (shorter, crop, tolerance) = (number("shorter_side"), number("crop"), number("tolerance") as u8);
+    let (shorter, crop, tolerance) =
+        (number("shorter_side"), number("crop"), number("tolerance") as u8);
     let mut exact = Decoder::new(Quality::Exact);
     let mut fast = Decoder::new(Quality::Fast);
     let mut out = vec![0; (crop * crop * 3) as usize];
@@ -32,12 +39,18 @@ fn every_kind_of_file_gives_the_expected_pixels() {
     assert!(views.len() > 20);
     for (name, pixels) in views {
         let hexadecimal = pixels.as_str().unwrap();
-        let pixels: Vec<u8> = (0..hexadecimal.len()).step_by(2).map(|at| u8::from_str_radix(&hexadecimal[at..at + 2], 16).unwrap()).collect();
+        let pixels: Vec<u8> = (0..hexadecimal.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hexadecimal[at..at + 2], 16).unwrap())
+            .collect();
         let bytes = golden(name);
-        exact.view(&bytes, shorter, crop, |size| centre(size, crop), &mut out).unwrap_or_else(|error| panic!("{name}: {error}"));
+        exact
+            .view(&bytes, shorter, crop, |size| centre(size, crop), &mut out)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let (_, worst) = differences(&out, &pixels);
         assert!(worst <= tolerance, "{name}: off by {worst}");
-        fast.view(&bytes, shorter, crop, |size| centre(size, crop), &mut out).unwrap_or_else(|error| panic!("{name}: {error}"));
+        fast.view(&bytes, shorter, crop, |size| centre(size, crop), &mut out)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let (mean, worst) = differences(&out, &pixels);
         // The drawings' hard edges are the worst case of a reduction while decoding.
         assert!(mean <= 6.0, "{name}, fast: off by {mean:.2} in the mean, {worst} at most");
@@ -53,14 +66,20 @@ fn every_broken_file_is_refused_with_its_reason_in_every_view() {
             // The topmost view needs the least of the file.
             let draw = RandomCrop { shorter_side: 64, row: 0.0, column: 0.0, mirrored: false };
             let mut out = vec![0; 16 * 16 * 3];
-            let errors = [decoder.scaled(&bytes, 16).map(|_| ()), decoder.training_view(&bytes, &draw, 16, &mut out).map(|_| ())];
+            let errors = [
+                decoder.scaled(&bytes, 16).map(|_| ()),
+                decoder.training_view(&bytes, &draw, 16, &mut out).map(|_| ()),
+            ];
             for (view, result) in errors.into_iter().enumerate() {
                 // Damage below a view is not seen by it; all that is missing at the end of a file is.
                 if view == 1 && name == "cut-out.jpg" {
                     continue;
                 }
                 let error = result.expect_err(name).to_string();
-                assert!(error.contains(reason.as_str().unwrap()) && !error.contains('\n'), "{name}: {error}");
+                assert!(
+                    error.contains(reason.as_str().unwrap()) && !error.contains('\n'),
+                    "{name}: {error}"
+                );
             }
         }
     }
@@ -80,7 +99,9 @@ fn a_decoder_works_on_after_a_broken_file() {
 fn no_file_cut_short_or_with_a_changed_byte_makes_it_crash() {
     let mut decoder = Decoder::new(Quality::Fast);
     let mut exact = Decoder::new(Quality::Exact);
-    for name in ["plain.jpg", "progressive.jpg", "cmyk.jpg", "turned-6.jpg", "palette.png", "deep.png"] {
+    for name in
+        ["plain.jpg", "progressive.jpg", "cmyk.jpg", "turned-6.jpg", "palette.png", "deep.png"]
+    {
         let bytes = golden(name);
         for length in (0..bytes.len()).step_by(7) {
             let _ = decoder.scaled(&bytes[..length], 16);
@@ -93,7 +114,16 @@ fn no_file_cut_short_or_with_a_changed_byte_makes_it_crash() {
 
 #[test]
 fn a_part_is_the_same_as_that_part_of_the_whole() {
-    for name in ["large.jpg", "tall.jpg", "turned-1.jpg", "turned-6.jpg", "turned-7.jpg", "palette.png", "cmyk.jpg", "progressive.jpg"] {
+    for name in [
+        "large.jpg",
+        "tall.jpg",
+        "turned-1.jpg",
+        "turned-6.jpg",
+        "turned-7.jpg",
+        "palette.png",
+        "cmyk.jpg",
+        "progressive.jpg",
+    ] {
         let bytes = golden(name);
         let mut decoder = Decoder::new(Quality::Exact);
         let (size, pixels) = decoder.scaled(&bytes, 36).unwrap();
@@ -112,7 +142,10 @@ fn an_orientation_is_applied_unless_it_is_to_be_ignored() {
     assert_eq!(Decoder::new(Quality::Exact).size(&bytes).unwrap(), Size { width: 40, height: 61 });
     let mut as_stored = Decoder::new(Quality::Exact).ignoring_orientation();
     assert_eq!(as_stored.size(&bytes).unwrap(), Size { width: 61, height: 40 });
-    assert_eq!(as_stored.scaled(&bytes, 16).unwrap(), as_stored.scaled(&golden("plain.jpg"), 16).unwrap());
+    assert_eq!(
+        as_stored.scaled(&bytes, 16).unwrap(),
+        as_stored.scaled(&golden("plain.jpg"), 16).unwrap()
+    );
 }
 
 #[test]
@@ -122,9 +155,20 @@ fn a_photograph_of_one_column_does_not_crash_and_a_monstrous_scale_is_refused() 
     for quality in [Quality::Exact, Quality::Fast] {
         let mut decoder = Decoder::new(quality);
         let draw = RandomCrop { shorter_side: 480, row: 0.999, column: 0.5, mirrored: true };
-        assert_eq!(decoder.training_view(&bytes, &draw, 224, &mut out).unwrap(), Size { width: 480, height: 19_200 });
+        assert_eq!(
+            decoder.training_view(&bytes, &draw, 224, &mut out).unwrap(),
+            Size { width: 480, height: 19_200 }
+        );
         assert!(decoder.scaled(&bytes, 4000).unwrap_err().to_string().starts_with("too large"));
-        decoder.view(&bytes, 480, 224, |_| CropBox { top: u32::MAX, left: u32::MAX, mirrored: false }, &mut out).unwrap();
+        decoder
+            .view(
+                &bytes,
+                480,
+                224,
+                |_| CropBox { top: u32::MAX, left: u32::MAX, mirrored: false },
+                &mut out,
+            )
+            .unwrap();
     }
 }
 
@@ -142,16 +186,32 @@ for path in sys.stdin.read().splitlines():
 #[test]
 fn real_photographs_have_torchvisions_pixels_bit_for_bit_and_nearly_so_when_fast() {
     // RESNET_REPRO_PHOTOGRAPHS: a folder of folders of photographs; RESNET_REPRO_TORCHVISION: a Python that has torchvision and Pillow.
-    let (Some(folder), Some(python)) = (std::env::var_os("RESNET_REPRO_PHOTOGRAPHS"), std::env::var_os("RESNET_REPRO_TORCHVISION")) else {
-        eprintln!("not compared: RESNET_REPRO_PHOTOGRAPHS and RESNET_REPRO_TORCHVISION are not set");
+    let (Some(folder), Some(python)) = (
+        std::env::var_os("RESNET_REPRO_PHOTOGRAPHS"),
+        std::env::var_os("RESNET_REPRO_TORCHVISION"),
+    ) else {
+        eprintln!(
+            "not compared: RESNET_REPRO_PHOTOGRAPHS and RESNET_REPRO_TORCHVISION are not set"
+        );
         return;
     };
-    let folders = |path: &Path| -> Vec<PathBuf> { std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect() };
-    let mut files: Vec<PathBuf> = folders(Path::new(&folder)).iter().flat_map(|class| folders(class)).collect();
+    let folders = |path: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let mut files: Vec<PathBuf> =
+        folders(Path::new(&folder)).iter().flat_map(|class| folders(class)).collect();
     files.sort();
     let list = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&list, files.iter().map(|file| format!("{}\n", file.display())).collect::<String>()).unwrap();
-    let output = Command::new(python).args(["-c", TORCHVISION]).stdin(list.reopen().unwrap()).output().unwrap();
+    std::fs::write(
+        &list,
+        files.iter().map(|file| format!("{}\n", file.display())).collect::<String>(),
+    )
+    .unwrap();
+    let output = Command::new(python)
+        .args(["-c", TORCHVISION])
+        .stdin(list.reopen().unwrap())
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     const BYTES: usize = 224 * 224 * 3;
     assert_eq!(output.stdout.len(), files.len() * BYTES);
@@ -168,7 +228,11 @@ fn real_photographs_have_torchvisions_pixels_bit_for_bit_and_nearly_so_when_fast
         means.push(mean);
         largest = largest.max(worst);
     }
-    let (mean, highest) = (means.iter().sum::<f64>() / means.len() as f64, means.iter().copied().fold(0.0, f64::max));
-    println!("{} photographs, fast: {mean:.3} in the mean, {highest:.2} in the worst photograph, {largest} at most", files.len());
+    let (mean, highest) =
+        (means.iter().sum::<f64>() / means.len() as f64, means.iter().copied().fold(0.0, f64::max));
+    println!(
+        "{} photographs, fast: {mean:.3} in the mean, {highest:.2} in the worst photograph, {largest} at most",
+        files.len()
+    );
     assert!(mean < 0.5 && highest < 4.0, "{mean} {highest}");
 }

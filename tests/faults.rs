@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace};
+use common::{
+    assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace,
+};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,8 +16,17 @@ fn train<'a>(out: &'a str, checkpoint_every: &'a str) -> Vec<&'a str> {
 }
 
 fn train_for<'a>(iterations: &'a str, out: &'a str, checkpoint_every: &'a str) -> Vec<&'a str> {
-    let arguments =
-        ["train", "--network", "plain-8", "--iterations", iterations, "--set", "evaluate_every=30", "--checkpoint-every", checkpoint_every];
+    let arguments = [
+        "train",
+        "--network",
+        "plain-8",
+        "--iterations",
+        iterations,
+        "--set",
+        "evaluate_every=30",
+        "--checkpoint-every",
+        checkpoint_every,
+    ];
     [small(&arguments), vec!["--out", out]].concat()
 }
 
@@ -23,7 +34,10 @@ fn train_for<'a>(iterations: &'a str, out: &'a str, checkpoint_every: &'a str) -
 fn stopped_run() -> tempfile::TempDir {
     let folder = workspace();
     succeed(folder.path(), &train("whole", "0"));
-    let mut child = command(folder.path(), &train("cut", "0")).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = command(folder.path(), &train("cut", "0"))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     wait_until("the run does not log", || lines(&folder.path().join("cut/train.csv")) > 40);
     // SAFETY: a signal to a child that has not been waited for.
     unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGKILL) };
@@ -34,8 +48,12 @@ fn stopped_run() -> tempfile::TempDir {
 
 /// The checkpoints of `cut`, oldest first.
 fn checkpoints(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder.join("cut/checkpoint")).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|ending| ending == "safetensors")).collect();
+    let entries = std::fs::read_dir(folder.join("cut/checkpoint"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|ending| ending == "safetensors"))
+        .collect();
     paths.sort();
     paths
 }
@@ -70,9 +88,17 @@ fn a_damaged_newest_checkpoint_is_named_and_the_older_one_used() {
         let newest = checkpoints(folder.path()).pop().unwrap();
         damage(&newest);
         let said = goes_on(folder.path());
-        assert!(said.contains(&file_name(&newest)) && said.contains("damaged") && said.contains("the older checkpoint is used"), "{said}");
+        assert!(
+            said.contains(&file_name(&newest))
+                && said.contains("damaged")
+                && said.contains("the older checkpoint is used"),
+            "{said}"
+        );
         let record = std::fs::read_to_string(folder.path().join("cut/run.toml")).unwrap();
-        assert!(record.contains("[[failures]]") && record.contains(&file_name(&newest)), "it is on record: {record}");
+        assert!(
+            record.contains("[[failures]]") && record.contains(&file_name(&newest)),
+            "it is on record: {record}"
+        );
     }
 }
 
@@ -90,7 +116,12 @@ fn two_damaged_checkpoints_stop_the_run_and_keep_its_logs() {
     for path in checkpoints(folder.path()) {
         flip_a_bit(&path);
     }
-    refuse(folder.path(), &train("cut", "0"), 1, &["cut/checkpoint/", "damaged", "remove cut/checkpoint", "logs are kept"]);
+    refuse(
+        folder.path(),
+        &train("cut", "0"),
+        1,
+        &["cut/checkpoint/", "damaged", "remove cut/checkpoint", "logs are kept"],
+    );
     assert_eq!(std::fs::read(folder.path().join("cut/train.csv")).unwrap(), log);
     // What the message says to do works.
     std::fs::remove_dir_all(folder.path().join("cut/checkpoint")).unwrap();
@@ -101,7 +132,8 @@ fn two_damaged_checkpoints_stop_the_run_and_keep_its_logs() {
 fn a_log_cut_in_the_middle_of_a_row_goes_on_from_the_checkpoint_that_it_reaches() {
     for name in ["train.csv", "eval.csv"] {
         let folder = stopped_run();
-        let newest: u64 = file_name(&checkpoints(folder.path()).pop().unwrap())[..9].parse().unwrap();
+        let newest: u64 =
+            file_name(&checkpoints(folder.path()).pop().unwrap())[..9].parse().unwrap();
         let path = folder.path().join("cut").join(name);
         let text = std::fs::read_to_string(&path).unwrap();
         // The row of the newest checkpoint's iteration, or the last evaluation, loses its second half.
@@ -119,7 +151,12 @@ fn a_log_cut_in_the_middle_of_a_row_goes_on_from_the_checkpoint_that_it_reaches(
         } else {
             // Both checkpoints are after the evaluation that was lost.
             assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-            assert!(stderr(&output).contains("logs end at") && stderr(&output).contains("cut/checkpoint"), "{}", stderr(&output));
+            assert!(
+                stderr(&output).contains("logs end at")
+                    && stderr(&output).contains("cut/checkpoint"),
+                "{}",
+                stderr(&output)
+            );
         }
     }
 }
@@ -129,11 +166,15 @@ fn a_clock_that_was_set_back_changes_nothing() {
     let folder = stopped_run();
     let record = folder.path().join("cut/run.toml");
     let text = std::fs::read_to_string(&record).unwrap();
-    let year = text.lines().find_map(|line| line.strip_prefix("updated = \"")).unwrap()[..4].to_string();
+    let year =
+        text.lines().find_map(|line| line.strip_prefix("updated = \"")).unwrap()[..4].to_string();
     std::fs::write(&record, text.replace(&format!("= \"{year}-"), "= \"2099-")).unwrap();
     for path in checkpoints(folder.path()) {
         let file = std::fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(1_000_000_000)).unwrap();
+        file.set_modified(
+            std::time::SystemTime::now() + std::time::Duration::from_secs(1_000_000_000),
+        )
+        .unwrap();
     }
     goes_on(folder.path());
 }
@@ -141,13 +182,25 @@ fn a_clock_that_was_set_back_changes_nothing() {
 /// Runs a script with `/program` for the program in a mount namespace of its own, where it may mount a small disk. `None` where the system does not allow that.
 fn in_own_namespace(folder: &Path, script: &str) -> Option<Output> {
     let namespace = ["-r", "-m", "sh", "-c"];
-    let allowed = Command::new("unshare").args(namespace).arg("mkdir -p disk && mount -t tmpfs none disk").current_dir(folder).output();
+    let allowed = Command::new("unshare")
+        .args(namespace)
+        .arg("mkdir -p disk && mount -t tmpfs none disk")
+        .current_dir(folder)
+        .output();
     if !allowed.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: this system lets no test mount a small disk");
         return None;
     }
     let script = script.replace("/program", env!("CARGO_BIN_EXE_resnet-repro"));
-    Some(Command::new("unshare").args(namespace).arg(script).current_dir(folder).env("OMP_NUM_THREADS", "1").output().unwrap())
+    Some(
+        Command::new("unshare")
+            .args(namespace)
+            .arg(script)
+            .current_dir(folder)
+            .env("OMP_NUM_THREADS", "1")
+            .output()
+            .unwrap(),
+    )
 }
 
 /// Fills a small disk but for `free` KiB, trains on it until it is full, makes room, and goes on.
@@ -166,8 +219,16 @@ fn full_disk(free: u32, iterations: &str, checkpoint_every: &str, file: &str) {
     let Some(output) = in_own_namespace(folder.path(), &script) else { return };
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
     assert_eq!(read("first.code").trim(), "1", "{}{}", read("first.txt"), stderr(&output));
-    assert!(read("first.txt").contains(file) && read("first.txt").contains("No space left"), "{}", read("first.txt"));
-    assert!(read("last.txt").contains("\\n") && read("rows.txt").trim().parse::<u32>().unwrap() > 1, "whole rows are kept: {}", read("rows.txt"));
+    assert!(
+        read("first.txt").contains(file) && read("first.txt").contains("No space left"),
+        "{}",
+        read("first.txt")
+    );
+    assert!(
+        read("last.txt").contains("\\n") && read("rows.txt").trim().parse::<u32>().unwrap() > 1,
+        "whole rows are kept: {}",
+        read("rows.txt")
+    );
     assert_eq!(read("second.code").trim(), "0", "{}", read("second.txt"));
     assert_same_run(&folder.path().join("whole"), &folder.path().join("copy"));
 }
@@ -196,27 +257,65 @@ fn a_results_folder_that_cannot_be_written_is_refused_at_once() {
     );
     let Some(output) = in_own_namespace(folder.path(), &script) else { return };
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
-    assert_eq!(read("first.code").trim(), "2", "{}{}{}", read("zero.txt"), read("first.txt"), stderr(&output));
-    assert!(read("first.txt").contains("--out disk/out: cannot be written") && read("first.txt").contains("Read-only"), "{}", read("first.txt"));
-    assert!(read("verify.txt").contains("1 finished runs: every file is as it was logged"), "reading needs no writing: {}", read("verify.txt"));
+    assert_eq!(
+        read("first.code").trim(),
+        "2",
+        "{}{}{}",
+        read("zero.txt"),
+        read("first.txt"),
+        stderr(&output)
+    );
+    assert!(
+        read("first.txt").contains("--out disk/out: cannot be written")
+            && read("first.txt").contains("Read-only"),
+        "{}",
+        read("first.txt")
+    );
+    assert!(
+        read("verify.txt").contains("1 finished runs: every file is as it was logged"),
+        "reading needs no writing: {}",
+        read("verify.txt")
+    );
     assert_eq!(read("figures.code").trim(), "2", "{}", read("figures.txt"));
-    assert!(folder.path().join("report/report.html").exists(), "figures of a folder that cannot be written go elsewhere");
+    assert!(
+        folder.path().join("report/report.html").exists(),
+        "figures of a folder that cannot be written go elsewhere"
+    );
 }
 
 #[test]
 fn verify_finds_a_file_that_was_changed_removed_or_added() {
     let folder = workspace();
-    let arguments = small(&["train", "--network", "plain-8", "--iterations", "4", "--out", "results/plain-8/seed-0"]);
+    let arguments = small(&[
+        "train",
+        "--network",
+        "plain-8",
+        "--iterations",
+        "4",
+        "--out",
+        "results/plain-8/seed-0",
+    ]);
     succeed(folder.path(), &arguments);
     let verify = |parts: &[&str]| {
         let output = run(folder.path(), &["verify"]);
-        assert_eq!(output.status.code(), Some(if parts.is_empty() { 0 } else { 1 }), "{}", common::stdout(&output));
-        parts.iter().for_each(|part| assert!(common::stdout(&output).contains(part), "{part}: {}", common::stdout(&output)));
+        assert_eq!(
+            output.status.code(),
+            Some(if parts.is_empty() { 0 } else { 1 }),
+            "{}",
+            common::stdout(&output)
+        );
+        parts.iter().for_each(|part| {
+            assert!(common::stdout(&output).contains(part), "{part}: {}", common::stdout(&output))
+        });
     };
     verify(&[]);
     let file = |name: &str| folder.path().join("results/plain-8/seed-0").join(name);
     let log = std::fs::read(file("train.csv")).unwrap();
-    std::fs::write(file("train.csv"), String::from_utf8(log.clone()).unwrap().replacen("1,0.1,", "1,0.2,", 1)).unwrap();
+    std::fs::write(
+        file("train.csv"),
+        String::from_utf8(log.clone()).unwrap().replacen("1,0.1,", "1,0.2,", 1),
+    )
+    .unwrap();
     std::fs::remove_file(file("eval.csv")).unwrap();
     std::fs::write(file("extra.csv"), "x").unwrap();
     verify(&[

@@ -39,10 +39,17 @@ impl Numbers {
 }
 
 fn golden_values(name: NetworkName) -> HashMap<String, Tensor> {
-    let bytes = std::fs::read(format!("{}/tests/golden/{name}.safetensors", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let bytes =
+        std::fs::read(format!("{}/tests/golden/{name}.safetensors", env!("CARGO_MANIFEST_DIR")))
+            .unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let shape = |sides: &[usize]| sides.iter().map(|&side| side as i64).collect::<Vec<_>>();
-    file.tensors().into_iter().map(|(name, view)| (name, Tensor::from_data_size(view.data(), &shape(view.shape()), Kind::Float))).collect()
+    file.tensors()
+        .into_iter()
+        .map(|(name, view)| {
+            (name, Tensor::from_data_size(view.data(), &shape(view.shape()), Kind::Float))
+        })
+        .collect()
 }
 
 /// A network with the script's initial parameters, through the weight file that users would use.
@@ -50,7 +57,8 @@ fn initial_network(name: NetworkName) -> Network {
     // In the highway net's case the last bit decides whether some pixel passes ReLU; the fused operation, which rounds less, decides otherwise
     // there than the script. It is held to the separate operations in src/network/forward/gradient.rs.
     let fused = name.is_residual() || name.is_plain();
-    let mut network = Network::new(cifar::architecture(name, 10), 0, Device::Cpu).with_compute(Compute { fused, ..Compute::default() });
+    let mut network = Network::new(cifar::architecture(name, 10), 0, Device::Cpu)
+        .with_compute(Compute { fused, ..Compute::default() });
     let mut tensors = network.named_tensors();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let mut numbers = Numbers(1);
@@ -59,9 +67,13 @@ fn initial_network(name: NetworkName) -> Network {
         if name.contains("running") {
             continue;
         }
-        let is_scale = (name.contains("bn") || name.contains("downsample.1")) && name.ends_with("weight");
-        let values: Vec<f32> =
-            numbers.draw(tensor.numel() as i64).into_iter().map(|value| if is_scale { 1.0 + value } else { size * value } as f32).collect();
+        let is_scale =
+            (name.contains("bn") || name.contains("downsample.1")) && name.ends_with("weight");
+        let values: Vec<f32> = numbers
+            .draw(tensor.numel() as i64)
+            .into_iter()
+            .map(|value| if is_scale { 1.0 + value } else { size * value } as f32)
+            .collect();
         *tensor = Tensor::from_slice(&values).view(&tensor.size()[..]);
     }
     let folder = tempfile::tempdir().unwrap();
@@ -80,8 +92,13 @@ fn assert_close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
 fn one_step_agrees(name: NetworkName) {
     let golden = golden_values(name);
     let network = initial_network(name);
-    let (batch, tolerance) = if name.is_residual() || name.is_plain() { (BATCH, TOLERANCE) } else { (HIGHWAY_BATCH, HIGHWAY_TOLERANCE) };
-    let images: Vec<f32> = Numbers(2).draw(batch * 3 * 32 * 32).into_iter().map(|value| value as f32).collect();
+    let (batch, tolerance) = if name.is_residual() || name.is_plain() {
+        (BATCH, TOLERANCE)
+    } else {
+        (HIGHWAY_BATCH, HIGHWAY_TOLERANCE)
+    };
+    let images: Vec<f32> =
+        Numbers(2).draw(batch * 3 * 32 * 32).into_iter().map(|value| value as f32).collect();
     let images = Tensor::from_slice(&images).view([batch, 3, 32, 32]);
     // The layout of the training loop.
     let images = images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
@@ -95,30 +112,59 @@ fn one_step_agrees(name: NetworkName) {
             &golden[&format!("loss.{step}")],
             if step == 1 { tolerance } else { TOLERANCE_OF_TWO_STEPS },
         );
-        let gradient = Tensor::run_backward(&[loss], &[network.parameters()], false, false).remove(0);
+        let gradient =
+            Tensor::run_backward(&[loss], &[network.parameters()], false, false).remove(0);
         if step == 1 {
-            let names: Vec<String> = network.named_tensors().into_iter().map(|(name, _)| name).filter(|name| !name.contains("running")).collect();
+            let names: Vec<String> = network
+                .named_tensors()
+                .into_iter()
+                .map(|(name, _)| name)
+                .filter(|name| !name.contains("running"))
+                .collect();
             let mut compared = 0;
             for (parameter, gradient) in names.iter().zip(network.views_of(&gradient)) {
                 if let Some(expected) = golden.get(&format!("gradient.{parameter}")) {
-                    assert_close(&format!("{name}: gradient of {parameter}"), &gradient, expected, tolerance);
+                    assert_close(
+                        &format!("{name}: gradient of {parameter}"),
+                        &gradient,
+                        expected,
+                        tolerance,
+                    );
                     compared += 1;
                 }
             }
-            assert_eq!(compared, golden.keys().filter(|key| key.starts_with("gradient.")).count(), "{name}: every golden gradient has its parameter");
+            assert_eq!(
+                compared,
+                golden.keys().filter(|key| key.starts_with("gradient.")).count(),
+                "{name}: every golden gradient has its parameter"
+            );
         }
         optimizer.step(network.parameters(), &gradient, &Tensor::from(0.1f32));
         if step == 1 {
             for (tensor, value) in network.named_tensors() {
                 if let Some(expected) = golden.get(&format!("updated.{tensor}")) {
-                    assert_close(&format!("{name}: {tensor} after the step"), &value, expected, tolerance);
+                    assert_close(
+                        &format!("{name}: {tensor} after the step"),
+                        &value,
+                        expected,
+                        tolerance,
+                    );
                 }
             }
         }
-        let twice = network.named_tensors().into_iter().filter_map(|(tensor, value)| Some((value, golden.get(&format!("updated_twice.{tensor}"))?)));
+        let twice = network.named_tensors().into_iter().filter_map(|(tensor, value)| {
+            Some((value, golden.get(&format!("updated_twice.{tensor}"))?))
+        });
         if step == 2 {
             assert_eq!(
-                twice.map(|(value, expected)| assert_close(&format!("{name}: after two steps"), &value, expected, TOLERANCE_OF_TWO_STEPS)).count(),
+                twice
+                    .map(|(value, expected)| assert_close(
+                        &format!("{name}: after two steps"),
+                        &value,
+                        expected,
+                        TOLERANCE_OF_TWO_STEPS
+                    ))
+                    .count(),
                 golden.keys().filter(|key| key.starts_with("updated_twice.")).count()
             );
         }
@@ -151,7 +197,10 @@ fn without_the_shortcut_a_residual_net_is_the_plain_net() {
     let images = Tensor::randn([4, 3, 32, 32], (Kind::Float, Device::Cpu));
     let plain = initial_network(NetworkName::plain(8));
     let residual = initial_network(NetworkName::residual(8));
-    let without = cifar::architecture(NetworkName { shortcut: NetworkName::plain(8).shortcut, ..residual.architecture().name }, 10);
+    let without = cifar::architecture(
+        NetworkName { shortcut: NetworkName::plain(8).shortcut, ..residual.architecture().name },
+        10,
+    );
     let mut removed = Network::new(without, 0, Device::Cpu);
     removed.restore(&residual.parameters().detach(), residual.running_stats());
     let scores = |network: &Network| tch::no_grad(|| network.forward(&images, Mode::Training));

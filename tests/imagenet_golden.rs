@@ -5,8 +5,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
-use resnet_repro::network::architecture;
 use resnet_repro::config::network_name::Family;
+use resnet_repro::network::architecture;
 use resnet_repro::network::forward::pass::Mode;
 use resnet_repro::network::parameters::{Compute, Network};
 use resnet_repro::network::weights;
@@ -70,7 +70,9 @@ impl Numbers {
 
 /// The narrow network with the script's parameters, through the weight file that users would use.
 fn narrow(name: &str) -> Network {
-    let architecture = architecture::build(name.parse().unwrap(), Family::Imagenet, SIDE, CLASSES).unwrap().narrowed(DIVISOR);
+    let architecture = architecture::build(name.parse().unwrap(), Family::Imagenet, SIDE, CLASSES)
+        .unwrap()
+        .narrowed(DIVISOR);
     let mut network = Network::new(architecture, 0, Device::Cpu).with_compute(Compute::default());
     let mut tensors = network.named_tensors();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
@@ -78,7 +80,9 @@ fn narrow(name: &str) -> Network {
     for (name, tensor) in &mut tensors {
         let values = numbers.draw(&tensor.size());
         let values = match tensor.size()[..] {
-            [outputs, _, ..] if tensor.dim() > 1 => values * (24.0 / (tensor.numel() as i64 / outputs) as f64).sqrt(),
+            [outputs, _, ..] if tensor.dim() > 1 => {
+                values * (24.0 / (tensor.numel() as i64 / outputs) as f64).sqrt()
+            }
             _ if name.ends_with("weight") || name.ends_with("running_var") => values + 1.0,
             _ if name.ends_with("bias") => values * 0.3 + 1.0,
             _ => values * 0.3,
@@ -94,30 +98,46 @@ fn narrow(name: &str) -> Network {
 
 /// Channels-last, as in the training loop.
 fn images(seed: u64, shape: &[i64]) -> Tensor {
-    (Numbers(seed).draw(shape) * 2.0).to_kind(Kind::Float).permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+    (Numbers(seed).draw(shape) * 2.0)
+        .to_kind(Kind::Float)
+        .permute([0, 2, 3, 1])
+        .contiguous()
+        .permute([0, 3, 1, 2])
 }
 
 fn assert_close(what: &str, found: &Tensor, expected: &[f64]) {
-    let (found, expected) = (found.detach().to_kind(Kind::Double).flatten(0, -1), Tensor::from_slice(expected));
-    let difference = (found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
+    let (found, expected) =
+        (found.detach().to_kind(Kind::Double).flatten(0, -1), Tensor::from_slice(expected));
+    let difference =
+        (found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
     assert!(difference < TOLERANCE, "{what}: differs by {difference:.1e} of the largest value");
 }
 
 #[test]
 fn every_network_has_the_names_and_shapes_of_pytorchs() {
     for (name, expected) in golden().names {
-        let network = architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 1000).unwrap();
+        let network =
+            architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 1000).unwrap();
         let mut lines = Vec::new();
         for parameter in network.layers().iter().flat_map(|layer| layer.parameters()) {
             let shape: Vec<String> = parameter.shape.iter().map(i64::to_string).collect();
             lines.push(format!("{} {}", parameter.name, shape.join(",")));
         }
         for layer in network.layers().iter().filter(|layer| layer.norm_epsilon.is_some()) {
-            lines.extend(["running_mean", "running_var"].map(|statistic| format!("{}.{statistic} {}", layer.norm_name(), layer.outputs)));
+            lines.extend(
+                ["running_mean", "running_var"].map(|statistic| {
+                    format!("{}.{statistic} {}", layer.norm_name(), layer.outputs)
+                }),
+            );
         }
         lines.sort();
         assert_eq!(lines.len(), expected.tensors, "{name}");
-        assert_eq!(sha256(lines.join("\n").as_bytes()), expected.sha256, "{name}: {:#?}", &lines[..lines.len().min(20)]);
+        assert_eq!(
+            sha256(lines.join("\n").as_bytes()),
+            expected.sha256,
+            "{name}: {:#?}",
+            &lines[..lines.len().min(20)]
+        );
     }
 }
 
@@ -127,7 +147,11 @@ fn class_scores_agree_with_pytorch_on_images_of_two_sizes() {
         let network = narrow(&name);
         let scores = |images: &Tensor| tch::no_grad(|| network.forward(images, Mode::Evaluation));
         assert_close(&name, &scores(&images(2, &[BATCH, 3, SIDE, SIDE])), &expected.logits);
-        assert_close(&format!("{name}, larger images"), &scores(&images(3, &LARGER)), &expected.larger);
+        assert_close(
+            &format!("{name}, larger images"),
+            &scores(&images(3, &LARGER)),
+            &expected.larger,
+        );
     }
 }
 
@@ -135,10 +159,18 @@ fn class_scores_agree_with_pytorch_on_images_of_two_sizes() {
 fn loss_and_gradients_agree_with_pytorch() {
     for (name, expected) in golden().computed {
         let network = narrow(&name);
-        let gradient = network.gradient(&images(2, &[BATCH, 3, SIDE, SIDE]), &Tensor::arange(BATCH, (Kind::Int64, Device::Cpu)));
+        let gradient = network.gradient(
+            &images(2, &[BATCH, 3, SIDE, SIDE]),
+            &Tensor::arange(BATCH, (Kind::Int64, Device::Cpu)),
+        );
         assert_close(&format!("{name}: loss"), &gradient.loss, &[expected.loss]);
-        let names = network.named_tensors().into_iter().map(|(name, _)| name).filter(|name| !name.contains("running"));
-        let mut gradients: Vec<(String, Tensor)> = names.zip(network.views_of(&gradient.parameters)).collect();
+        let names = network
+            .named_tensors()
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !name.contains("running"));
+        let mut gradients: Vec<(String, Tensor)> =
+            names.zip(network.views_of(&gradient.parameters)).collect();
         gradients.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(gradients.len(), expected.gradients.len(), "{name}");
         let mut numbers = Numbers(4);
@@ -147,9 +179,15 @@ fn loss_and_gradients_agree_with_pytorch() {
         for (tensor, found) in gradients {
             let found = found.to_kind(Kind::Double);
             let [norm, product] = expected.gradients[&tensor];
-            let product_found = (&found * numbers.draw(&found.size())).sum(Kind::Double).double_value(&[]);
-            let off = (found.norm().double_value(&[]) - norm).abs().max((product_found - product).abs()) / norm.max(least);
-            assert!(off < GRADIENT_TOLERANCE, "{name}: gradient of {tensor} is off by {off:.1e} of its norm");
+            let product_found =
+                (&found * numbers.draw(&found.size())).sum(Kind::Double).double_value(&[]);
+            let off =
+                (found.norm().double_value(&[]) - norm).abs().max((product_found - product).abs())
+                    / norm.max(least);
+            assert!(
+                off < GRADIENT_TOLERANCE,
+                "{name}: gradient of {tensor} is off by {off:.1e} of its norm"
+            );
         }
     }
 }

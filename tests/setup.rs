@@ -3,7 +3,10 @@
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-const ALWAYS: [&str; 13] = ["bash", "dirname", "uname", "cut", "sed", "sort", "head", "cat", "realpath", "df", "awk", "env", "rustc"];
+const ALWAYS: [&str; 13] = [
+    "bash", "dirname", "uname", "cut", "sed", "sort", "head", "cat", "realpath", "df", "awk",
+    "env", "rustc",
+];
 
 const CHECKED: [&str; 4] = ["cargo", "c++", "python3", "nasm"];
 
@@ -14,7 +17,8 @@ fn setup_without(missing: &str, arguments: &[&str]) -> Output {
         if *program == "nasm" && !cfg!(target_arch = "x86_64") {
             continue;
         }
-        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
+        let found =
+            Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
         let target = String::from_utf8(found.stdout).unwrap();
         std::os::unix::fs::symlink(target.trim(), folder.path().join(program)).unwrap();
     }
@@ -24,11 +28,18 @@ fn setup_without(missing: &str, arguments: &[&str]) -> Output {
 
 #[test]
 fn a_missing_tool_is_named_with_its_package() {
-    for (program, package) in [("cargo", "rustup"), ("c++", "g++"), ("python3", "python3"), ("nasm", "nasm")] {
+    for (program, package) in
+        [("cargo", "rustup"), ("c++", "g++"), ("python3", "python3"), ("nasm", "nasm")]
+    {
         let output = setup_without(program, &[]);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{message}");
-        assert!(message.starts_with("error: ") && message.contains("is missing") && message.contains(package), "{message}");
+        assert!(
+            message.starts_with("error: ")
+                && message.contains("is missing")
+                && message.contains(package),
+            "{message}"
+        );
     }
 }
 

@@ -2,12 +2,24 @@
 
 mod common;
 
-use common::{assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace};
+use common::{
+    assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace,
+};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 fn train<'a>(out: &'a str, settings: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments = small(&["train", "--network", "resnet-8", "--iterations", "60", "--set", "evaluate_every=20", "--checkpoint-every", "0"]);
+    let mut arguments = small(&[
+        "train",
+        "--network",
+        "resnet-8",
+        "--iterations",
+        "60",
+        "--set",
+        "evaluate_every=20",
+        "--checkpoint-every",
+        "0",
+    ]);
     settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
     arguments.extend(["--out", out]);
     arguments
@@ -30,7 +42,10 @@ fn a_bfloat16_run_repeats_to_the_same_bytes_and_goes_on_exactly_after_a_kill() {
     succeed(folder.path(), &train("two", &["precision=bf16"]));
     assert_same_run(&folder.path().join("one"), &folder.path().join("two"));
     for run in ["threads-1", "threads-2"] {
-        let output = command(folder.path(), &train(run, &["precision=bf16"])).env("OMP_NUM_THREADS", "2").output().unwrap();
+        let output = command(folder.path(), &train(run, &["precision=bf16"]))
+            .env("OMP_NUM_THREADS", "2")
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     }
     assert_same_run(&folder.path().join("threads-1"), &folder.path().join("threads-2"));
@@ -75,20 +90,42 @@ fn tf32_on_a_processor_and_formats_that_do_not_exist_are_refused() {
     let folder = workspace();
     refuse(folder.path(), &train("run", &["precision=tf32"]), 2, &["tf32", "f32 or bf16"]);
     refuse(folder.path(), &train("run", &["precision=fp8"]), 2, &["precision=fp8", "bf16"]);
-    refuse(folder.path(), &["bench", "--precision", "tf32", "--device", "cpu"], 2, &["--precision tf32", "f32 or bf16"]);
+    refuse(
+        folder.path(),
+        &["bench", "--precision", "tf32", "--device", "cpu"],
+        2,
+        &["--precision tf32", "f32 or bf16"],
+    );
 }
 
 #[test]
 fn bench_measures_every_case_and_figures_draws_it() {
     let folder = workspace();
-    let arguments = ["bench", "--networks", "resnet-8,resnet-14", "--batch", "16", "--iterations", "2", "--device", "cpu", "--json"];
+    let arguments = [
+        "bench",
+        "--networks",
+        "resnet-8,resnet-14",
+        "--batch",
+        "16",
+        "--iterations",
+        "2",
+        "--device",
+        "cpu",
+        "--json",
+    ];
     let output = run(folder.path(), &arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows = result["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 4);
     for row in rows {
-        for key in ["images_per_second", "milliseconds", "peak_memory_bytes", "flops_per_second", "operations_limit_milliseconds"] {
+        for key in [
+            "images_per_second",
+            "milliseconds",
+            "peak_memory_bytes",
+            "flops_per_second",
+            "operations_limit_milliseconds",
+        ] {
             assert!(row[key].as_f64().unwrap() > 0.0, "{key}: {row}");
         }
     }

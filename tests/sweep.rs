@@ -2,7 +2,10 @@
 
 mod common;
 
-use common::{assert_same_run, command, lines, refuse, run, stderr, stdout, succeed, wait_until, workspace, write_experiment};
+use common::{
+    assert_same_run, command, lines, refuse, run, stderr, stdout, succeed, wait_until, workspace,
+    write_experiment,
+};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -10,7 +13,20 @@ const RUNS: [&str; 2] = ["e/plain-8/seed-0", "e/resnet-8/seed-0"];
 
 /// Arguments of a sweep of two small runs into `out`.
 fn sweep<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let common = ["sweep", "e.toml", "--data", "data", "--device", "cpu", "--set", "batch_size=32", "--set", "evaluate_every=20", "--out", out];
+    let common = [
+        "sweep",
+        "e.toml",
+        "--data",
+        "data",
+        "--device",
+        "cpu",
+        "--set",
+        "batch_size=32",
+        "--set",
+        "evaluate_every=20",
+        "--out",
+        out,
+    ];
     [&common[..], more].concat()
 }
 
@@ -25,11 +41,15 @@ fn signal(process: u32, signal: libc::c_int) {
 
 /// Processes whose parent is `parent`.
 fn children(parent: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_child = |process: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         // After the name, which may hold anything, come the state and the parent.
-        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok()) == Some(parent)
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok())
+            == Some(parent)
     };
     processes.filter(is_child).collect()
 }
@@ -45,42 +65,74 @@ fn a_sweep_trains_what_is_missing_and_tells_how_each_run_ended() {
     assert!(!folder.path().join("out").exists(), "a plan starts nothing");
     let text = succeed(folder.path(), &sweep("out", &["--iterations", "6", "--jobs", "2"]));
     assert_eq!(text.matches("finished").count(), 2, "{text}");
-    let first = std::fs::metadata(folder.path().join("out/e/plain-8/seed-0/train.csv")).unwrap().modified().unwrap();
+    let first = std::fs::metadata(folder.path().join("out/e/plain-8/seed-0/train.csv"))
+        .unwrap()
+        .modified()
+        .unwrap();
     let output = run(folder.path(), &sweep("out", &["--iterations", "6", "--json"]));
     let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!((json[0]["state"].as_str(), json[0]["iterations"].as_u64()), (Some("finished"), Some(6)));
     assert_eq!(
-        std::fs::metadata(folder.path().join("out/e/plain-8/seed-0/train.csv")).unwrap().modified().unwrap(),
+        (json[0]["state"].as_str(), json[0]["iterations"].as_u64()),
+        (Some("finished"), Some(6))
+    );
+    assert_eq!(
+        std::fs::metadata(folder.path().join("out/e/plain-8/seed-0/train.csv"))
+            .unwrap()
+            .modified()
+            .unwrap(),
         first,
         "nothing is trained again"
     );
-    assert!(succeed(folder.path(), &sweep("out", &["--iterations", "6", "--dry-run"])).contains("2 runs, 0 to do"));
-    assert!(succeed(folder.path(), &["verify", "out"]).contains("2 finished runs: every file is as it was logged"));
+    assert!(
+        succeed(folder.path(), &sweep("out", &["--iterations", "6", "--dry-run"]))
+            .contains("2 runs, 0 to do")
+    );
+    assert!(
+        succeed(folder.path(), &["verify", "out"])
+            .contains("2 finished runs: every file is as it was logged")
+    );
 }
 
 #[test]
 fn a_sweep_stopped_by_any_signal_or_killed_goes_on_to_the_same_bytes() {
     let folder = workspace();
     write_experiment(folder.path(), "");
-    let arguments = |out| sweep(out, &["--iterations", "120", "--jobs", "2", "--checkpoint-every", "0"]);
+    let arguments =
+        |out| sweep(out, &["--iterations", "120", "--jobs", "2", "--checkpoint-every", "0"]);
     succeed(folder.path(), &arguments("whole"));
     let log = folder.path().join("cut/e/plain-8/seed-0/train.csv");
-    for (signal_number, code) in [(libc::SIGUSR1, Some(75)), (libc::SIGKILL, None), (libc::SIGTERM, Some(75)), (libc::SIGINT, Some(75))] {
+    for (signal_number, code) in [
+        (libc::SIGUSR1, Some(75)),
+        (libc::SIGKILL, None),
+        (libc::SIGTERM, Some(75)),
+        (libc::SIGINT, Some(75)),
+    ] {
         let before = lines(&log);
         let mut child = start(folder.path(), &arguments("cut"));
-        wait_until("the sweep does not log", || lines(&log) > before + 5 || child.try_wait().unwrap().is_some());
+        wait_until("the sweep does not log", || {
+            lines(&log) > before + 5 || child.try_wait().unwrap().is_some()
+        });
         let workers = children(child.id());
         signal(child.id(), signal_number);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), code, "{}", stderr(&output));
         // A killed supervisor takes its workers with it.
-        wait_until("workers live on", || workers.iter().all(|worker| !Path::new(&format!("/proc/{worker}/exe")).exists()));
+        wait_until("workers live on", || {
+            workers.iter().all(|worker| !Path::new(&format!("/proc/{worker}/exe")).exists())
+        });
     }
     succeed(folder.path(), &arguments("cut"));
     for name in RUNS {
-        assert_same_run(&folder.path().join("whole").join(name), &folder.path().join("cut").join(name));
-        let record = std::fs::read_to_string(folder.path().join("cut").join(name).join("run.toml")).unwrap();
-        assert!(record.contains("state = \"finished\"") && record.contains("[[earlier_attempts]]"), "{record}");
+        assert_same_run(
+            &folder.path().join("whole").join(name),
+            &folder.path().join("cut").join(name),
+        );
+        let record =
+            std::fs::read_to_string(folder.path().join("cut").join(name).join("run.toml")).unwrap();
+        assert!(
+            record.contains("state = \"finished\"") && record.contains("[[earlier_attempts]]"),
+            "{record}"
+        );
     }
 }
 
@@ -97,9 +149,17 @@ fn a_worker_that_is_killed_is_started_again_and_the_reason_is_on_record() {
     children(child.id()).into_iter().for_each(|worker| signal(worker, libc::SIGKILL));
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stderr(&output).contains("killed by signal 9") && stderr(&output).contains("attempt 2 of 3"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("killed by signal 9")
+            && stderr(&output).contains("attempt 2 of 3"),
+        "{}",
+        stderr(&output)
+    );
     for name in RUNS {
-        assert_same_run(&folder.path().join("whole").join(name), &folder.path().join("cut").join(name));
+        assert_same_run(
+            &folder.path().join("whole").join(name),
+            &folder.path().join("cut").join(name),
+        );
     }
     let record = std::fs::read_to_string(log.with_file_name("run.toml")).unwrap();
     assert!(record.contains("[[failures]]") && record.contains("memory runs out"), "{record}");
@@ -123,10 +183,30 @@ fn a_run_that_the_kernel_kills_for_memory_is_given_up_and_the_others_are_trained
     let folder = workspace();
     common::write_cifar(&folder.path().join("data"), 4200, 20);
     // Some gigabytes of activations.
-    write_experiment(folder.path(), "[[runs]]\nnetworks = [\"plain-14\"]\nseeds = [0]\nrecipe = { batch_size = 4096 }\n");
-    let sweep = ["sweep", "e.toml", "--data", "data", "--device", "cpu", "--iterations", "3", "--retries", "1", "--out", "out"];
+    write_experiment(
+        folder.path(),
+        "[[runs]]\nnetworks = [\"plain-14\"]\nseeds = [0]\nrecipe = { batch_size = 4096 }\n",
+    );
+    let sweep = [
+        "sweep",
+        "e.toml",
+        "--data",
+        "data",
+        "--device",
+        "cpu",
+        "--iterations",
+        "3",
+        "--retries",
+        "1",
+        "--out",
+        "out",
+    ];
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", LIMITED, "sh", env!("CARGO_BIN_EXE_resnet-repro")]).args(sweep).current_dir(folder.path()).env("OMP_NUM_THREADS", "1");
+    command
+        .args(["-c", LIMITED, "sh", env!("CARGO_BIN_EXE_resnet-repro")])
+        .args(sweep)
+        .current_dir(folder.path())
+        .env("OMP_NUM_THREADS", "1");
     let output = command.output().unwrap();
     if let Ok(group) = std::fs::read_to_string(folder.path().join("group.txt")) {
         let _ = std::fs::remove_dir(group.trim());
@@ -137,9 +217,14 @@ fn a_run_that_the_kernel_kills_for_memory_is_given_up_and_the_others_are_trained
     }
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let said = stderr(&output);
-    assert!(said.contains("e/plain-14/seed-0 failed: killed by signal 9") && said.contains("given up after 2 attempts"), "{said}");
+    assert!(
+        said.contains("e/plain-14/seed-0 failed: killed by signal 9")
+            && said.contains("given up after 2 attempts"),
+        "{said}"
+    );
     assert_eq!(stdout(&output).matches("finished").count(), 2, "{}", stdout(&output));
-    let record = std::fs::read_to_string(folder.path().join("out/e/plain-14/seed-0/run.toml")).unwrap();
+    let record =
+        std::fs::read_to_string(folder.path().join("out/e/plain-14/seed-0/run.toml")).unwrap();
     assert_eq!(record.matches("[[failures]]").count(), 2, "every attempt is on record: {record}");
 }
 
@@ -151,11 +236,17 @@ fn a_signal_that_reaches_a_worker_and_the_sweep_saves_all_the_same() {
     let log = folder.path().join("out/e/plain-8/seed-0/train.csv");
     wait_until("the sweep does not log", || lines(&log) > 5);
     // A scheduler that signals every process of a job.
-    children(child.id()).into_iter().chain([child.id()]).for_each(|process| signal(process, libc::SIGTERM));
+    children(child.id())
+        .into_iter()
+        .chain([child.id()])
+        .for_each(|process| signal(process, libc::SIGTERM));
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));
     let record = std::fs::read_to_string(log.with_file_name("run.toml")).unwrap();
-    assert!(record.contains("state = \"interrupted\"") && !record.contains("[[failures]]"), "{record}");
+    assert!(
+        record.contains("state = \"interrupted\"") && !record.contains("[[failures]]"),
+        "{record}"
+    );
     assert!(log.with_file_name("checkpoint").exists(), "its state is saved");
 }
 
@@ -169,9 +260,14 @@ fn a_program_file_that_is_replaced_during_a_sweep_does_not_end_it() {
         std::fs::copy(original, folder.path().join(name)).unwrap();
     }
     let mut command = std::process::Command::new(folder.path().join("resnet-repro"));
-    command.args(sweep("out", &["--iterations", "60"])).current_dir(folder.path()).env("OMP_NUM_THREADS", "1");
+    command
+        .args(sweep("out", &["--iterations", "60"]))
+        .current_dir(folder.path())
+        .env("OMP_NUM_THREADS", "1");
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("the sweep does not log", || lines(&folder.path().join("out/e/plain-8/seed-0/train.csv")) > 5);
+    wait_until("the sweep does not log", || {
+        lines(&folder.path().join("out/e/plain-8/seed-0/train.csv")) > 5
+    });
     std::fs::remove_file(folder.path().join("resnet-repro-engine")).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -195,7 +291,12 @@ fn a_run_that_always_fails_is_given_up_and_the_others_are_trained() {
     std::fs::create_dir(&log).unwrap();
     let output = run(folder.path(), &sweep("out", &["--iterations", "4", "--retries", "1"]));
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert!(stderr(&output).contains("given up after 2 attempts, the sweep goes on") && stderr(&output).contains("eval.csv"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("given up after 2 attempts, the sweep goes on")
+            && stderr(&output).contains("eval.csv"),
+        "{}",
+        stderr(&output)
+    );
     let table = stdout(&output);
     assert!(table.contains("failed") && table.contains("finished"), "{table}");
 }
@@ -208,7 +309,12 @@ fn a_run_that_diverges_is_a_result_and_the_sweep_goes_on() {
     write_experiment(folder.path(), diverging);
     let output = run(folder.path(), &sweep("out", &["--iterations", "60"]));
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert!(stderr(&output).contains("e/plain-14/seed-0 diverged") && stdout(&output).matches("finished").count() == 2, "{}", stdout(&output));
+    assert!(
+        stderr(&output).contains("e/plain-14/seed-0 diverged")
+            && stdout(&output).matches("finished").count() == 2,
+        "{}",
+        stdout(&output)
+    );
     // Where it is expected it is no reason to worry.
     write_experiment(folder.path(), &format!("may_diverge = [\"plain-14\"]\n{diverging}"));
     assert!(succeed(folder.path(), &sweep("out", &["--iterations", "60"])).contains("diverged"));
@@ -226,7 +332,12 @@ fn a_second_sweep_on_the_same_runs_is_refused() {
     wait_until("the sweep does not log", || lines(&log) > 2);
     refuse(folder.path(), &arguments, 2, &["out/e/plain-8/seed-0", "another process"]);
     // A run that waits its turn belongs to the sweep too.
-    refuse(folder.path(), &[arguments.clone(), vec!["--only", "resnet-8"]].concat(), 2, &["out/e/resnet-8/seed-0", "another process"]);
+    refuse(
+        folder.path(),
+        &[arguments.clone(), vec!["--only", "resnet-8"]].concat(),
+        2,
+        &["out/e/resnet-8/seed-0", "another process"],
+    );
     first.kill().unwrap();
     first.wait().unwrap();
 }
@@ -236,14 +347,23 @@ fn two_sweeps_started_at_once_train_each_run_once() {
     let folder = workspace();
     write_experiment(folder.path(), "");
     let arguments = sweep("out", &["--iterations", "400"]);
-    let [one, other] = [start(folder.path(), &arguments), start(folder.path(), &arguments)].map(|child| child.wait_with_output().unwrap());
+    let [one, other] = [start(folder.path(), &arguments), start(folder.path(), &arguments)]
+        .map(|child| child.wait_with_output().unwrap());
     let mut codes = [one.status.code(), other.status.code()];
     codes.sort();
     // The later one is refused; it can also come so late that nothing is left to do.
-    assert!(codes == [Some(0), Some(2)] || codes == [Some(0), Some(0)], "{codes:?}\n{}\n{}", stderr(&one), stderr(&other));
+    assert!(
+        codes == [Some(0), Some(2)] || codes == [Some(0), Some(0)],
+        "{codes:?}\n{}\n{}",
+        stderr(&one),
+        stderr(&other)
+    );
     succeed(folder.path(), &sweep("whole", &["--iterations", "400"]));
     for name in RUNS {
-        assert_same_run(&folder.path().join("whole").join(name), &folder.path().join("out").join(name));
+        assert_same_run(
+            &folder.path().join("whole").join(name),
+            &folder.path().join("out").join(name),
+        );
     }
 }
 
@@ -253,11 +373,31 @@ fn mistakes_are_refused_before_anything_starts() {
     write_experiment(folder.path(), "[recipe]\nlearning_rat = 0.1");
     refuse(folder.path(), &sweep("out", &[]), 2, &["e.toml:5", "learning_rat", "no such key"]);
     write_experiment(folder.path(), "[check]\nplain-8 = { parameters = 75_291 }");
-    refuse(folder.path(), &sweep("out", &["--dry-run"]), 2, &["e.toml:5", "stated as 75291", "75290"]);
+    refuse(
+        folder.path(),
+        &sweep("out", &["--dry-run"]),
+        2,
+        &["e.toml:5", "stated as 75291", "75290"],
+    );
     write_experiment(folder.path(), "");
-    refuse(folder.path(), &sweep("out", &["--only", "vgg*"]), 2, &["--only vgg*", "e/plain-8/seed-0"]);
-    refuse(folder.path(), &[sweep("out", &[]), vec!["e.toml"]].concat(), 2, &["e.toml", "both would write"]);
-    refuse(folder.path(), &sweep("out", &["--set", "validation=400"]), 2, &["e/plain-8/seed-0", "validation = 400"]);
+    refuse(
+        folder.path(),
+        &sweep("out", &["--only", "vgg*"]),
+        2,
+        &["--only vgg*", "e/plain-8/seed-0"],
+    );
+    refuse(
+        folder.path(),
+        &[sweep("out", &[]), vec!["e.toml"]].concat(),
+        2,
+        &["e.toml", "both would write"],
+    );
+    refuse(
+        folder.path(),
+        &sweep("out", &["--set", "validation=400"]),
+        2,
+        &["e/plain-8/seed-0", "validation = 400"],
+    );
     refuse(folder.path(), &["sweep", "none.toml"], 2, &["none.toml", "No such file"]);
     std::fs::create_dir_all(folder.path().join("out/e/resnet-8/seed-0")).unwrap();
     std::fs::write(folder.path().join("out/e/resnet-8/seed-0/notes.txt"), "mine").unwrap();
@@ -270,12 +410,23 @@ fn a_directory_of_another_recipe_is_refused_with_the_key() {
     let folder = workspace();
     write_experiment(folder.path(), "");
     succeed(folder.path(), &sweep("out", &["--iterations", "4"]));
-    refuse(folder.path(), &sweep("out", &["--iterations", "5"]), 2, &["out/e/plain-8/seed-0", "recipe.iterations is 4 there, 5 here"]);
-    refuse(folder.path(), &sweep("out", &["--iterations", "4", "--set", "momentum=0.8"]), 2, &["recipe.momentum is 0.9 there"]);
+    refuse(
+        folder.path(),
+        &sweep("out", &["--iterations", "5"]),
+        2,
+        &["out/e/plain-8/seed-0", "recipe.iterations is 4 there, 5 here"],
+    );
+    refuse(
+        folder.path(),
+        &sweep("out", &["--iterations", "4", "--set", "momentum=0.8"]),
+        2,
+        &["recipe.momentum is 0.9 there"],
+    );
     // A record of a version that had another key.
     let record = folder.path().join("out/e/plain-8/seed-0/run.toml");
     let text = std::fs::read_to_string(&record).unwrap();
-    std::fs::write(&record, text.replace("momentum = 0.9", "momentum = 0.9\nnesterov = true")).unwrap();
+    std::fs::write(&record, text.replace("momentum = 0.9", "momentum = 0.9\nnesterov = true"))
+        .unwrap();
     refuse(folder.path(), &sweep("out", &["--iterations", "4"]), 2, &["run.toml", "nesterov"]);
 }
 

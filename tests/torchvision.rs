@@ -21,7 +21,11 @@ const TOLERANCE: f64 = 1e-4;
 fn python(arguments: &[&str]) {
     let interpreter = std::env::var(PYTHON).expect("asked for before");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/export_torchvision.py");
-    let output = Command::new(&interpreter).arg(script).args(arguments).output().unwrap_or_else(|error| panic!("{PYTHON}={interpreter}: {error}"));
+    let output = Command::new(&interpreter)
+        .arg(script)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{PYTHON}={interpreter}: {error}"));
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     print!("{}", String::from_utf8_lossy(&output.stdout));
 }
@@ -43,15 +47,24 @@ fn scores_agree_and_weight_files_go_both_ways(networks: &[&str]) {
         let folder = tempfile::tempdir().unwrap();
         let path = |file: &str| folder.path().join(file);
         python(&["export", name, folder.path().to_str().unwrap()]);
-        let mut network = Network::new(architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 1000).unwrap(), 0, Device::Cpu);
+        let mut network = Network::new(
+            architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 1000).unwrap(),
+            0,
+            Device::Cpu,
+        );
         network.load_weights(&path("weights.safetensors")).unwrap();
-        let [images, expected] = ["images", "scores"].map(|tensor_name| tensor(&path("scores.safetensors"), tensor_name));
+        let [images, expected] = ["images", "scores"]
+            .map(|tensor_name| tensor(&path("scores.safetensors"), tensor_name));
         let images = images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
         for fused in [true, false] {
             network = network.with_compute(Compute { fused, ..Compute::default() });
             let scores = tch::no_grad(|| network.forward(&images, Mode::Evaluation));
-            let difference = (scores - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
-            println!("{name}, {}: {difference:.1e} of the largest class score", if fused { "fused" } else { "separate operations" });
+            let difference = (scores - &expected).abs().max().double_value(&[])
+                / expected.abs().max().double_value(&[]);
+            println!(
+                "{name}, {}: {difference:.1e} of the largest class score",
+                if fused { "fused" } else { "separate operations" }
+            );
             assert!(difference < TOLERANCE, "{name}, fused {fused}: {difference:.1e}");
         }
         network.save_weights(&path("ours.safetensors")).unwrap();
@@ -61,7 +74,13 @@ fn scores_agree_and_weight_files_go_both_ways(networks: &[&str]) {
 
 #[test]
 fn torchvisions_residual_nets_are_those_with_option_b_and_the_stride_on_the_3x3_layer() {
-    scores_agree_and_weight_files_go_both_ways(&["resnet-18b", "resnet-34b", "resnet-50-v1.5", "resnet-101-v1.5", "resnet-152-v1.5"]);
+    scores_agree_and_weight_files_go_both_ways(&[
+        "resnet-18b",
+        "resnet-34b",
+        "resnet-50-v1.5",
+        "resnet-101-v1.5",
+        "resnet-152-v1.5",
+    ]);
 }
 
 #[test]
@@ -104,14 +123,21 @@ fn a_converted_pytorch_checkpoint_can_be_read() {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = |file: &str| folder.path().join(file).to_str().unwrap().to_string();
-    let net = || architecture::build("resnet-18b".parse().unwrap(), Family::Imagenet, 224, 1000).unwrap();
+    let net =
+        || architecture::build("resnet-18b".parse().unwrap(), Family::Imagenet, 224, 1000).unwrap();
     let network = Network::new(net(), 5, Device::Cpu);
     network.save_weights(Path::new(&path("ours.safetensors"))).unwrap();
     python(&["to-pth", &path("ours.safetensors"), &path("module.pth")]);
     let converter = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/to_safetensors.py");
-    let status = Command::new(interpreter).args([converter, &path("module.pth"), &path("back.safetensors")]).status().unwrap();
+    let status = Command::new(interpreter)
+        .args([converter, &path("module.pth"), &path("back.safetensors")])
+        .status()
+        .unwrap();
     assert!(status.success());
     let mut again = Network::new(net(), 6, Device::Cpu);
     again.load_weights(Path::new(&path("back.safetensors"))).unwrap();
-    assert!(again.parameters().equal(network.parameters()) && again.running_stats().equal(network.running_stats()));
+    assert!(
+        again.parameters().equal(network.parameters())
+            && again.running_stats().equal(network.running_stats())
+    );
 }

@@ -41,14 +41,26 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Vec<u8>>> {
     files.retain(|path| path.is_file());
     files.sort();
     if files.is_empty() {
-        return Err(bad_input(format!("--loader {}: there is no file in it or in its folders", folder.display())).into());
+        return Err(bad_input(format!(
+            "--loader {}: there is no file in it or in its folders",
+            folder.display()
+        ))
+        .into());
     }
-    files.iter().map(|file| std::fs::read(file).with_context(|| file.display().to_string())).collect()
+    files
+        .iter()
+        .map(|file| std::fs::read(file).with_context(|| file.display().to_string()))
+        .collect()
 }
 
 /// Makes one training view of every file, `passes` times: decodes, scales to a random shorter side, cuts at a random place, mirrors every other, shifts the
 /// colours, and normalises to float32 planes, [3, 224, 224]. Draws are those of seed 0.
-pub fn measure(files: &[Vec<u8>], quality: Quality, threads: usize, passes: usize) -> Result<LoaderRow> {
+pub fn measure(
+    files: &[Vec<u8>],
+    quality: Quality,
+    threads: usize,
+    passes: usize,
+) -> Result<LoaderRow> {
     let (next, images) = (AtomicUsize::new(0), files.len() * passes);
     let recipe = Recipe::for_dataset(DatasetName::Imagenet);
     let (plan, crop) = (ViewPlan::new(0, &recipe), recipe.image_side() as usize);
@@ -63,7 +75,12 @@ pub fn measure(files: &[Vec<u8>], quality: Quality, threads: usize, passes: usiz
             }
             for (view, shift) in plan.views(index as u64 + 1, 1) {
                 view.decode(&mut decoder, &files[index % files.len()], crop as u32, &mut pixels)
-                    .with_context(|| format!("file {} of the folder, in the order of their paths", index % files.len() + 1))?;
+                    .with_context(|| {
+                        format!(
+                            "file {} of the folder, in the order of their paths",
+                            index % files.len() + 1
+                        )
+                    })?;
                 normalise(&pixels, shift, &mut planes);
             }
             std::hint::black_box(&planes);
@@ -72,7 +89,9 @@ pub fn measure(files: &[Vec<u8>], quality: Quality, threads: usize, passes: usiz
     let (started, processor) = (Instant::now(), processor_seconds());
     std::thread::scope(|scope| -> Result<()> {
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        handles.into_iter().try_for_each(|handle| handle.join().map_err(|_| anyhow!("a thread of the measurement panicked"))?)
+        handles.into_iter().try_for_each(|handle| {
+            handle.join().map_err(|_| anyhow!("a thread of the measurement panicked"))?
+        })
     })?;
     Ok(LoaderRow {
         threads,

@@ -30,7 +30,8 @@ impl Peaks {
     pub fn measure(device: Device) -> Peaks {
         let operations = |kind: Kind| {
             let side = if device == Device::Cpu { SIDE } else { GPU_SIDE };
-            let [a, b] = [0, 1].map(|_| Tensor::rand([side, side], (Kind::Float, device)).to_kind(kind));
+            let [a, b] =
+                [0, 1].map(|_| Tensor::rand([side, side], (Kind::Float, device)).to_kind(kind));
             let side = side as f64;
             2.0 * side * side * side / best_seconds(device, || a.matmul(&b))
         };
@@ -50,7 +51,12 @@ impl Peaks {
             target.shallow_clone()
         });
         let copy_bytes_per_second = 2.0 * COPIED as f64 / copy;
-        Peaks { f32_operations_per_second, tf32_operations_per_second, bf16_operations_per_second, copy_bytes_per_second }
+        Peaks {
+            f32_operations_per_second,
+            tf32_operations_per_second,
+            bf16_operations_per_second,
+            copy_bytes_per_second,
+        }
     }
 
     /// Operations a second in `precision`.
@@ -124,6 +130,8 @@ pub fn peak_memory(device: Device) -> Option<u64> {
         return cuda_graph::peak_memory(index);
     }
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kibibytes: u64 = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())?;
+    let kibibytes: u64 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())?;
     Some(kibibytes << 10)
 }

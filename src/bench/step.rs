@@ -54,7 +54,8 @@ impl Case {
         let (times, graph) = self.times(images)?;
         let peak_memory_bytes = peak_memory(self.device);
         let architecture = &self.architecture;
-        let convolution_milliseconds = convolutions::milliseconds(architecture, self.batch, precision, self.device);
+        let convolution_milliseconds =
+            convolutions::milliseconds(architecture, self.batch, precision, self.device);
         let seconds = quantile(&times, 0.5);
         let operations = 6.0 * architecture.multiply_adds() as f64 * self.batch as f64;
         let bytes = traffic::bytes(architecture, precision) as f64 * self.batch as f64;
@@ -75,7 +76,9 @@ impl Case {
             peak_memory_bytes,
             flops_per_second: operations / seconds,
             convolution_milliseconds,
-            outside_convolutions_percent: (1.0 - convolution_milliseconds / (seconds * 1e3)).max(0.0) * 100.0,
+            outside_convolutions_percent: (1.0 - convolution_milliseconds / (seconds * 1e3))
+                .max(0.0)
+                * 100.0,
             operations_limit_milliseconds: operations / peaks.operations(precision) * 1e3,
             bytes_limit_milliseconds: bytes / peaks.copy_bytes_per_second * 1e3,
         })
@@ -84,21 +87,38 @@ impl Case {
     /// Seconds an iteration, sorted, and whether it was a graph.
     fn times(&self, images: &Images) -> Result<(Vec<f64>, bool)> {
         let recipe = Recipe { batch_size: self.batch, ..Recipe::default() };
-        let mut network = Network::new(self.architecture.clone(), 0, self.device).with_compute(self.compute);
+        let mut network =
+            Network::new(self.architecture.clone(), 0, self.device).with_compute(self.compute);
         let batches: Box<dyn Batches> = match self.dataset.family() {
-            Family::Imagenet => Box::new(Constant::new(&self.architecture, self.batch as i64, self.device)),
+            Family::Imagenet => {
+                Box::new(Constant::new(&self.architecture, self.batch as i64, self.device))
+            }
             Family::Cifar => {
-                let normalization = Normalization::new(Normalize::PixelMean, images.side as i64, || Ok(images.mean()), self.device)?;
+                let normalization = Normalization::new(
+                    Normalize::PixelMean,
+                    images.side as i64,
+                    || Ok(images.mean()),
+                    self.device,
+                )?;
                 let plan = Sampler::new(0, images.len(), 0, self.batch, true);
-                Box::new(ResidentBatches::new(plan, images, normalization, recipe.iterations, self.device))
+                Box::new(ResidentBatches::new(
+                    plan,
+                    images,
+                    normalization,
+                    recipe.iterations,
+                    self.device,
+                ))
             }
         };
         let mut trainer = Trainer::new(&mut network, batches, &recipe, None);
-        let graph = self.graph && self.device != Device::Cpu && trainer.use_graph(self.device).is_none();
+        let graph =
+            self.graph && self.device != Device::Cpu && trainer.use_graph(self.device).is_none();
         trainer.time(WARM_UP)?;
         let block = if self.device == Device::Cpu { 1 } else { GPU_BLOCK.min(self.iterations) };
         let per_iteration = |time: Duration| time.as_secs_f64() / block as f64;
-        let times: Result<Vec<f64>> = (0..self.iterations.div_ceil(block)).map(|_| trainer.time(block).map(per_iteration)).collect();
+        let times: Result<Vec<f64>> = (0..self.iterations.div_ceil(block))
+            .map(|_| trainer.time(block).map(per_iteration))
+            .collect();
         let mut times = times?;
         times.sort_by(f64::total_cmp);
         Ok((times, graph))
@@ -114,8 +134,12 @@ struct Constant {
 impl Constant {
     fn new(architecture: &Architecture, batch: i64, device: Device) -> Constant {
         let side = architecture.image_side;
-        let images = Tensor::randn([batch, side, side, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
-        Constant { images, labels: Tensor::arange(batch, (Kind::Int64, device)).remainder(architecture.classes) }
+        let images =
+            Tensor::randn([batch, side, side, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
+        Constant {
+            images,
+            labels: Tensor::arange(batch, (Kind::Int64, device)).remainder(architecture.classes),
+        }
     }
 }
 

@@ -29,7 +29,9 @@ fn layer_values(layer: &Layer, residual: bool) -> i64 {
         LayerKind::FullyConnected => return 0,
     };
     let shortcut = if residual && layer.name.ends_with("conv2") { SHORTCUT_PASSES } else { 0 };
-    pixels * (layer.outputs * (OUTPUT_PASSES + shortcut) + layer.inputs * stride * stride * INPUT_PASSES)
+    pixels
+        * (layer.outputs * (OUTPUT_PASSES + shortcut)
+            + layer.inputs * stride * stride * INPUT_PASSES)
 }
 
 #[cfg(test)]

@@ -38,13 +38,24 @@ Examples:
   resnet-repro bench --networks resnet-20,resnet-110 --precision f32,bf16 --batch 64,128 --json")]
 pub struct Arguments {
     /// Networks, with commas
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "resnet-20,resnet-56")]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "resnet-20,resnet-56"
+    )]
     networks: Vec<NetworkName>,
     /// Data set whose family of networks and size of images is meant
     #[arg(long, value_name = "NAME", default_value = "cifar10")]
     dataset: DatasetName,
     /// Number formats, with commas [default: f32,bf16]
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,bf16", hide_default_value = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "f32,bf16",
+        hide_default_value = true
+    )]
     precision: Vec<Precision>,
     /// Images a batch, with commas
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u64).range(1..=65_536))]
@@ -96,24 +107,44 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         let files = loader::read_folder(folder)?;
         let quality = if arguments.exact { Quality::Exact } else { Quality::Fast };
         let passes = arguments.iterations as usize;
-        let rows: Result<Vec<_>> = arguments.threads.iter().map(|&threads| loader::measure(&files, quality, threads as usize, passes)).collect();
+        let rows: Result<Vec<_>> = arguments
+            .threads
+            .iter()
+            .map(|&threads| loader::measure(&files, quality, threads as usize, passes))
+            .collect();
         let rows = rows?;
         if arguments.json {
             print_json(&rows)?
         } else {
-            let line =
-                |row: &loader::LoaderRow| format!("{} threads: {:.0} views a second ({} views)", row.threads, row.images_per_second, row.images);
+            let line = |row: &loader::LoaderRow| {
+                format!(
+                    "{} threads: {:.0} views a second ({} views)",
+                    row.threads, row.images_per_second, row.images
+                )
+            };
             print(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))?
         }
         return Ok(EXIT_DONE);
     }
     let device = device::select(arguments.device)?;
     if arguments.precision.contains(&Precision::Tf32) && device == tch::Device::Cpu {
-        return Err(bad_input("--precision tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());
+        return Err(bad_input(
+            "--precision tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16",
+        )
+        .into());
     }
-    let Source::Resident(images) = shapes::generate(shapes::SEED).train else { return Err(bad_input("the drawings are not in memory").into()) };
+    let Source::Resident(images) = shapes::generate(shapes::SEED).train else {
+        return Err(bad_input("the drawings are not in memory").into());
+    };
     let side = Recipe::for_dataset(arguments.dataset).image_side();
-    let build = |name| architecture::build(name, arguments.dataset.family(), side, arguments.dataset.classes() as i64);
+    let build = |name| {
+        architecture::build(
+            name,
+            arguments.dataset.family(),
+            side,
+            arguments.dataset.classes() as i64,
+        )
+    };
     for &name in &arguments.networks {
         build(name)?;
     }
@@ -122,8 +153,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     for (network, precision, batch, width, path) in cases(arguments) {
         release_freed_memory();
         let architecture = build(network)?.widened(width);
-        let segments = memory::segments_on(device, &architecture, batch, precision, arguments.checkpoint_segments);
-        let compute = Compute { precision, fused: path == Kernels::Fused, segments: segments as usize };
+        let segments = memory::segments_on(
+            device,
+            &architecture,
+            batch,
+            precision,
+            arguments.checkpoint_segments,
+        );
+        let compute =
+            Compute { precision, fused: path == Kernels::Fused, segments: segments as usize };
         say(&format!("{network} {precision}, batch {batch} …"));
         let case = Case {
             dataset: arguments.dataset,
@@ -159,7 +197,9 @@ fn cases(arguments: &Arguments) -> Vec<(NetworkName, Precision, u64, i64, Kernel
         for &precision in &arguments.precision {
             for &batch in &arguments.batch {
                 for &width in &arguments.width {
-                    cases.extend(arguments.path.iter().map(|&path| (network, precision, batch, width, path)));
+                    cases.extend(
+                        arguments.path.iter().map(|&path| (network, precision, batch, width, path)),
+                    );
                 }
             }
         }
@@ -186,7 +226,11 @@ fn text(output: &Measurements) -> String {
     ];
     let line = |row: &Row| {
         vec![
-            if row.width == 1 { row.network.to_string() } else { format!("{}, width {}", row.network, row.width) },
+            if row.width == 1 {
+                row.network.to_string()
+            } else {
+                format!("{}, width {}", row.network, row.width)
+            },
             row.precision.to_string(),
             if row.graph { format!("{}, graph", row.path) } else { row.path.clone() },
             row.batch.to_string(),
@@ -198,7 +242,10 @@ fn text(output: &Measurements) -> String {
             format!("{:.0}", row.flops_per_second / 1e9),
             format!("{:.0} %", row.flops_per_second / peaks.operations(row.precision) * 100.0),
             format!("{:.0} %", row.outside_convolutions_percent),
-            format!("{:.1}, {:.1}", row.operations_limit_milliseconds, row.bytes_limit_milliseconds),
+            format!(
+                "{:.1}, {:.1}",
+                row.operations_limit_milliseconds, row.bytes_limit_milliseconds
+            ),
         ]
     };
     let lines: Vec<Vec<String>> = rows.iter().map(line).collect();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::commands::options::{RunFlags, DataOptions, RecipeOptions, announce, parse_seeds};
+use crate::commands::options::{DataOptions, RecipeOptions, RunFlags, announce, parse_seeds};
 use crate::config::network_name::NetworkName;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
@@ -18,7 +18,7 @@ use crate::report::comparison::{Comparison, Data};
 use crate::report::figures;
 use crate::report::tables::comparison;
 use crate::report::tables::table::Style;
-use crate::run::spec::{RunOptions, Run};
+use crate::run::spec::{Run, RunOptions};
 use crate::system::atomic_file::check_writable;
 use crate::system::{atomic_file, device, signals};
 use crate::training::trainer::Outcome;
@@ -72,7 +72,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let depths = depths(arguments.depth, arguments.shallow)?;
     let seeds = parse_seeds(&arguments.seeds)?;
     let dataset = arguments.data.name();
-    let recipes = depths.iter().map(|&depth| arguments.recipe.resolve(dataset, depth)).collect::<Result<Vec<_>, _>>()?;
+    let recipes = depths
+        .iter()
+        .map(|&depth| arguments.recipe.resolve(dataset, depth))
+        .collect::<Result<Vec<_>, _>>()?;
     let device = device::select(arguments.recipe.device)?;
     let data = arguments.data.load()?;
     let iterations = recipes[0].iterations;
@@ -85,7 +88,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     for &seed in &seeds {
         for (&depth, recipe) in depths.iter().zip(&recipes) {
             for network in [NetworkName::plain(depth), NetworkName::residual(depth)] {
-                runs.push(Run::new(RunDirectory::of(&out, network, seed), network, seed, recipe.clone(), &data, device)?);
+                runs.push(Run::new(
+                    RunDirectory::of(&out, network, seed),
+                    network,
+                    seed,
+                    recipe.clone(),
+                    &data,
+                    device,
+                )?);
             }
         }
     }
@@ -96,21 +106,34 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     check_writable("--out", &out)?;
     announce(device, dataset.family(), &depths.iter().copied().zip(&recipes).collect::<Vec<_>>());
     let Some(diverged) = train_all(&runs, &arguments.options.options())? else {
-        say(&format!("stopped; what was logged is kept in {}, the same command goes on from there", out.display()));
+        say(&format!(
+            "stopped; what was logged is kept in {}, the same command goes on from there",
+            out.display()
+        ));
         return Ok(EXIT_INTERRUPTED);
     };
 
-    let curves = runs.iter().map(|run| RunCurves::read(&run.directory, run.config.network, run.config.seed)).collect::<Result<Vec<_>>>()?;
+    let curves = runs
+        .iter()
+        .map(|run| RunCurves::read(&run.directory, run.config.network, run.config.seed))
+        .collect::<Result<Vec<_>>>()?;
     let comparison = Comparison::new(
-        &Data { name: dataset, status: data.status, classes: data.classes.len(), batch_size: recipes[0].batch_size },
+        &Data {
+            name: dataset,
+            status: data.status,
+            classes: data.classes.len(),
+            batch_size: recipes[0].batch_size,
+        },
         iterations,
         &curves,
     );
     let figure = out.join("comparison");
-    let drawn: Vec<PlottedRun> = curves.iter().map(|curves| PlottedRun::of(curves, iterations)).collect();
+    let drawn: Vec<PlottedRun> =
+        curves.iter().map(|curves| PlottedRun::of(curves, iterations)).collect();
     figures::comparison(dataset, iterations, &drawn).write(&out)?;
     atomic_file::write_atomically(&out.join("comparison.md"), markdown(&comparison).as_bytes())?;
-    let output = Output { comparison, figure: [figure.with_extension("svg"), figure.with_extension("png")] };
+    let output =
+        Output { comparison, figure: [figure.with_extension("svg"), figure.with_extension("png")] };
     if arguments.json {
         print_json(&output)?
     } else {
@@ -129,16 +152,23 @@ fn depths(depth: u64, shallow: Option<u64>) -> Result<Vec<u64>> {
             check(shallow)?;
             Ok(vec![shallow, depth])
         }
-        Some(shallow) => Err(bad_input(format!("--shallow {shallow} is not less than {depth}")).into()),
+        Some(shallow) => {
+            Err(bad_input(format!("--shallow {shallow} is not less than {depth}")).into())
+        }
     }
 }
 
 /// Trains one run after the other. Returns whether one diverged, or nothing if a signal stopped them.
 fn train_all(runs: &[Run], options: &RunOptions) -> Result<Option<bool>> {
     let stop = signals::stop_flag()?;
-    let names: Vec<String> = runs.iter().map(|run| format!("{} seed {}", run.config.network, run.config.seed)).collect();
+    let names: Vec<String> =
+        runs.iter().map(|run| format!("{} seed {}", run.config.network, run.config.seed)).collect();
     let display = Display::new(names.iter().map(String::len).max().unwrap_or(0));
-    let displays: Vec<_> = names.iter().zip(runs).map(|(name, run)| display.run(name, run.config.recipe.iterations)).collect();
+    let displays: Vec<_> = names
+        .iter()
+        .zip(runs)
+        .map(|(name, run)| display.run(name, run.config.recipe.iterations))
+        .collect();
     let mut diverged = false;
     for (run, display) in runs.iter().zip(&displays) {
         match run.train(options, &|event| display.show(event), &stop)? {
@@ -153,10 +183,18 @@ fn train_all(runs: &[Run], options: &RunOptions) -> Result<Option<bool>> {
 fn text(output: &Output, out: &std::path::Path) -> String {
     let mut parts = vec![comparison::comparison(&output.comparison, Style::Terminal)];
     parts.extend(output.comparison.sentences());
-    parts.push(format!("figure: {} (and .png)   logs: {}", output.figure[0].display(), out.display()));
+    parts.push(format!(
+        "figure: {} (and .png)   logs: {}",
+        output.figure[0].display(),
+        out.display()
+    ));
     parts.join("\n")
 }
 
 fn markdown(comparison: &Comparison) -> String {
-    format!("{}\n\n{}\n", comparison::comparison(comparison, Style::Markdown), comparison.sentences().join("\n\n"))
+    format!(
+        "{}\n\n{}\n",
+        comparison::comparison(comparison, Style::Markdown),
+        comparison.sentences().join("\n\n")
+    )
 }

@@ -11,7 +11,7 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
 use crate::console::output::{print, print_json, say};
 use crate::dataset;
-use crate::dataset::data::{Dataset, Source, DataStatus};
+use crate::dataset::data::{DataStatus, Dataset, Source};
 use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::read_whole;
@@ -146,7 +146,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Action::Fetch(arguments) => fetch(arguments)?,
         Action::Check(arguments) => {
             let data = dataset::load(arguments.name, arguments.data.as_deref())?;
-            let unreadable = if arguments.decode { unreadable(&data, arguments.loaders.unwrap_or_else(available_threads))? } else { Vec::new() };
+            let unreadable = if arguments.decode {
+                unreadable(&data, arguments.loaders.unwrap_or_else(available_threads))?
+            } else {
+                Vec::new()
+            };
             let code = if unreadable.is_empty() { EXIT_DONE } else { EXIT_FAILED };
             if arguments.json {
                 print_json(&Output { unreadable_images: unreadable, ..Output::of(&data) })?;
@@ -171,7 +175,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
 fn pack(arguments: &PackArguments) -> Result<()> {
     if arguments.name.family() != Family::Imagenet {
-        return Err(bad_input(format!("{}: only photographs are packed (imagenet, tiny-imagenet)", arguments.name)).into());
+        return Err(bad_input(format!(
+            "{}: only photographs are packed (imagenet, tiny-imagenet)",
+            arguments.name
+        ))
+        .into());
     }
     let root = arguments.data.clone().unwrap_or_else(|| dataset::default_folder(arguments.name));
     check_writable("--out", &arguments.out)?;
@@ -199,7 +207,9 @@ fn pack(arguments: &PackArguments) -> Result<()> {
 
 fn fetch(arguments: &FetchArguments) -> Result<()> {
     match arguments.name {
-        DatasetName::Shapes => return Err(bad_input("shapes is built in: there is nothing to fetch").into()),
+        DatasetName::Shapes => {
+            return Err(bad_input("shapes is built in: there is nothing to fetch").into());
+        }
         DatasetName::Cifar10 => {}
         DatasetName::Imagenet => {
             return Err(bad_input(
@@ -229,7 +239,10 @@ fn fetch(arguments: &FetchArguments) -> Result<()> {
     } else {
         let file = Path::new(source);
         if !file.is_file() {
-            return Err(bad_input(format!("--from {source}: no such file (an address starts with http:// or https://)")).into());
+            return Err(bad_input(format!(
+                "--from {source}: no such file (an address starts with http:// or https://)"
+            ))
+            .into());
         }
         download::verify(file, expected)?;
         archive::unpack(file, &folder)?;
@@ -299,7 +312,9 @@ fn unreadable(data: &Dataset, threads: usize) -> Result<Vec<String>> {
     let mut reasons = Vec::new();
     for index in photographs(data) {
         let decode = |(decoder, bytes): &mut (Decoder, Vec<u8>), position: usize| {
-            read_whole(index, (decoder, Quality::Fast), bytes, position, CHECK_SIDE).err().map(|unreadable| unreadable.reason)
+            read_whole(index, (decoder, Quality::Fast), bytes, position, CHECK_SIDE)
+                .err()
+                .map(|unreadable| unreadable.reason)
         };
         let state = || (decoder(Quality::Fast), Vec::new());
         in_order(index.len(), threads, state, decode, |_, reason| {
@@ -313,17 +328,27 @@ fn unreadable(data: &Dataset, threads: usize) -> Result<Vec<String>> {
 fn describe(data: &Dataset) -> String {
     let output = Output::of(data);
     let meaning = match data.status {
-        DataStatus::Official if data.name == DatasetName::Imagenet => "as many images and classes as published; their bytes are not looked at",
+        DataStatus::Official if data.name == DatasetName::Imagenet => {
+            "as many images and classes as published; their bytes are not looked at"
+        }
         DataStatus::Official => "every byte as published",
-        DataStatus::Subset => "fewer images than the published data: errors cannot be compared with the paper's",
-        DataStatus::Other => "as many images as the published data, but other bytes (another order or encoding): errors may differ",
+        DataStatus::Subset => {
+            "fewer images than the published data: errors cannot be compared with the paper's"
+        }
+        DataStatus::Other => {
+            "as many images as the published data, but other bytes (another order or encoding): errors may differ"
+        }
     };
     let range = |counts: &[usize]| {
-        let (low, high) = (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
+        let (low, high) =
+            (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
         if low == high { format!("{low} a class") } else { format!("{low} to {high} a class") }
     };
     let others = match output.other_files.split_first() {
-        Some((first, rest)) => format!("\nleft out: {} files that are no images by their names, such as {first}", rest.len() + 1),
+        Some((first, rest)) => format!(
+            "\nleft out: {} files that are no images by their names, such as {first}",
+            rest.len() + 1
+        ),
         None => String::new(),
     };
     format!(

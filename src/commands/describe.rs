@@ -73,16 +73,23 @@ struct LayerOutput {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let networks: Vec<(DatasetName, Architecture)> =
-        arguments.network.iter().map(|&name| described(name, arguments.dataset)).collect::<Result<_, _>>()?;
+    let networks: Vec<(DatasetName, Architecture)> = arguments
+        .network
+        .iter()
+        .map(|&name| described(name, arguments.dataset))
+        .collect::<Result<_, _>>()?;
     if let Some(path) = &arguments.draw {
-        let networks: Vec<Architecture> = networks.into_iter().map(|(_, network)| network).collect();
+        let networks: Vec<Architecture> =
+            networks.into_iter().map(|(_, network)| network).collect();
         atomic_file::write_atomically(path, draw::architecture::svg(&networks).as_bytes())?;
         print(&path.display().to_string())?;
         return Ok(EXIT_DONE);
     }
     let [(dataset, network)] = &networks[..] else {
-        return Err(bad_input("--network is given more than once: only --draw takes several networks").into());
+        return Err(bad_input(
+            "--network is given more than once: only --draw takes several networks",
+        )
+        .into());
     };
     if arguments.json {
         print_json(&json(*dataset, network))?
@@ -93,10 +100,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 /// The network for the images and classes of `dataset`, or of the first data set that has it.
-fn described(name: NetworkName, dataset: Option<DatasetName>) -> Result<(DatasetName, Architecture), BadInput> {
+fn described(
+    name: NetworkName,
+    dataset: Option<DatasetName>,
+) -> Result<(DatasetName, Architecture), BadInput> {
     let of = |dataset: DatasetName| {
         let side = Recipe::for_dataset(dataset).image_side();
-        architecture::build(name, dataset.family(), side, dataset.classes() as i64).map(|network| (dataset, network))
+        architecture::build(name, dataset.family(), side, dataset.classes() as i64)
+            .map(|network| (dataset, network))
     };
     match dataset {
         Some(dataset) => of(dataset),
@@ -136,11 +147,16 @@ fn text(dataset: DatasetName, architecture: &Architecture) -> String {
     while start < layers.len() {
         let first = &layers[start];
         let alike = |layer: &&Layer| {
-            (layer.kind, layer.inputs, layer.outputs, layer.output_side) == (first.kind, first.inputs, first.outputs, first.output_side)
+            (layer.kind, layer.inputs, layer.outputs, layer.output_side)
+                == (first.kind, first.inputs, first.outputs, first.output_side)
         };
         let count = layers[start..].iter().take_while(alike).count();
         let last = &layers[start + count - 1];
-        let name = if count == 1 { first.name.clone() } else { format!("{} … {}", first.name, last.name) };
+        let name = if count == 1 {
+            first.name.clone()
+        } else {
+            format!("{} … {}", first.name, last.name)
+        };
         let same = &layers[start..start + count];
         rows.push(vec![
             name,
@@ -155,12 +171,19 @@ fn text(dataset: DatasetName, architecture: &Architecture) -> String {
     }
     let header = ["layers", "kind", "count", "channels", "output", "parameters", "multiply-adds"];
     let family = dataset.family();
-    let paper = paper::cifar10(architecture.name).filter(|_| family == Family::Cifar).map(|paper| match paper.test_error {
-        Some(error) => {
-            format!("\nCIFAR-10 test error in the paper: {}{error:.2} % ({})", if paper.approximate { "about " } else { "" }, paper.source)
-        }
-        None => format!("\nin the paper: {}", paper.source),
-    });
+    let paper =
+        paper::cifar10(architecture.name).filter(|_| family == Family::Cifar).map(|paper| {
+            match paper.test_error {
+                Some(error) => {
+                    format!(
+                        "\nCIFAR-10 test error in the paper: {}{error:.2} % ({})",
+                        if paper.approximate { "about " } else { "" },
+                        paper.source
+                    )
+                }
+                None => format!("\nin the paper: {}", paper.source),
+            }
+        });
     format!(
         "{name}: {depth} weighted layers, {parameters} parameters, {multiply_adds} multiply-adds an image of {side}×{side}\nshortcuts: {shortcut}\n{table}\n{norms}\n{activations}{paper}",
         side = architecture.image_side,
@@ -179,8 +202,12 @@ fn text(dataset: DatasetName, architecture: &Architecture) -> String {
 /// What joins the ends of each block, in a sentence.
 fn shortcuts(architecture: &Architecture) -> String {
     let around = match &architecture.body {
-        Body::Vgg { .. } | Body::GoogLeNet { .. } => return "none: a plain feedforward net".to_string(),
-        Body::Blocks { kind: body::BlockKind::Bottleneck { .. }, .. } => "every bottleneck of 1×1, 3×3 and 1×1 layers",
+        Body::Vgg { .. } | Body::GoogLeNet { .. } => {
+            return "none: a plain feedforward net".to_string();
+        }
+        Body::Blocks { kind: body::BlockKind::Bottleneck { .. }, .. } => {
+            "every bottleneck of 1×1, 3×3 and 1×1 layers"
+        }
         _ => "every pair of 3×3 layers",
     };
     match architecture.shortcut {
@@ -197,24 +224,41 @@ fn shortcuts(architecture: &Architecture) -> String {
 /// What follows the convolutions.
 fn normalisation(architecture: &Architecture) -> &'static str {
     match architecture.body {
-        Body::Vgg { .. } => "Every convolution has a bias and no batch normalisation follows it. There is no dropout.",
+        Body::Vgg { .. } => {
+            "Every convolution has a bias and no batch normalisation follows it. There is no dropout."
+        }
         Body::GoogLeNet { auxiliary: true, .. } => {
             "Every convolution is followed by batch normalisation (its scale and shift are counted). The layers named aux are there in training \
              only; their multiply-adds are not in the sum above."
         }
-        _ => "Every convolution but a gate is followed by batch normalisation (its scale and shift are counted).",
+        _ => {
+            "Every convolution but a gate is followed by batch normalisation (its scale and shift are counted)."
+        }
     }
 }
 
 /// What a training step keeps for its backward pass, at the paper's batch.
 fn activations(architecture: &Architecture) -> String {
-    let bytes = |precision, segments| memory::gib(memory::activation_bytes(architecture, 128, precision, segments));
+    let bytes = |precision, segments| {
+        memory::gib(memory::activation_bytes(architecture, 128, precision, segments))
+    };
     // The segments that need the least: about the root of the number of blocks.
     let all = 1..=memory::most_segments(architecture);
-    let fewest = all.min_by_key(|&segments| memory::activation_bytes(architecture, 128, Precision::F32, segments)).unwrap_or(1);
+    let fewest = all
+        .min_by_key(|&segments| {
+            memory::activation_bytes(architecture, 128, Precision::F32, segments)
+        })
+        .unwrap_or(1);
     let segments = match fewest {
         0 | 1 => String::new(),
-        _ => format!("; {} with --set checkpoint_segments={fewest}, which computes them twice", bytes(Precision::F32, fewest)),
+        _ => format!(
+            "; {} with --set checkpoint_segments={fewest}, which computes them twice",
+            bytes(Precision::F32, fewest)
+        ),
     };
-    format!("activations of a training step, 128 images: {} in f32, {} in bf16{segments}", bytes(Precision::F32, 1), bytes(Precision::Bf16, 1))
+    format!(
+        "activations of a training step, 128 images: {} in f32, {} in bf16{segments}",
+        bytes(Precision::F32, 1),
+        bytes(Precision::Bf16, 1)
+    )
 }

@@ -40,8 +40,17 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         let lines: Vec<String> = checks
             .iter()
             .map(|check| {
-                let advice = check.advice.as_ref().map(|advice| format!("\n{:14}→ {advice}", "")).unwrap_or_default();
-                format!("{} {:<11} {}{advice}", if check.ok { "✓" } else { "✗" }, check.name, check.found)
+                let advice = check
+                    .advice
+                    .as_ref()
+                    .map(|advice| format!("\n{:14}→ {advice}", ""))
+                    .unwrap_or_default();
+                format!(
+                    "{} {:<11} {}{advice}",
+                    if check.ok { "✓" } else { "✗" },
+                    check.name,
+                    check.found
+                )
             })
             .collect();
         print(&lines.join("\n"))?;
@@ -51,7 +60,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
 fn libtorch() -> Check {
     let version = device::libtorch_version().unwrap_or_else(|| "unknown version".to_string());
-    let folder = device::libtorch_folder().map_or("an unknown folder".to_string(), |folder| folder.display().to_string());
+    let folder = device::libtorch_folder()
+        .map_or("an unknown folder".to_string(), |folder| folder.display().to_string());
     let ok = version.split('+').next() == Some(LIBTORCH_VERSION);
     let advice =
         (!ok).then(|| format!("this program binds libtorch {LIBTORCH_VERSION}: run scripts/setup and build again, and unset LD_LIBRARY_PATH"));
@@ -64,12 +74,20 @@ fn arithmetic() -> Check {
     let sum = ones.matmul(&ones).sum(tch::Kind::Double).double_value(&[]);
     let ok = sum == 64f64.powi(3);
     let threads = tch::get_num_threads();
-    let mkldnn = if tch::utils::has_mkldnn() { "with oneDNN" } else { "without oneDNN: convolutions will be slow" };
+    let mkldnn = if tch::utils::has_mkldnn() {
+        "with oneDNN"
+    } else {
+        "without oneDNN: convolutions will be slow"
+    };
     Check {
         name: "arithmetic",
         ok,
         found: format!("{threads} threads, {mkldnn}"),
-        advice: (!ok).then(|| format!("64³ came out as {sum}: libtorch is damaged; remove .libtorch and run scripts/setup")),
+        advice: (!ok).then(|| {
+            format!(
+                "64³ came out as {sum}: libtorch is damaged; remove .libtorch and run scripts/setup"
+            )
+        }),
     }
 }
 
@@ -77,8 +95,12 @@ fn cuda() -> Check {
     let gpus = device::gpu_models();
     let found = match device::register_cuda() {
         Cuda::Available(count) => format!("registered, {count} GPU(s): {}", gpus.join(", ")),
-        Cuda::Unavailable(_) if gpus.is_empty() => "no NVIDIA GPU (nvidia-smi shows none): training runs on the processor".to_string(),
-        Cuda::Unavailable(reason) => format!("not registered, though there is a GPU ({}): {reason}", gpus.join(", ")),
+        Cuda::Unavailable(_) if gpus.is_empty() => {
+            "no NVIDIA GPU (nvidia-smi shows none): training runs on the processor".to_string()
+        }
+        Cuda::Unavailable(reason) => {
+            format!("not registered, though there is a GPU ({}): {reason}", gpus.join(", "))
+        }
     };
     let unused = !gpus.is_empty() && matches!(device::register_cuda(), Cuda::Unavailable(_));
     let advice =
@@ -90,13 +112,25 @@ fn processor() -> Check {
     let cores = parallel::available_threads();
     let sets = device::instruction_sets();
     let has_avx2 = sets.iter().any(|set| set == "avx2") || std::env::consts::ARCH != "x86_64";
-    let found = format!("{}, {cores} cores, {}", device::processor(), if sets.is_empty() { "no wide vectors".to_string() } else { sets.join(" ") });
-    Check { name: "processor", ok: true, found, advice: (!has_avx2).then(|| "without AVX2 training is several times slower".to_string()) }
+    let found = format!(
+        "{}, {cores} cores, {}",
+        device::processor(),
+        if sets.is_empty() { "no wide vectors".to_string() } else { sets.join(" ") }
+    );
+    Check {
+        name: "processor",
+        ok: true,
+        found,
+        advice: (!has_avx2).then(|| "without AVX2 training is several times slower".to_string()),
+    }
 }
 
 fn memory() -> Check {
     let gib = device::memory_gib();
-    let advice = (gib < 4.0).then(|| "below 4 GiB deep nets at batch 128 may not fit: --set batch_size=32 needs a quarter".to_string());
+    let advice = (gib < 4.0).then(|| {
+        "below 4 GiB deep nets at batch 128 may not fit: --set batch_size=32 needs a quarter"
+            .to_string()
+    });
     Check { name: "memory", ok: true, found: format!("{gib} GiB"), advice }
 }
 
@@ -104,10 +138,14 @@ fn data() -> Check {
     let folder = dataset::default_folder(DatasetName::Cifar10);
     let (found, advice) = match dataset::load(DatasetName::Cifar10, None) {
         Ok(data) => (format!("cifar10 in {}: {}", folder.display(), data.status), None),
-        Err(error) if folder.exists() => {
-            (format!("shapes (built in); cifar10 cannot be read: {error:#}"), Some("resnet-repro data fetch cifar10".to_string()))
-        }
-        Err(_) => (format!("shapes (built in); no cifar10 in {}", folder.display()), Some("resnet-repro data fetch cifar10".to_string())),
+        Err(error) if folder.exists() => (
+            format!("shapes (built in); cifar10 cannot be read: {error:#}"),
+            Some("resnet-repro data fetch cifar10".to_string()),
+        ),
+        Err(_) => (
+            format!("shapes (built in); no cifar10 in {}", folder.display()),
+            Some("resnet-repro data fetch cifar10".to_string()),
+        ),
     };
     Check { name: "data", ok: true, found, advice }
 }

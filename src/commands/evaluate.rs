@@ -115,11 +115,24 @@ impl Subject {
         let dataset = arguments.data.name();
         let mut given = parse_settings(&arguments.settings)?;
         // The scales of training images mean nothing here, and must not stand in the way of a larger crop.
-        if let (Some(crop), Some(scale)) = (given.get("crop").and_then(toml::Value::as_integer), Recipe::for_dataset(dataset).scale) {
-            given.entry("scale").or_insert_with(|| toml::Value::Array(scale.map(|side| toml::Value::Integer(crop.max(side as i64))).to_vec()));
+        if let (Some(crop), Some(scale)) = (
+            given.get("crop").and_then(toml::Value::as_integer),
+            Recipe::for_dataset(dataset).scale,
+        ) {
+            given.entry("scale").or_insert_with(|| {
+                toml::Value::Array(
+                    scale.map(|side| toml::Value::Integer(crop.max(side as i64))).to_vec(),
+                )
+            });
         }
-        let recipe = Recipe { normalize: arguments.normalize, ..Recipe::resolve(dataset, 0, None, &given)? };
-        Ok(Subject { dataset, networks: arguments.networks.clone(), weights: arguments.weights.clone(), recipe })
+        let recipe =
+            Recipe { normalize: arguments.normalize, ..Recipe::resolve(dataset, 0, None, &given)? };
+        Ok(Subject {
+            dataset,
+            networks: arguments.networks.clone(),
+            weights: arguments.weights.clone(),
+            recipe,
+        })
     }
 
     fn of_run(directory: &RunDirectory) -> Result<(Subject, RunRecord)> {
@@ -129,16 +142,34 @@ impl Subject {
             return Err(bad_input(format!("--run {path}: the run is not finished")).into());
         }
         if !weights.exists() {
-            return Err(bad_input(format!("--run {path}: its weights were not kept: train it again without --no-weights")).into());
+            return Err(bad_input(format!(
+                "--run {path}: its weights were not kept: train it again without --no-weights"
+            ))
+            .into());
         }
         if Some(hash_file(&weights)?) != record.weights_sha256 {
-            return Err(bad_input(format!("{}: not the weights that the run ended with", weights.display())).into());
+            return Err(bad_input(format!(
+                "{}: not the weights that the run ended with",
+                weights.display()
+            ))
+            .into());
         }
         let RunConfig { network, dataset, recipe, .. } = record.run.clone();
         if dataset.name.family() != Family::Imagenet {
-            return Err(bad_input(format!("--run {path}: only runs on photographs have other tests than the one in eval.csv")).into());
+            return Err(bad_input(format!(
+                "--run {path}: only runs on photographs have other tests than the one in eval.csv"
+            ))
+            .into());
         }
-        Ok((Subject { dataset: dataset.name, networks: vec![network], weights: vec![weights], recipe }, record))
+        Ok((
+            Subject {
+                dataset: dataset.name,
+                networks: vec![network],
+                weights: vec![weights],
+                recipe,
+            },
+            record,
+        ))
     }
 }
 
@@ -147,21 +178,34 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let directory = arguments.run.as_deref().map(RunDirectory::at);
     let (subject, mut record) = match &directory {
         None => (Subject::of_arguments(arguments)?, None),
-        Some(directory) => Subject::of_run(directory).map(|(subject, record)| (subject, Some(record)))?,
+        Some(directory) => {
+            Subject::of_run(directory).map(|(subject, record)| (subject, Some(record)))?
+        }
     };
     let device = device::select(arguments.device)?;
     let data = dataset::load(subject.dataset, arguments.data.data.as_deref())?;
     if record.as_ref().is_some_and(|record| record.run.dataset.fingerprint != data.fingerprint) {
-        return Err(bad_input("--data: not the data that the run was trained on: its fingerprint differs").into());
+        return Err(bad_input(
+            "--data: not the data that the run was trained on: its fingerprint differs",
+        )
+        .into());
     }
     if data.test.is_empty() {
-        return Err(bad_input("--data: the folder has no val/<class>/ in it: there is nothing to test on").into());
+        return Err(bad_input(
+            "--data: the folder has no val/<class>/ in it: there is nothing to test on",
+        )
+        .into());
     }
     // A run is tested in the number format that it was trained in.
     let compute = Compute { precision: subject.recipe.precision, ..Compute::default() };
     let mut networks = Vec::new();
     for (&name, weights) in subject.networks.iter().zip(&subject.weights) {
-        let architecture = architecture::build(name, data.name.family(), subject.recipe.image_side(), data.classes.len() as i64)?;
+        let architecture = architecture::build(
+            name,
+            data.name.family(),
+            subject.recipe.image_side(),
+            data.classes.len() as i64,
+        )?;
         let mut network = Network::new(architecture, 0, device).with_compute(compute);
         network.load_weights(weights)?;
         networks.push(network);
@@ -191,7 +235,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 /// Puts a test of a run on record.
-fn keep(directory: &RunDirectory, record: &mut RunRecord, row: TestRow, unreadable: &[String]) -> Result<()> {
+fn keep(
+    directory: &RunDirectory,
+    record: &mut RunRecord,
+    row: TestRow,
+    unreadable: &[String],
+) -> Result<()> {
     let _lock = directory.lock()?;
     record_test(&directory.tests(), row)?;
     record.files.insert(TESTS.to_string(), hash_file(&directory.tests())?);
@@ -216,14 +265,22 @@ fn show(json: bool, output: Output) -> Result<()> {
     ))
 }
 
-fn test(arguments: &Arguments, data: &Dataset, recipe: &Recipe, networks: &[Network], unreadable: &mut dyn FnMut(String)) -> Result<Evaluation> {
+fn test(
+    arguments: &Arguments,
+    data: &Dataset,
+    recipe: &Recipe,
+    networks: &[Network],
+    unreadable: &mut dyn FnMut(String),
+) -> Result<Evaluation> {
     let device = networks[0].device();
     let loaders = arguments.loaders.unwrap_or_else(available_threads);
     let mean = || {
         if data.train.is_empty() {
             return Err(bad_input("--normalize pixel-mean: there are no training images to take the mean image of: give --normalize imagenet").into());
         }
-        data.train.mean_image(recipe, loaders, |reason| say(&format!("{reason}; the mean image is computed without it")))
+        data.train.mean_image(recipe, loaders, |reason| {
+            say(&format!("{reason}; the mean image is computed without it"))
+        })
     };
     let normalization = Normalization::new(recipe.normalize, recipe.image_side(), mean, device)?;
     let Source::Streamed(index) = &data.test else {
@@ -235,11 +292,16 @@ fn test(arguments: &Arguments, data: &Dataset, recipe: &Recipe, networks: &[Netw
         };
     };
     if !arguments.scales.is_empty() && arguments.views != Views::MultiScale {
-        return Err(bad_input("--scales: only multi-scale views have them: give --views multi-scale").into());
+        return Err(bad_input(
+            "--scales: only multi-scale views have them: give --views multi-scale",
+        )
+        .into());
     }
     let test = ViewTest::new(index.clone(), None, recipe, arguments.views, loaders);
-    let test = if arguments.scales.is_empty() { test } else { test.at_scales(arguments.scales.clone()) };
-    let pairs: Vec<(&Network, &Normalization)> = networks.iter().map(|network| (network, &normalization)).collect();
+    let test =
+        if arguments.scales.is_empty() { test } else { test.at_scales(arguments.scales.clone()) };
+    let pairs: Vec<(&Network, &Normalization)> =
+        networks.iter().map(|network| (network, &normalization)).collect();
     let mut tally = Tally::new(device);
     let mut kept: Vec<(Tensor, Tensor)> = Vec::new();
     test.scores(&pairs, unreadable, |scores, labels| {

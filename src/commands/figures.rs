@@ -77,15 +77,27 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let protocols = Protocol::of(&collection.runs);
     let (found, mut unread) = table_5::read(&arguments.results)?;
     let (places, homeless) = table_5::assign(&protocols, found);
-    unread.extend(
-        homeless.iter().map(|one| format!("{} on {}: an ensemble of networks of which there are no complete runs", one.label(), one.dataset)),
-    );
-    let sections = protocols.iter().zip(&places).map(|(protocol, ensembles)| section(protocol, ensembles, &out)).collect::<Result<Vec<_>>>()?;
+    unread.extend(homeless.iter().map(|one| {
+        format!(
+            "{} on {}: an ensemble of networks of which there are no complete runs",
+            one.label(),
+            one.dataset
+        )
+    }));
+    let sections = protocols
+        .iter()
+        .zip(&places)
+        .map(|(protocol, ensembles)| section(protocol, ensembles, &out))
+        .collect::<Result<Vec<_>>>()?;
     let command = format!("resnet-repro figures {}", arguments.results.display());
     let report = out.join("report.html");
     let (cost, unread_measurements) = report::cost(&arguments.results, &out)?;
-    let problems: Vec<String> = collection.problems.iter().cloned().chain(unread).chain(unread_measurements).collect();
-    atomic_file::write_atomically(&report, page(&sections, &cost, &command, &problems)?.as_bytes())?;
+    let problems: Vec<String> =
+        collection.problems.iter().cloned().chain(unread).chain(unread_measurements).collect();
+    atomic_file::write_atomically(
+        &report,
+        page(&sections, &cost, &command, &problems)?.as_bytes(),
+    )?;
     if let Some(path) = &arguments.readme {
         readme::splice(path, &sections, &out)?;
     }
@@ -96,7 +108,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(if problems.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED })
 }
 
-fn tell(arguments: &Arguments, sections: &[Section], out: &Path, report: PathBuf, problems: &[String]) -> Result<()> {
+fn tell(
+    arguments: &Arguments,
+    sections: &[Section],
+    out: &Path,
+    report: PathBuf,
+    problems: &[String],
+) -> Result<()> {
     if arguments.json {
         let protocols = sections
             .iter()
@@ -114,12 +132,25 @@ fn tell(arguments: &Arguments, sections: &[Section], out: &Path, report: PathBuf
     }
     for section in sections {
         let partial = section.protocol.partial();
-        let state = if partial.is_empty() { "all complete".to_string() } else { format!("not complete: {}", partial.join(", ")) };
-        print(&format!("{}: {} runs, {state}", section.protocol.title(), section.protocol.runs.len()))?;
+        let state = if partial.is_empty() {
+            "all complete".to_string()
+        } else {
+            format!("not complete: {}", partial.join(", "))
+        };
+        print(&format!(
+            "{}: {} runs, {state}",
+            section.protocol.title(),
+            section.protocol.runs.len()
+        ))?;
         for sentence in &section.sentences {
             print(&format!("  {sentence}"))?;
         }
-        print(&format!("  {} figures and {} tables in {}", section.charts.len(), section.tables.len(), out.join(&section.protocol.slug).display()))?;
+        print(&format!(
+            "  {} figures and {} tables in {}",
+            section.charts.len(),
+            section.tables.len(),
+            out.join(&section.protocol.slug).display()
+        ))?;
     }
     print(&format!("report: {}", report.display()))
 }

@@ -69,10 +69,15 @@ impl RecipeOptions {
 }
 
 /// Reads the values of `--set`, which may not say again what `--iterations` says.
-pub fn parse_settings(iterations: Option<u64>, settings: &[String]) -> Result<toml::Table, BadInput> {
+pub fn parse_settings(
+    iterations: Option<u64>,
+    settings: &[String],
+) -> Result<toml::Table, BadInput> {
     let given = recipe::parse_settings(settings)?;
     if iterations.is_some() && given.contains_key("iterations") {
-        return Err(bad_input("--iterations and --set iterations=… say the same thing: give one of them"));
+        return Err(bad_input(
+            "--iterations and --set iterations=… say the same thing: give one of them",
+        ));
     }
     Ok(given)
 }
@@ -131,14 +136,22 @@ fn seconds(text: &str) -> Result<f64, BadInput> {
 /// Says on stderr where training happens, and what schedule each depth has if it is not the paper's.
 pub fn announce(device: Device, family: Family, recipes: &[(u64, &Recipe)]) {
     let unused = match (device, device::register_cuda()) {
-        (Device::Cpu, Cuda::Unavailable(reason)) if !device::gpu_models().is_empty() => format!("; the GPU is not used: {reason}"),
+        (Device::Cpu, Cuda::Unavailable(reason)) if !device::gpu_models().is_empty() => {
+            format!("; the GPU is not used: {reason}")
+        }
         _ => String::new(),
     };
     let description = device::describe(device);
-    say(&format!("device: {}, {} threads{unused}", description.gpu.unwrap_or(description.name), tch::get_num_threads()));
+    say(&format!(
+        "device: {}, {} threads{unused}",
+        description.gpu.unwrap_or(description.name),
+        tch::get_num_threads()
+    ));
     // Depths differ in their warm-up alone: one line tells the schedule of all.
     let paper = Recipe::of_paper(family);
-    if let Some((_, recipe)) = recipes.first().filter(|(_, recipe)| schedule(recipe) != schedule(&paper)) {
+    if let Some((_, recipe)) =
+        recipes.first().filter(|(_, recipe)| schedule(recipe) != schedule(&paper))
+    {
         say(&format!("schedule: {} (paper: {})", schedule(recipe), schedule(&paper)));
     }
     for (depth, recipe) in recipes.iter().filter(|(_, recipe)| recipe.warmup) {
@@ -153,11 +166,16 @@ pub fn announce(device: Device, family: Family, recipes: &[(u64, &Recipe)]) {
 fn schedule(recipe: &Recipe) -> String {
     let milestones: Vec<String> = recipe.milestones.iter().map(u64::to_string).collect();
     let lowered = match recipe.lower_rate {
-        LrSchedule::Plateau => format!("after {} evaluations without progress", recipe.plateau_patience),
+        LrSchedule::Plateau => {
+            format!("after {} evaluations without progress", recipe.plateau_patience)
+        }
         LrSchedule::Milestones if milestones.is_empty() => "never".to_string(),
         LrSchedule::Milestones => format!("after iterations {}", milestones.join(", ")),
     };
-    format!("{} iterations, learning rate {}, times {} {lowered}", recipe.iterations, recipe.learning_rate, recipe.learning_rate_factor)
+    format!(
+        "{} iterations, learning rate {}, times {} {lowered}",
+        recipe.iterations, recipe.learning_rate, recipe.learning_rate_factor
+    )
 }
 
 /// Seeds are kept in TOML, whose integers have 63 bits.
@@ -167,7 +185,11 @@ pub const MOST_SEED: u64 = i64::MAX as u64;
 pub fn parse_seeds(text: &str) -> Result<Vec<u64>, BadInput> {
     let seeds: Result<Vec<u64>, _> = text.split(',').map(|seed| seed.trim().parse()).collect();
     let seeds = seeds.ok().filter(|seeds| seeds.iter().all(|seed| *seed <= MOST_SEED));
-    let seeds = seeds.ok_or_else(|| bad_input(format!("--seeds {text}: write whole numbers up to {MOST_SEED} with commas, for example 0,1,2")))?;
+    let seeds = seeds.ok_or_else(|| {
+        bad_input(format!(
+            "--seeds {text}: write whole numbers up to {MOST_SEED} with commas, for example 0,1,2"
+        ))
+    })?;
     let mut unique = seeds.clone();
     unique.sort_unstable();
     unique.dedup();

@@ -44,8 +44,11 @@ pub fn manual(arguments: &ManualArguments, mut program: Command) -> Result<u8> {
     let command = match &arguments.command {
         None => program,
         Some(name) => {
-            let found = program.find_subcommand(name).filter(|command| !command.is_hide_set()).cloned();
-            found.ok_or_else(|| error::bad_input(format!("{name}: no such command; see \"resnet-repro --help\"")))?
+            let found =
+                program.find_subcommand(name).filter(|command| !command.is_hide_set()).cloned();
+            found.ok_or_else(|| {
+                error::bad_input(format!("{name}: no such command; see \"resnet-repro --help\""))
+            })?
         }
     };
     let mut page = Vec::new();

@@ -26,8 +26,8 @@ use crate::run::tensorboard::EventFile;
 use crate::sweep::estimate::{Speed, disk_bytes};
 use crate::sweep::experiment;
 use crate::sweep::experiment::{Experiment, Overrides};
-use crate::sweep::plan::{TaskStatus, Task, tasks};
-use crate::sweep::scheduler::{SweepOptions, Scheduler};
+use crate::sweep::plan::{Task, TaskStatus, tasks};
+use crate::sweep::scheduler::{Scheduler, SweepOptions};
 use crate::system::atomic_file::check_writable;
 use crate::system::device::DeviceChoice;
 use crate::system::{device, signals};
@@ -116,7 +116,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let settings = parse_settings(arguments.iterations, &arguments.settings)?;
     let overrides = Overrides { iterations: arguments.iterations, settings };
     let experiments = experiment::read_all(&arguments.experiments, &overrides)?;
-    let devices = arguments.device.iter().map(|&choice| device::select(choice)).collect::<Result<Vec<_>, _>>()?;
+    let devices = arguments
+        .device
+        .iter()
+        .map(|&choice| device::select(choice))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut tasks = tasks(&experiments, &arguments.out, arguments.only.as_ref())?;
     let data = load_data(arguments, &experiments, &tasks)?;
     for task in &mut tasks {
@@ -139,7 +143,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         retries: arguments.retries,
         data: arguments.data.clone(),
         datasets: experiments.iter().map(|experiment| experiment.dataset).collect(),
-        options: RunOptions { tensorboard: arguments.tensorboard.clone(), ..arguments.options.options() },
+        options: RunOptions {
+            tensorboard: arguments.tensorboard.clone(),
+            ..arguments.options.options()
+        },
     };
     let stop = signals::stop_flag()?;
     let stopped = Scheduler::new(&mut tasks, &conditions)?.run(&stop)?;
@@ -147,14 +154,21 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 /// The identity of each data set that is needed. The images are loaded again by each worker. A plan can be made without them.
-fn load_data(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task]) -> Result<HashMap<DatasetName, DatasetRecord>> {
+fn load_data(
+    arguments: &Arguments,
+    experiments: &[Experiment],
+    tasks: &[Task],
+) -> Result<HashMap<DatasetName, DatasetRecord>> {
     let mut records = HashMap::new();
     for experiment in tasks.iter().map(|task| &experiments[task.experiment]) {
         if records.contains_key(&experiment.dataset) {
             continue;
         }
-        match dataset::load(experiment.dataset, dataset::folder_of(experiment.dataset, arguments.data.as_deref()))
-            .and_then(|data| check_splits(tasks, experiments, &data).map(|()| data))
+        match dataset::load(
+            experiment.dataset,
+            dataset::folder_of(experiment.dataset, arguments.data.as_deref()),
+        )
+        .and_then(|data| check_splits(tasks, experiments, &data).map(|()| data))
         {
             Ok(data) => {
                 records.insert(experiment.dataset, DatasetRecord::from(&data));
@@ -194,8 +208,12 @@ fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
     } else {
         print(&table(&results))?;
     }
-    let failed: Vec<&Task> = tasks.iter().filter(|task| matches!(task.status, TaskStatus::Failed(_))).collect();
-    let diverged: Vec<&Task> = tasks.iter().filter(|task| task.status == TaskStatus::Diverged && !task.may_diverge).collect();
+    let failed: Vec<&Task> =
+        tasks.iter().filter(|task| matches!(task.status, TaskStatus::Failed(_))).collect();
+    let diverged: Vec<&Task> = tasks
+        .iter()
+        .filter(|task| task.status == TaskStatus::Diverged && !task.may_diverge)
+        .collect();
     for task in &failed {
         if let TaskStatus::Failed(reason) = &task.status {
             say(&format!("{} failed: {reason}; the same command tries again", task.id));
@@ -205,7 +223,10 @@ fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
         say(&format!("{} diverged: its loss was not a number", task.id));
     }
     if stopped {
-        say(&format!("stopped; what was logged is kept in {}, the same command goes on from there", arguments.out.display()));
+        say(&format!(
+            "stopped; what was logged is kept in {}, the same command goes on from there",
+            arguments.out.display()
+        ));
         return Ok(EXIT_INTERRUPTED);
     }
     say(&format!("figures and tables: resnet-repro figures {}", arguments.out.display()));
@@ -213,7 +234,9 @@ fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
 }
 
 fn result(task: &Task) -> RunResult {
-    let summary = RunCurves::read(&task.directory, task.run.network, task.run.seed).map(|curves| RunSummary::of(&curves)).ok();
+    let summary = RunCurves::read(&task.directory, task.run.network, task.run.seed)
+        .map(|curves| RunSummary::of(&curves))
+        .ok();
     let state = match &task.status {
         TaskStatus::New => "not started",
         TaskStatus::Partial(_) => "interrupted",
@@ -234,21 +257,37 @@ fn result(task: &Task) -> RunResult {
 }
 
 fn table(results: &[RunResult]) -> String {
-    let percent = |error: Option<f64>| error.map_or("–".to_string(), |error| format!("{error:.2} %"));
+    let percent =
+        |error: Option<f64>| error.map_or("–".to_string(), |error| format!("{error:.2} %"));
     let rows: Vec<Vec<String>> = results
         .iter()
         .map(|result| {
             let iterations = match result.iterations == result.of_iterations {
                 true => thousands(result.iterations as i64),
-                false => format!("{} of {}", thousands(result.iterations as i64), thousands(result.of_iterations as i64)),
+                false => format!(
+                    "{} of {}",
+                    thousands(result.iterations as i64),
+                    thousands(result.of_iterations as i64)
+                ),
             };
-            vec![result.run.clone(), result.state.clone(), iterations, percent(result.training_error), percent(result.final_test_error)]
+            vec![
+                result.run.clone(),
+                result.state.clone(),
+                iterations,
+                percent(result.training_error),
+                percent(result.final_test_error),
+            ]
         })
         .collect();
     render(&["run", "state", "iterations", "training error", "test error"], &rows, Style::Terminal)
 }
 
-fn print_plan(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task], device: Device) -> Result<()> {
+fn print_plan(
+    arguments: &Arguments,
+    experiments: &[Experiment],
+    tasks: &[Task],
+    device: Device,
+) -> Result<()> {
     let speed = Speed::of(tasks, device);
     let plan: Vec<PlannedResult> = tasks
         .iter()
@@ -280,11 +319,25 @@ fn print_plan(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task],
         .iter()
         .map(|run| {
             let disk = HumanBytes(run.disk_bytes as u64).to_string();
-            vec![run.run.clone(), thousands(run.parameters), thousands(run.iterations as i64), run.done.clone(), duration(run.seconds_left), disk]
+            vec![
+                run.run.clone(),
+                thousands(run.parameters),
+                thousands(run.iterations as i64),
+                run.done.clone(),
+                duration(run.seconds_left),
+                disk,
+            ]
         })
         .collect();
-    print(&render(&["run", "parameters", "iterations", "done", "time left", "disk"], &rows, Style::Terminal))?;
-    let [seconds, bytes] = [plan.iter().map(|run| run.seconds_left).sum::<f64>(), plan.iter().map(|run| run.disk_bytes).sum()];
+    print(&render(
+        &["run", "parameters", "iterations", "done", "time left", "disk"],
+        &rows,
+        Style::Terminal,
+    ))?;
+    let [seconds, bytes] = [
+        plan.iter().map(|run| run.seconds_left).sum::<f64>(),
+        plan.iter().map(|run| run.disk_bytes).sum(),
+    ];
     let open = tasks.iter().filter(|task| !task.status.is_over()).count();
     print(&format!(
         "{} runs, {open} to do: about {} of training on {} one after the other ({}; evaluations come on top), at most {} on disk",

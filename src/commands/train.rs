@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::commands::options::{RunFlags, DataOptions, MOST_SEED, RecipeOptions, announce};
+use crate::commands::options::{DataOptions, MOST_SEED, RecipeOptions, RunFlags, announce};
 use crate::config::network_name::NetworkName;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
@@ -53,7 +53,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let recipe = arguments.recipe.resolve(arguments.data.name(), arguments.network.depth)?;
     let device = device::select(arguments.recipe.device)?;
     let data = arguments.data.load()?;
-    let run = Run::new(RunDirectory::at(&arguments.out), arguments.network, arguments.seed, recipe, &data, device)?;
+    let run = Run::new(
+        RunDirectory::at(&arguments.out),
+        arguments.network,
+        arguments.seed,
+        recipe,
+        &data,
+        device,
+    )?;
     run.check()?;
     check_writable("--out", &arguments.out)?;
     announce(device, data.name.family(), &[(arguments.network.depth, &run.config.recipe)]);
@@ -65,11 +72,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         say(&format!("stopped after iteration {iteration}; the same command goes on from there"));
         return Ok(EXIT_INTERRUPTED);
     }
-    let summary = RunSummary::of(&RunCurves::read(&run.directory, arguments.network, arguments.seed)?);
+    let summary =
+        RunSummary::of(&RunCurves::read(&run.directory, arguments.network, arguments.seed)?);
     if arguments.json {
         print_json(&summary)?;
     } else {
-        let percent = |error: Option<f64>| error.map_or("–".to_string(), |error| format!("{error:.2} %"));
+        let percent =
+            |error: Option<f64>| error.map_or("–".to_string(), |error| format!("{error:.2} %"));
         print(&format!(
             "{name}: training error {} (last {}), test error {} (best {}); {}",
             percent(summary.training_error),

@@ -49,8 +49,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             false => unfinished += 1,
         }
     }
-    let problems: Vec<String> =
-        problems.iter().map(FileProblem::to_string).chain(unreadable.iter().map(|text| format!("not verified: {text}"))).collect();
+    let problems: Vec<String> = problems
+        .iter()
+        .map(FileProblem::to_string)
+        .chain(unreadable.iter().map(|text| format!("not verified: {text}")))
+        .collect();
     let output = Output { finished_runs: finished, unfinished_runs: unfinished, problems };
     if arguments.json {
         print_json(&output)?;
@@ -58,9 +61,16 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         for problem in &output.problems {
             print(problem)?;
         }
-        let open = if unfinished > 0 { format!(", {unfinished} unfinished, whose logs still grow") } else { String::new() };
-        let verdict =
-            if output.problems.is_empty() { "every file is as it was logged".to_string() } else { format!("{} problems", output.problems.len()) };
+        let open = if unfinished > 0 {
+            format!(", {unfinished} unfinished, whose logs still grow")
+        } else {
+            String::new()
+        };
+        let verdict = if output.problems.is_empty() {
+            "every file is as it was logged".to_string()
+        } else {
+            format!("{} problems", output.problems.len())
+        };
         print(&format!("{}: {finished} finished runs{open}: {verdict}", root.display()))?;
     }
     Ok(if output.problems.is_empty() { EXIT_DONE } else { EXIT_FAILED })

@@ -22,7 +22,9 @@ pub fn check_cifar_depth(depth: u64) -> Result<(), BadInput> {
 pub fn check_highway_depth(depth: u64) -> Result<(), BadInput> {
     match depth {
         19 | 32 => Ok(()),
-        _ => Err(bad_input(format!("highway-{depth}: the highway nets of Table 6 are highway-19 and highway-32"))),
+        _ => Err(bad_input(format!(
+            "highway-{depth}: the highway nets of Table 6 are highway-19 and highway-32"
+        ))),
     }
 }
 

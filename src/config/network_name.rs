@@ -68,7 +68,8 @@ impl NetworkName {
 
     /// Whether the net is a plain one.
     pub fn is_plain(self) -> bool {
-        self.shortcut == Shortcut::None && matches!(self.variant, Variant::Paper | Variant::StrideOn3x3)
+        self.shortcut == Shortcut::None
+            && matches!(self.variant, Variant::Paper | Variant::StrideOn3x3)
     }
 }
 
@@ -109,14 +110,18 @@ impl FromStr for NetworkName {
             "googlenet-aux" => return other(Variant::GoogLeNetAuxiliary, GOOGLENET_DEPTH),
             _ => {}
         }
-        let (text, variant) = text.strip_suffix("-v1.5").map_or((text, Variant::Paper), |rest| (rest, Variant::StrideOn3x3));
+        let (text, variant) = text
+            .strip_suffix("-v1.5")
+            .map_or((text, Variant::Paper), |rest| (rest, Variant::StrideOn3x3));
         let (family, rest) = text.split_once('-').ok_or_else(unknown)?;
         let digits = rest.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
         let depth: u64 = digits.parse().map_err(|_| unknown())?;
         let shortcut = match (family, &rest[digits.len()..]) {
             ("plain", "") => Shortcut::None,
             ("resnet", "a") if depths::BOTTLENECK_DEPTHS.contains(&depth) => {
-                return Err(bad_input(format!("{text}: write resnet-{depth}, which has option A on 32×32 images and option B on ImageNet")));
+                return Err(bad_input(format!(
+                    "{text}: write resnet-{depth}, which has option A on 32×32 images and option B on ImageNet"
+                )));
             }
             ("resnet", "" | "a") => Shortcut::OptionA,
             ("resnet", "b") => Shortcut::OptionB,
@@ -128,7 +133,10 @@ impl FromStr for NetworkName {
             _ => return Err(unknown()),
         };
         if variant == Variant::StrideOn3x3 && !depths::BOTTLENECK_DEPTHS.contains(&depth) {
-            return Err(bad_input(format!("{text}-v1.5: only nets of bottlenecks have a v1.5: {}", list(&depths::BOTTLENECK_DEPTHS))));
+            return Err(bad_input(format!(
+                "{text}-v1.5: only nets of bottlenecks have a v1.5: {}",
+                list(&depths::BOTTLENECK_DEPTHS)
+            )));
         }
         // The data set decides which of the two it is.
         if !depths::is_imagenet_depth(depth) {
@@ -174,7 +182,11 @@ mod tests {
         ] {
             assert_eq!(text.parse::<NetworkName>().unwrap().to_string(), text);
         }
-        assert_eq!("resnet-20a".parse::<NetworkName>().unwrap(), NetworkName::residual(20), "option A is the paper's on CIFAR-10");
+        assert_eq!(
+            "resnet-20a".parse::<NetworkName>().unwrap(),
+            NetworkName::residual(20),
+            "option A is the paper's on CIFAR-10"
+        );
     }
 
     #[test]
@@ -192,13 +204,34 @@ mod tests {
             "resnet-20d",
             "resnet-20bb",
         ] {
-            assert!(text.parse::<NetworkName>().unwrap_err().0.contains("unknown network"), "{text}");
+            assert!(
+                text.parse::<NetworkName>().unwrap_err().0.contains("unknown network"),
+                "{text}"
+            );
         }
-        assert!("resnet-34-v1.5".parse::<NetworkName>().unwrap_err().0.contains("only nets of bottlenecks"));
+        assert!(
+            "resnet-34-v1.5"
+                .parse::<NetworkName>()
+                .unwrap_err()
+                .0
+                .contains("only nets of bottlenecks")
+        );
         assert!("resnet-50a".parse::<NetworkName>().unwrap_err().0.contains("write resnet-50"));
         let message = "resnet-57".parse::<NetworkName>().unwrap_err().0;
-        assert!(message.contains("6n+2") && message.contains("56") && message.contains("62"), "{message}");
-        assert!("resnet-34-v1.5".parse::<NetworkName>().unwrap_err().0.contains("only nets of bottlenecks have a v1.5: 50, 101, 152"));
-        assert!("plain-2".parse::<NetworkName>().is_err() && "highway-20".parse::<NetworkName>().is_err());
+        assert!(
+            message.contains("6n+2") && message.contains("56") && message.contains("62"),
+            "{message}"
+        );
+        assert!(
+            "resnet-34-v1.5"
+                .parse::<NetworkName>()
+                .unwrap_err()
+                .0
+                .contains("only nets of bottlenecks have a v1.5: 50, 101, 152")
+        );
+        assert!(
+            "plain-2".parse::<NetworkName>().is_err()
+                && "highway-20".parse::<NetworkName>().is_err()
+        );
     }
 }

@@ -146,7 +146,10 @@ struct Paper {
 
 fn paper() -> &'static Paper {
     static PAPER: OnceLock<Paper> = OnceLock::new();
-    PAPER.get_or_init(|| toml::from_str(include_str!("paper.toml")).expect("paper.toml is part of the program and tested"))
+    PAPER.get_or_init(|| {
+        toml::from_str(include_str!("paper.toml"))
+            .expect("paper.toml is part of the program and tested")
+    })
 }
 
 /// What the paper says of `network` on CIFAR-10, if it has it.
@@ -210,7 +213,8 @@ mod tests {
 
     #[test]
     fn the_papers_test_errors_are_those_of_table_6() {
-        let errors = [20, 32, 44, 56, 110, 1202].map(|depth| cifar10(NetworkName::residual(depth)).unwrap().test_error.unwrap());
+        let errors = [20, 32, 44, 56, 110, 1202]
+            .map(|depth| cifar10(NetworkName::residual(depth)).unwrap().test_error.unwrap());
         assert_eq!(errors, [8.75, 7.51, 7.17, 6.97, 6.43, 7.93]);
         assert_eq!(cifar10(NetworkName::residual(26)).map(|result| result.parameters), None);
         assert!(cifar10(NetworkName::plain(56)).unwrap().approximate);
@@ -218,20 +222,28 @@ mod tests {
 
     #[test]
     fn tables_1_to_5_have_the_papers_rows() {
-        let flops: Vec<Option<f64>> = table_1().iter().map(|row| row.multiply_adds.map(|count| count / 1e9)).collect();
+        let flops: Vec<Option<f64>> =
+            table_1().iter().map(|row| row.multiply_adds.map(|count| count / 1e9)).collect();
         let expected = [1.8, 3.6, 1.8, 3.6, 3.8, 7.6, 11.3, 15.3, 19.6].map(Some);
         assert_eq!(flops, [&expected[..], &[None]].concat());
-        let blocks: Vec<usize> = table_1().iter().filter_map(|row| Some(row.blocks?.iter().sum())).collect();
+        let blocks: Vec<usize> =
+            table_1().iter().filter_map(|row| Some(row.blocks?.iter().sum())).collect();
         assert_eq!(blocks, [8, 16, 8, 16, 16, 33, 50]);
         let row = |row: &ImagenetResult| (row.label(), row.top1, row.top5);
-        assert_eq!(table_2().iter().map(|row| row.top1).collect::<Vec<_>>(), [27.94, 28.54, 27.88, 25.03].map(Some));
+        assert_eq!(
+            table_2().iter().map(|row| row.top1).collect::<Vec<_>>(),
+            [27.94, 28.54, 27.88, 25.03].map(Some)
+        );
         assert_eq!((table_3().len(), table_4().len(), table_5().len()), (10, 10, 6));
         assert_eq!(row(&table_3()[1]), ("googlenet".to_string(), None, Some(9.15)));
         assert_eq!(row(&table_3()[9]), ("resnet-152".to_string(), Some(21.43), Some(5.71)));
         assert_eq!(row(&table_4()[5]), ("resnet-34b".to_string(), Some(21.84), Some(5.71)));
         assert_eq!(row(&table_4()[9]), ("resnet-152".to_string(), Some(19.38), Some(4.49)));
         assert_eq!(table_5()[5].top5, Some(3.57));
-        assert_eq!((imagenet().training_images, imagenet().figure_4_axis), (1_281_167, (20.0, 60.0)));
+        assert_eq!(
+            (imagenet().training_images, imagenet().figure_4_axis),
+            (1_281_167, (20.0, 60.0))
+        );
     }
 
     #[test]
@@ -240,7 +252,12 @@ mod tests {
             let (Some(block), Some(blocks)) = (&row.block, row.blocks) else { continue };
             // The 7×7 convolution and the fully connected layer are the other two.
             let layers = blocks.iter().sum::<usize>() * block.split(", ").count() + 2;
-            assert_eq!((layers as u64, row.network.depth), (row.layers, row.layers), "{}", row.network);
+            assert_eq!(
+                (layers as u64, row.network.depth),
+                (row.layers, row.layers),
+                "{}",
+                row.network
+            );
         }
     }
 }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// The number format of activations and convolutions. Parameters, their update, batch normalisation's parameters and statistics, and the
 /// loss are float32 in all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// float32 (the paper's).

@@ -154,11 +154,20 @@ impl Recipe {
     /// The recipe that `dataset` has where nothing else is said.
     pub fn for_dataset(dataset: DatasetName) -> Recipe {
         match dataset {
-            DatasetName::Shapes => Recipe { iterations: SHAPES_ITERATIONS, learning_rate: SHAPES_LEARNING_RATE, ..Recipe::default() },
+            DatasetName::Shapes => Recipe {
+                iterations: SHAPES_ITERATIONS,
+                learning_rate: SHAPES_LEARNING_RATE,
+                ..Recipe::default()
+            },
             DatasetName::Cifar10 => Recipe::default(),
             DatasetName::Imagenet => Recipe::imagenet(),
             // As the crop of 224 is to photographs whose shorter side is 256, so is 56 to these images of 64.
-            DatasetName::TinyImagenet => Recipe { crop: Some(56), scale: Some([64, 120]), test_scale: Some(64), ..Recipe::imagenet() },
+            DatasetName::TinyImagenet => Recipe {
+                crop: Some(56),
+                scale: Some([64, 120]),
+                test_scale: Some(64),
+                ..Recipe::imagenet()
+            },
         }
     }
 
@@ -201,19 +210,29 @@ impl Recipe {
     /// A run of another length than the paper's keeps the shape of the schedule: its milestones are the paper's, scaled, and it is
     /// evaluated at least five times. So few evaluations show no plateau: where the paper waits for one, a shorter run has milestones, unless a
     /// key of the plateau is given.
-    pub fn resolve(dataset: DatasetName, depth: u64, iterations: Option<u64>, given: &toml::Table) -> Result<Recipe, BadInput> {
+    pub fn resolve(
+        dataset: DatasetName,
+        depth: u64,
+        iterations: Option<u64>,
+        given: &toml::Table,
+    ) -> Result<Recipe, BadInput> {
         let base = Recipe::for_dataset(dataset);
         let paper = Recipe::of_paper(dataset.family());
-        let set_iterations = given.get("iterations").and_then(toml::Value::as_integer).map(|value| value as u64);
+        let set_iterations =
+            given.get("iterations").and_then(toml::Value::as_integer).map(|value| value as u64);
         let iterations = iterations.or(set_iterations).unwrap_or(base.iterations);
-        let waits = iterations == paper.iterations || given.keys().any(|key| key.starts_with("plateau_"));
+        let waits =
+            iterations == paper.iterations || given.keys().any(|key| key.starts_with("plateau_"));
         let mut table = table_of(&Recipe {
             iterations,
             lower_rate: if waits { base.lower_rate } else { LrSchedule::Milestones },
             milestones: paper
                 .milestones
                 .iter()
-                .map(|&milestone| (u128::from(milestone) * u128::from(iterations) / u128::from(paper.iterations)) as u64)
+                .map(|&milestone| {
+                    (u128::from(milestone) * u128::from(iterations) / u128::from(paper.iterations))
+                        as u64
+                })
                 .collect(),
             evaluate_every: iterations.div_ceil(5).clamp(1, base.evaluate_every),
             warmup: warms_up(dataset.family(), depth),
@@ -221,7 +240,8 @@ impl Recipe {
         });
         table.extend(given.clone());
         table.insert("iterations".to_string(), toml::Value::Integer(iterations as i64));
-        let recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| explain(error.message()))?;
+        let recipe: Recipe =
+            table.try_into().map_err(|error: toml::de::Error| explain(error.message()))?;
         let photographs = dataset.family() == Family::Imagenet;
         for (key, set) in [
             ("crop", recipe.crop.is_some()),
@@ -230,7 +250,9 @@ impl Recipe {
             ("lighting", recipe.lighting.is_some()),
         ] {
             if set && !photographs {
-                return Err(bad_input(format!("{key}: only data sets of photographs have it (imagenet, tiny-imagenet), {dataset} has not")));
+                return Err(bad_input(format!(
+                    "{key}: only data sets of photographs have it (imagenet, tiny-imagenet), {dataset} has not"
+                )));
             }
         }
         recipe.validate()?;
@@ -240,10 +262,20 @@ impl Recipe {
     /// Checks every value's range; the error names the key, the value and what is allowed.
     pub fn validate(&self) -> Result<(), BadInput> {
         let in_range = |key: &str, value: f64, ok: bool, allowed: &str| {
-            if ok && value.is_finite() { Ok(()) } else { Err(bad_input(format!("{key} = {value} is out of range: {allowed}"))) }
+            if ok && value.is_finite() {
+                Ok(())
+            } else {
+                Err(bad_input(format!("{key} = {value} is out of range: {allowed}")))
+            }
         };
-        let positive =
-            |key: &str, value: u64, most: u64| in_range(key, value as f64, (1..=most).contains(&value), &format!("a whole number from 1 to {most}"));
+        let positive = |key: &str, value: u64, most: u64| {
+            in_range(
+                key,
+                value as f64,
+                (1..=most).contains(&value),
+                &format!("a whole number from 1 to {most}"),
+            )
+        };
         positive("iterations", self.iterations, 100_000_000)?;
         positive("batch_size", self.batch_size, 65_536)?;
         positive("evaluate_every", self.evaluate_every, 100_000_000)?;
@@ -253,7 +285,9 @@ impl Recipe {
             self.checkpoint_segments <= 10_000,
             "a whole number from 0 (automatic) to 10000",
         )?;
-        let rate = |key, value: f64| in_range(key, value, value > 0.0 && value <= 100.0, "above 0, at most 100");
+        let rate = |key, value: f64| {
+            in_range(key, value, value > 0.0 && value <= 100.0, "above 0, at most 100")
+        };
         rate("learning_rate", self.learning_rate)?;
         rate("warmup_learning_rate", self.warmup_learning_rate)?;
         in_range(
@@ -262,9 +296,24 @@ impl Recipe {
             self.learning_rate_factor > 0.0 && self.learning_rate_factor <= 1.0,
             "above 0, at most 1",
         )?;
-        in_range("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "from 0, below 1")?;
-        in_range("weight_decay", self.weight_decay, (0.0..=1.0).contains(&self.weight_decay), "from 0 to 1")?;
-        in_range("warmup_until_error", self.warmup_until_error, (0.0..=100.0).contains(&self.warmup_until_error), "a percentage, 0 to 100")?;
+        in_range(
+            "momentum",
+            self.momentum,
+            (0.0..1.0).contains(&self.momentum),
+            "from 0, below 1",
+        )?;
+        in_range(
+            "weight_decay",
+            self.weight_decay,
+            (0.0..=1.0).contains(&self.weight_decay),
+            "from 0 to 1",
+        )?;
+        in_range(
+            "warmup_until_error",
+            self.warmup_until_error,
+            (0.0..=100.0).contains(&self.warmup_until_error),
+            "a percentage, 0 to 100",
+        )?;
         positive("plateau_patience", self.plateau_patience, 100_000)?;
         in_range(
             "plateau_threshold",
@@ -272,7 +321,12 @@ impl Recipe {
             (0.0..100.0).contains(&self.plateau_threshold),
             "percentage points, from 0, below 100",
         )?;
-        in_range("plateau_reductions", self.plateau_reductions as f64, self.plateau_reductions <= 100, "a whole number from 0 to 100")?;
+        in_range(
+            "plateau_reductions",
+            self.plateau_reductions as f64,
+            self.plateau_reductions <= 100,
+            "a whole number from 0 to 100",
+        )?;
         if self.group_size != 0 && !self.batch_size.is_multiple_of(self.group_size) {
             return Err(bad_input(format!(
                 "group_size = {} is out of range: a number that batch_size = {} is a multiple of, or 0 for the whole batch",
@@ -281,7 +335,10 @@ impl Recipe {
         }
         self.validate_photographs()?;
         if self.milestones.windows(2).any(|pair| pair[0] > pair[1]) {
-            return Err(bad_input(format!("milestones = {:?} is out of range: iterations in rising order", self.milestones)));
+            return Err(bad_input(format!(
+                "milestones = {:?} is out of range: iterations in rising order",
+                self.milestones
+            )));
         }
         Ok(())
     }
@@ -295,11 +352,17 @@ impl Recipe {
         let (crop, [least, most], test) = match (self.crop, self.scale, self.test_scale) {
             (None, None, None) => return Ok(()),
             (Some(crop), Some(scale), Some(test)) => (crop, scale, test),
-            _ => return Err(bad_input("crop, scale and test_scale belong together: one of them is missing")),
+            _ => {
+                return Err(bad_input(
+                    "crop, scale and test_scale belong together: one of them is missing",
+                ));
+            }
         };
         let side = |key: &str, value: u64, from: u64| match (from..=4096).contains(&value) {
             true => Ok(()),
-            false => Err(bad_input(format!("{key} = {value} is out of range: a whole number from {from} to 4096"))),
+            false => Err(bad_input(format!(
+                "{key} = {value} is out of range: a whole number from {from} to 4096"
+            ))),
         };
         side("crop", crop, 32)?;
         side("scale", least, crop)?;
@@ -312,13 +375,19 @@ impl Recipe {
         let paper = Recipe { warmup: warms_up(family, depth), ..Recipe::of_paper(family) };
         let unused: &[&str] = match self.lower_rate {
             // How often a net is evaluated changes no weight where the rate does not wait for it, and the paper does not say it.
-            LrSchedule::Milestones => &["evaluate_every", "plateau_patience", "plateau_threshold", "plateau_reductions"],
+            LrSchedule::Milestones => {
+                &["evaluate_every", "plateau_patience", "plateau_threshold", "plateau_reductions"]
+            }
             LrSchedule::Plateau => &["milestones"],
         };
         let [ours, papers] = [self, &paper].map(table_of);
         ours.iter()
             // Recomputation changes no weight.
-            .filter(|(key, value)| key.as_str() != "checkpoint_segments" && !unused.contains(&key.as_str()) && papers.get(*key) != Some(value))
+            .filter(|(key, value)| {
+                key.as_str() != "checkpoint_segments"
+                    && !unused.contains(&key.as_str())
+                    && papers.get(*key) != Some(value)
+            })
             .map(|(key, value)| match papers.get(key) {
                 Some(paper) => format!("{} {value} instead of {paper}", key.replace('_', " ")),
                 None => format!("{} {value}", key.replace('_', " ")),
@@ -331,14 +400,17 @@ impl Recipe {
 pub fn parse_settings(settings: &[String]) -> Result<toml::Table, BadInput> {
     let mut table = toml::Table::new();
     for setting in settings {
-        let (key, value) = setting.split_once('=').ok_or_else(|| bad_input(format!("--set {setting}: write it as KEY=VALUE")))?;
+        let (key, value) = setting
+            .split_once('=')
+            .ok_or_else(|| bad_input(format!("--set {setting}: write it as KEY=VALUE")))?;
         let (key, value) = (key.trim(), value.trim());
         let parsed = format!("value = {value}")
             .parse::<toml::Table>()
             .ok()
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(|| toml::Value::String(value.to_string()));
-        let parsed = check_setting(key, parsed).map_err(|reason| bad_input(format!("--set {setting}: {reason}")))?;
+        let parsed = check_setting(key, parsed)
+            .map_err(|reason| bad_input(format!("--set {setting}: {reason}")))?;
         if table.insert(key.to_string(), parsed).is_some() {
             return Err(bad_input(format!("--set {key} is given twice")));
         }
@@ -349,14 +421,18 @@ pub fn parse_settings(settings: &[String]) -> Result<toml::Table, BadInput> {
 /// The value as the key's type has it (a rate of 1 is as good as 1.0), or why the key cannot have it.
 pub fn check_setting(key: &str, value: toml::Value) -> Result<toml::Value, String> {
     let value = match (value, all_keys().get(key)) {
-        (toml::Value::Integer(whole), Some(toml::Value::Float(_))) => toml::Value::Float(whole as f64),
+        (toml::Value::Integer(whole), Some(toml::Value::Float(_))) => {
+            toml::Value::Float(whole as f64)
+        }
         (value, Some(_)) => value,
         (_, None) => return Err(format!("{key}: no such key; the keys are {}", keys().join(", "))),
     };
     let alone = toml::Table::from_iter([(key.to_string(), value.clone())]);
     match alone.try_into::<Recipe>() {
         Ok(_) => Ok(value),
-        Err(error) => Err(error.message().lines().next().unwrap_or("is not a value for this key").to_string()),
+        Err(error) => {
+            Err(error.message().lines().next().unwrap_or("is not a value for this key").to_string())
+        }
     }
 }
 

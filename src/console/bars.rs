@@ -23,7 +23,8 @@ impl Display {
     /// A display for runs whose names are at most `width` characters wide.
     pub fn new(width: usize) -> Display {
         let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Display { bars: MultiProgress::with_draw_target(target), terminal, width }
     }
 
@@ -31,7 +32,11 @@ impl Display {
     pub fn run(&self, name: &str, iterations: u64) -> RunDisplay {
         let bar = self.bars.add(ProgressBar::new(iterations));
         let template = "{prefix} {bar:16.cyan/dim} {pos:>6}/{len} {wide_msg}";
-        bar.set_style(ProgressStyle::with_template(template).expect("the template is constant").progress_chars("━━─"));
+        bar.set_style(
+            ProgressStyle::with_template(template)
+                .expect("the template is constant")
+                .progress_chars("━━─"),
+        );
         bar.set_prefix(format!("{name:<width$}", width = self.width));
         bar.set_message("waiting");
         RunDisplay {
@@ -48,7 +53,9 @@ impl Display {
     pub fn total(&self, name: &str) -> TotalDisplay {
         let bar = self.bars.add(ProgressBar::new(TotalDisplay::STEPS));
         bar.set_style(
-            ProgressStyle::with_template("{prefix} {bar:16.green/dim} {wide_msg}").expect("the template is constant").progress_chars("━━─"),
+            ProgressStyle::with_template("{prefix} {bar:16.green/dim} {wide_msg}")
+                .expect("the template is constant")
+                .progress_chars("━━─"),
         );
         bar.set_prefix(format!("{name:<width$}", width = self.width));
         TotalDisplay { bar }
@@ -139,7 +146,10 @@ impl RunDisplay {
             }
             Event::Note(text) => self.bar.suspend(|| say(&format!("{}: {text}", self.name))),
             Event::Ended(how) => {
-                let message = format!("{}  {how} in {}", self.errors(), HumanDuration(self.bar.elapsed())).trim_start().to_string();
+                let message =
+                    format!("{}  {how} in {}", self.errors(), HumanDuration(self.bar.elapsed()))
+                        .trim_start()
+                        .to_string();
                 self.bar.abandon_with_message(message.clone());
                 self.line(&message);
             }
@@ -160,8 +170,13 @@ impl RunDisplay {
 
     fn errors(&self) -> String {
         let shown = self.shown.borrow();
-        let percent = |label: &str, error: Option<f64>| error.map(|error| format!("{label} {error:4.1} %"));
-        [percent("training", shown.training_error), percent("test error", shown.test_error)].into_iter().flatten().collect::<Vec<_>>().join("  ")
+        let percent =
+            |label: &str, error: Option<f64>| error.map(|error| format!("{label} {error:4.1} %"));
+        [percent("training", shown.training_error), percent("test error", shown.test_error)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("  ")
     }
 
     fn status(&self) -> String {
@@ -170,7 +185,10 @@ impl RunDisplay {
         let to_do = self.bar.length().unwrap_or(0).saturating_sub(self.bar.position());
         // The mean since the start: evaluations come in between, and a shorter memory would take each of them for a slow machine.
         let left = match done > 0 && to_do > 0 {
-            true => format!("  {} left", HumanDuration(start.elapsed().mul_f64(to_do as f64 / done as f64))),
+            true => format!(
+                "  {} left",
+                HumanDuration(start.elapsed().mul_f64(to_do as f64 / done as f64))
+            ),
             false => String::new(),
         };
         format!("{}  {:.0} images/s{left}", self.errors(), self.shown.borrow().images_per_second)
@@ -182,7 +200,12 @@ impl RunDisplay {
     }
 
     fn progress_line(&self) {
-        self.line(&format!("iteration {}/{}  {}", self.bar.position(), self.bar.length().unwrap_or(0), self.status()));
+        self.line(&format!(
+            "iteration {}/{}  {}",
+            self.bar.position(),
+            self.bar.length().unwrap_or(0),
+            self.status()
+        ));
     }
 
     fn line(&self, text: &str) {

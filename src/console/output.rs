@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 /// Prints a result. A reader that has gone away (such as `head`) is no error.
 pub fn print(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("stdout"),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("stdout")
+        }
         _ => Ok(()),
     }
 }

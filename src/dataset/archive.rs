@@ -17,7 +17,8 @@ const MOST_BYTES: u64 = 1 << 30;
 pub fn unpack(archive: &Path, target: &Path) -> Result<()> {
     let staging = target.join(".unpacking");
     if staging.exists() {
-        std::fs::remove_dir_all(&staging).with_context(|| format!("{}: cannot be removed", staging.display()))?;
+        std::fs::remove_dir_all(&staging)
+            .with_context(|| format!("{}: cannot be removed", staging.display()))?;
     }
     let result = unpack_into(archive, &staging).and_then(|()| move_into(&staging, target));
     // Left empty after success, half full after failure; it is in the way in both cases.
@@ -41,7 +42,10 @@ fn unpack_into(archive: &Path, staging: &Path) -> Result<()> {
             bail!("{name}: refused: the entry \"{}\" leaves the target folder", path.display());
         }
         if !matches!(kind, EntryType::Regular | EntryType::Directory) {
-            bail!("{name}: refused: the entry \"{}\" is neither a file nor a folder", path.display());
+            bail!(
+                "{name}: refused: the entry \"{}\" is neither a file nor a folder",
+                path.display()
+            );
         }
         bytes += entry.size();
         if bytes > MOST_BYTES {
@@ -52,9 +56,11 @@ fn unpack_into(archive: &Path, staging: &Path) -> Result<()> {
         if kind == EntryType::Directory {
             std::fs::create_dir_all(&destination).with_context(context)?;
         } else {
-            std::fs::create_dir_all(destination.parent().unwrap_or(staging)).with_context(context)?;
+            std::fs::create_dir_all(destination.parent().unwrap_or(staging))
+                .with_context(context)?;
             let mut file = File::create(&destination).with_context(context)?;
-            std::io::copy(&mut entry, &mut file).with_context(|| format!("{name}: cannot unpack \"{}\"", path.display()))?;
+            std::io::copy(&mut entry, &mut file)
+                .with_context(|| format!("{name}: cannot unpack \"{}\"", path.display()))?;
         }
     }
     if bytes == 0 {
@@ -71,7 +77,8 @@ fn move_into(staging: &Path, target: &Path) -> Result<()> {
         if destination.is_dir() {
             move_into(&entry.path(), &destination)?;
         } else {
-            std::fs::rename(entry.path(), &destination).with_context(|| format!("{}: cannot be written", destination.display()))?;
+            std::fs::rename(entry.path(), &destination)
+                .with_context(|| format!("{}: cannot be written", destination.display()))?;
         }
     }
     Ok(())

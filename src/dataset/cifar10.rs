@@ -6,12 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::dataset_name::DatasetName;
-use crate::dataset::data::{Dataset, Images, Source, DataStatus};
+use crate::dataset::data::{DataStatus, Dataset, Images, Source};
 use crate::error::{BadInput, bad_input};
 use crate::system::hash::sha256;
 
 /// Names of the classes, in label order (`batches.meta.txt`).
-pub const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+pub const CLASSES: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 /// Side of the images.
 const SIDE: usize = 32;
@@ -54,19 +55,26 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
         let path = folder.join(name);
         let is_test = index + 1 == OFFICIAL_FILES.len();
         // A subset may have fewer training files, but none from between, and not without a test set.
-        let later_file = OFFICIAL_FILES[index + 1..].iter().rev().skip(1).any(|(name, _)| folder.join(name).exists());
+        let later_file = OFFICIAL_FILES[index + 1..]
+            .iter()
+            .rev()
+            .skip(1)
+            .any(|(name, _)| folder.join(name).exists());
         if !path.exists() && !is_test && index > 0 && !later_file {
             official = false;
             continue;
         }
-        let bytes = std::fs::read(&path).map_err(|error| bad_input(format!("{}: {error}; {}", path.display(), HOW_TO_GET_IT)))?;
+        let bytes = std::fs::read(&path).map_err(|error| {
+            bad_input(format!("{}: {error}; {}", path.display(), HOW_TO_GET_IT))
+        })?;
         append(&mut splits[usize::from(is_test)], &bytes, &path)?;
         let hash = sha256(&bytes);
         official &= hash == *official_hash;
         hashes.push_str(&format!("{name} {hash}\n"));
     }
     let [train, test] = splits;
-    let status = match (official, train.len() < OFFICIAL_IMAGES.0 || test.len() < OFFICIAL_IMAGES.1) {
+    let status = match (official, train.len() < OFFICIAL_IMAGES.0 || test.len() < OFFICIAL_IMAGES.1)
+    {
         (true, _) => DataStatus::Official,
         (false, true) => DataStatus::Subset,
         (false, false) => DataStatus::Other,
@@ -81,7 +89,8 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
     })
 }
 
-const HOW_TO_GET_IT: &str = "\"resnet-repro data fetch cifar10\" downloads the data, --data names another folder";
+const HOW_TO_GET_IT: &str =
+    "\"resnet-repro data fetch cifar10\" downloads the data, --data names another folder";
 
 fn find(folder: &Path) -> Result<PathBuf, BadInput> {
     // The archive's folder first: what was fetched last lies there.
@@ -108,10 +117,16 @@ fn append(images: &mut Images, bytes: &[u8], path: &Path) -> Result<(), BadInput
     for (index, record) in bytes.chunks_exact(RECORD).enumerate() {
         let (label, planes) = (record[0], &record[1..]);
         if usize::from(label) >= CLASSES.len() {
-            return Err(bad_input(format!("{path}: record {index} has label {label}, CIFAR-10 has 0 to 9: the file is damaged or of another kind")));
+            return Err(bad_input(format!(
+                "{path}: record {index} has label {label}, CIFAR-10 has 0 to 9: the file is damaged or of another kind"
+            )));
         }
         images.labels.push(label);
-        images.pixels.extend((0..PLANE).flat_map(|pixel| [planes[pixel], planes[PLANE + pixel], planes[2 * PLANE + pixel]]));
+        images.pixels.extend(
+            (0..PLANE).flat_map(|pixel| {
+                [planes[pixel], planes[PLANE + pixel], planes[2 * PLANE + pixel]]
+            }),
+        );
     }
     Ok(())
 }
@@ -140,7 +155,9 @@ mod tests {
     fn records_are_read_pixel_by_pixel_with_their_labels() {
         let folder = folder(&[record(3), record(9)].concat(), &record(0));
         let data = load(folder.path()).unwrap();
-        let (Source::Resident(train), Source::Resident(test)) = (&data.train, &data.test) else { panic!("CIFAR-10 is in memory") };
+        let (Source::Resident(train), Source::Resident(test)) = (&data.train, &data.test) else {
+            panic!("CIFAR-10 is in memory")
+        };
         assert_eq!(train.labels, [3, 9]);
         assert_eq!(test.labels, [0]);
         assert_eq!(train.pixels[..6], [0, 100, 200, 1, 100, 200]);
@@ -151,7 +168,8 @@ mod tests {
     fn one_changed_byte_changes_the_fingerprint() {
         let (train, mut changed) = (record(3), record(3));
         changed[1000] ^= 1;
-        let fingerprint = |train: &[u8]| load(folder(train, &record(0)).path()).unwrap().fingerprint;
+        let fingerprint =
+            |train: &[u8]| load(folder(train, &record(0)).path()).unwrap().fingerprint;
         assert_eq!(fingerprint(&train), fingerprint(&train));
         assert_ne!(fingerprint(&train), fingerprint(&changed));
     }
@@ -160,10 +178,18 @@ mod tests {
     fn missing_truncated_and_foreign_files_are_refused_by_name() {
         let message = |train: &[u8], test: &[u8]| load(folder(train, test).path()).unwrap_err().0;
         let truncated = message(&record(1)[..3000], &record(0));
-        assert!(truncated.contains("data_batch_1.bin") && truncated.contains("3000 bytes") && truncated.contains("3073"), "{truncated}");
+        assert!(
+            truncated.contains("data_batch_1.bin")
+                && truncated.contains("3000 bytes")
+                && truncated.contains("3073"),
+            "{truncated}"
+        );
         assert!(message(&record(1), &[]).contains("test_batch.bin"));
         assert!(message(&record(10), &record(0)).contains("label 10"));
         let nothing = load(Path::new("/nonexistent/cifar")).unwrap_err().0;
-        assert!(nothing.contains("/nonexistent/cifar") && nothing.contains("data fetch cifar10"), "{nothing}");
+        assert!(
+            nothing.contains("/nonexistent/cifar") && nothing.contains("data fetch cifar10"),
+            "{nothing}"
+        );
     }
 }

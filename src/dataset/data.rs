@@ -81,20 +81,33 @@ impl Source {
 
     /// The mean of all images as `recipe` has them tested: [side, side, 3], in [0, 1]. `threads` decode photographs; `unreadable` is told of each
     /// that cannot be read.
-    pub fn mean_image(&self, recipe: &Recipe, threads: usize, unreadable: impl FnMut(String)) -> Result<Vec<f32>> {
+    pub fn mean_image(
+        &self,
+        recipe: &Recipe,
+        threads: usize,
+        unreadable: impl FnMut(String),
+    ) -> Result<Vec<f32>> {
         match self {
             Source::Resident(images) => Ok(images.mean()),
-            Source::Streamed(index) => {
-                mean::mean_image(index, recipe.image_side() as u32, recipe.test_scale.unwrap_or_default() as u32, threads, unreadable)
-            }
+            Source::Streamed(index) => mean::mean_image(
+                index,
+                recipe.image_side() as u32,
+                recipe.test_scale.unwrap_or_default() as u32,
+                threads,
+                unreadable,
+            ),
         }
     }
 
     /// Labels in the order of the images.
     pub fn labels(&self) -> Vec<i64> {
         match self {
-            Source::Resident(images) => images.labels.iter().map(|&label| i64::from(label)).collect(),
-            Source::Streamed(index) => (0..index.len()).map(|position| index.label(position)).collect(),
+            Source::Resident(images) => {
+                images.labels.iter().map(|&label| i64::from(label)).collect()
+            }
+            Source::Streamed(index) => {
+                (0..index.len()).map(|position| index.label(position)).collect()
+            }
         }
     }
 }
@@ -142,10 +155,16 @@ impl fmt::Display for DataStatus {
 pub fn check_split(dataset: &Dataset, validation: u64, batch_size: u64) -> Result<(), BadInput> {
     let images = dataset.train.len() as u64;
     if images == 0 {
-        return Err(bad_input(format!("{}: the folder has no train/<class>/ in it: there is nothing to train on", dataset.name)));
+        return Err(bad_input(format!(
+            "{}: the folder has no train/<class>/ in it: there is nothing to train on",
+            dataset.name
+        )));
     }
     if dataset.test.is_empty() {
-        return Err(bad_input(format!("{}: the folder has no val/<class>/ in it: there is nothing to test on", dataset.name)));
+        return Err(bad_input(format!(
+            "{}: the folder has no val/<class>/ in it: there is nothing to test on",
+            dataset.name
+        )));
     }
     if validation + batch_size > images {
         return Err(bad_input(format!(

@@ -34,14 +34,17 @@ pub fn download(url: &str, path: &Path) -> Result<()> {
         .into();
     let bar = ProgressBar::new(0);
     let template = "{msg} {bar:24.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
-    bar.set_style(ProgressStyle::with_template(template).context("progress bar")?.progress_chars("━━─"));
+    bar.set_style(
+        ProgressStyle::with_template(template).context("progress bar")?.progress_chars("━━─"),
+    );
     bar.set_message(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let mut failure = None;
     for attempt in 1..=ATTEMPTS {
         match attempt_download(&agent, url, &partial, &bar) {
             Ok(()) => {
                 bar.finish();
-                return std::fs::rename(&partial, path).with_context(|| format!("{}: cannot be renamed", partial.display()));
+                return std::fs::rename(&partial, path)
+                    .with_context(|| format!("{}: cannot be renamed", partial.display()));
             }
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Broken(error)) => {
@@ -52,7 +55,10 @@ pub fn download(url: &str, path: &Path) -> Result<()> {
         }
     }
     let error = failure.unwrap_or_else(|| anyhow!("no attempt was made"));
-    Err(error.context(format!("{url}: gave up; what arrived is kept in {}, the same command goes on from there", partial.display())))
+    Err(error.context(format!(
+        "{url}: gave up; what arrived is kept in {}, the same command goes on from there",
+        partial.display()
+    )))
 }
 
 /// Why an attempt ended early.
@@ -63,7 +69,12 @@ enum Failure {
     Final(anyhow::Error),
 }
 
-fn attempt_download(agent: &ureq::Agent, url: &str, partial: &Path, bar: &ProgressBar) -> Result<(), Failure> {
+fn attempt_download(
+    agent: &ureq::Agent,
+    url: &str,
+    partial: &Path,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     let have = std::fs::metadata(partial).map_or(0, |metadata| metadata.len());
     let mut request = agent.get(url);
     if have > 0 {
@@ -77,11 +88,17 @@ fn attempt_download(agent: &ureq::Agent, url: &str, partial: &Path, bar: &Progre
         StatusCode::PARTIAL_CONTENT => {
             // Another part than was asked for: only from the start is it known what comes.
             let _ = std::fs::remove_file(partial);
-            return Err(Failure::Broken(anyhow!("the server continued at another place than it was asked to")));
+            return Err(Failure::Broken(anyhow!(
+                "the server continued at another place than it was asked to"
+            )));
         }
         // The file may have been complete already: the checksum will tell.
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => return Ok(()),
-        status => return Err(Failure::Final(anyhow!("{url}: the server answered {status}; give another address with --from"))),
+        status => {
+            return Err(Failure::Final(anyhow!(
+                "{url}: the server answered {status}; give another address with --from"
+            )));
+        }
     };
     bar.set_length(start + length.unwrap_or(0));
     bar.set_position(start);
@@ -94,14 +111,18 @@ fn attempt_download(agent: &ureq::Agent, url: &str, partial: &Path, bar: &Progre
         if count == 0 {
             break;
         }
-        file.write_all(&buffer[..count]).with_context(|| partial.display().to_string()).map_err(Failure::Final)?;
+        file.write_all(&buffer[..count])
+            .with_context(|| partial.display().to_string())
+            .map_err(Failure::Final)?;
         arrived += count as u64;
         bar.inc(count as u64);
     }
     match length {
-        Some(length) if arrived < length => {
-            Err(Failure::Broken(anyhow!("the connection ended after {} of {} bytes", start + arrived, start + length)))
-        }
+        Some(length) if arrived < length => Err(Failure::Broken(anyhow!(
+            "the connection ended after {} of {} bytes",
+            start + arrived,
+            start + length
+        ))),
         _ => Ok(()),
     }
 }
@@ -109,12 +130,16 @@ fn attempt_download(agent: &ureq::Agent, url: &str, partial: &Path, bar: &Progre
 /// Whether a partial answer starts where it was asked to.
 fn continues_at(response: &ureq::http::Response<ureq::Body>, have: u64) -> bool {
     let range = response.headers().get("content-range").and_then(|value| value.to_str().ok());
-    range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()) == Some(have)
+    range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok())
+        == Some(have)
 }
 
 fn open_at(path: &Path, start: u64) -> Result<File> {
-    let file =
-        OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("{}: cannot be opened for writing", path.display()))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("{}: cannot be opened for writing", path.display()))?;
     file.set_len(start).with_context(|| path.display().to_string())?;
     Ok(file)
 }
@@ -139,7 +164,10 @@ pub fn verify(path: &Path, expected: &str) -> Result<()> {
     }
     let found = hexadecimal(&hash.finalize());
     if found != expected.to_lowercase() {
-        bail!("{}: wrong checksum: SHA-256 is {found}, not {expected}; the file is damaged or another one", path.display());
+        bail!(
+            "{}: wrong checksum: SHA-256 is {found}, not {expected}; the file is damaged or another one",
+            path.display()
+        );
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 use libm::{atan2, cos, fabs, sqrt};
 
 /// Names of the classes, in label order.
-pub const CLASSES: [&str; 10] = ["disc", "square", "triangle", "ring", "cross", "star", "bar", "crescent", "trefoil", "frame"];
+pub const CLASSES: [&str; 10] =
+    ["disc", "square", "triangle", "ring", "cross", "star", "bar", "crescent", "trefoil", "frame"];
 
 /// Whether the point (u, v) lies inside the shape of a class. The shape fills about the unit disc; v points down.
 pub fn inside(class: usize, u: f64, v: f64) -> bool {
@@ -38,17 +39,30 @@ mod tests {
 
     #[test]
     fn hues_of_0_a_third_and_two_thirds_are_red_green_and_blue() {
-        for (turns, expected) in [(0.0, [1.0, 0.0, 0.0]), (1.0 / 3.0, [0.0, 1.0, 0.0]), (2.0 / 3.0, [0.0, 0.0, 1.0]), (-1.0, [1.0, 0.0, 0.0])] {
+        for (turns, expected) in [
+            (0.0, [1.0, 0.0, 0.0]),
+            (1.0 / 3.0, [0.0, 1.0, 0.0]),
+            (2.0 / 3.0, [0.0, 0.0, 1.0]),
+            (-1.0, [1.0, 0.0, 0.0]),
+        ] {
             let found = colour(turns, 1.0, 1.0);
-            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{turns}: {found:?}");
+            assert!(
+                found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9),
+                "{turns}: {found:?}"
+            );
         }
         assert_eq!(colour(0.3, 0.0, 0.5), [0.5; 3]);
     }
 
     #[test]
     fn every_shape_covers_a_part_of_the_unit_square_and_no_two_are_alike() {
-        let grid = || (0..40).flat_map(|row| (0..40).map(move |column| (column as f64 / 20.0 - 0.975, row as f64 / 20.0 - 0.975)));
-        let masks: Vec<Vec<bool>> = (0..10).map(|class| grid().map(|(u, v)| inside(class, u, v)).collect()).collect();
+        let grid = || {
+            (0..40).flat_map(|row| {
+                (0..40).map(move |column| (column as f64 / 20.0 - 0.975, row as f64 / 20.0 - 0.975))
+            })
+        };
+        let masks: Vec<Vec<bool>> =
+            (0..10).map(|class| grid().map(|(u, v)| inside(class, u, v)).collect()).collect();
         for (class, mask) in masks.iter().enumerate() {
             let covered = mask.iter().filter(|&&inside| inside).count() as f64 / mask.len() as f64;
             assert!((0.15..0.65).contains(&covered), "{}: {covered}", CLASSES[class]);

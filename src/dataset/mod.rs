@@ -25,11 +25,17 @@ pub fn default_folder(name: DatasetName) -> PathBuf {
 pub fn load(name: DatasetName, folder: Option<&Path>) -> Result<Dataset> {
     match (name, folder) {
         (DatasetName::Shapes, None) => Ok(shapes::generate(shapes::SEED)),
-        (DatasetName::Shapes, Some(folder)) => {
-            Err(bad_input(format!("--data {}: shapes is built in and reads no files; did you mean --dataset cifar10?", folder.display())).into())
+        (DatasetName::Shapes, Some(folder)) => Err(bad_input(format!(
+            "--data {}: shapes is built in and reads no files; did you mean --dataset cifar10?",
+            folder.display()
+        ))
+        .into()),
+        (DatasetName::Cifar10, folder) => {
+            Ok(cifar10::load(folder.unwrap_or(&default_folder(name)))?)
         }
-        (DatasetName::Cifar10, folder) => Ok(cifar10::load(folder.unwrap_or(&default_folder(name)))?),
-        (DatasetName::Imagenet | DatasetName::TinyImagenet, folder) => imagenet::load(name, folder.unwrap_or(&default_folder(name))),
+        (DatasetName::Imagenet | DatasetName::TinyImagenet, folder) => {
+            imagenet::load(name, folder.unwrap_or(&default_folder(name)))
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::f64::consts::{PI, TAU};
 
 use crate::config::dataset_name::DatasetName;
-use crate::dataset::data::{Dataset, Images, Source, DataStatus};
+use crate::dataset::data::{DataStatus, Dataset, Images, Source};
 use crate::dataset::drawing::{CLASSES, colour, inside};
 use crate::random::{Purpose, Stream};
 use crate::system::hash::sha256;
@@ -46,7 +46,8 @@ const GRAIN: f64 = 0.1;
 pub fn generate(seed: u64) -> Dataset {
     let train = draw_all(seed, 0..TRAINING_IMAGES);
     let test = draw_all(seed, TRAINING_IMAGES..TRAINING_IMAGES + TEST_IMAGES);
-    let fingerprint = sha256(&[&train.labels[..], &train.pixels, &test.labels, &test.pixels].concat());
+    let fingerprint =
+        sha256(&[&train.labels[..], &train.pixels, &test.labels, &test.pixels].concat());
     let status = if fingerprint == FINGERPRINT { DataStatus::Official } else { DataStatus::Other };
     Dataset {
         name: DatasetName::Shapes,
@@ -65,7 +66,11 @@ fn draw_all(seed: u64, range: std::ops::Range<usize>) -> Images {
     // Each image is a function of its index alone, so that they can be drawn in any order.
     let drawn: Vec<Vec<u8>> = std::thread::scope(|scope| {
         let chunks = indices.chunks(indices.len().div_ceil(threads));
-        let workers: Vec<_> = chunks.map(|chunk| scope.spawn(move || chunk.iter().flat_map(|&index| draw(seed, index)).collect())).collect();
+        let workers: Vec<_> = chunks
+            .map(|chunk| {
+                scope.spawn(move || chunk.iter().flat_map(|&index| draw(seed, index)).collect())
+            })
+            .collect();
         workers.into_iter().map(|worker| worker.join().expect("drawing does not fail")).collect()
     });
     Images { side: SIDE, pixels: drawn.concat(), labels }
@@ -96,7 +101,8 @@ impl Drawing {
         let radius = between(7.0, 12.0);
         let (stripe_period, stripe_phase) = (between(3.0, 6.0), between(0.0, TAU));
         let tone = |hue: f64, stream: &mut Stream| {
-            let (saturation, brightness) = (0.3 + 0.5 * stream.uniform(), 0.35 + 0.5 * stream.uniform());
+            let (saturation, brightness) =
+                (0.3 + 0.5 * stream.uniform(), 0.35 + 0.5 * stream.uniform());
             colour(hue + HUE_SPREAD * stream.normal(), saturation, brightness)
         };
         Drawing {
@@ -142,7 +148,8 @@ fn draw(seed: u64, index: usize) -> Vec<u8> {
     let mut pixels = Vec::with_capacity(SIDE * SIDE * 3);
     for row in 0..SIDE {
         for column in 0..SIDE {
-            let points = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)].map(|(x, y)| drawing.at(column as f64 + x, row as f64 + y));
+            let points = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)]
+                .map(|(x, y)| drawing.at(column as f64 + x, row as f64 + y));
             for channel in 0..3 {
                 let mean = points.iter().map(|point| point[channel]).sum::<f64>() / 4.0;
                 let grain = GRAIN * (stream.uniform() + stream.uniform() - 1.0);
@@ -158,7 +165,9 @@ struct Cloud([[[f64; 3]; CLOUD_POINTS]; CLOUD_POINTS]);
 
 impl Cloud {
     fn random(stream: &mut Stream) -> Cloud {
-        Cloud(std::array::from_fn(|_| std::array::from_fn(|_| std::array::from_fn(|_| CLOUD * (stream.uniform() - 0.5)))))
+        Cloud(std::array::from_fn(|_| {
+            std::array::from_fn(|_| std::array::from_fn(|_| CLOUD * (stream.uniform() - 0.5)))
+        }))
     }
 
     fn at(&self, x: f64, y: f64) -> [f64; 3] {
@@ -189,8 +198,14 @@ mod tests {
         let data = generate(1);
         assert_eq!((data.train.len(), data.test.len()), (TRAINING_IMAGES, TEST_IMAGES));
         for class in 0..10 {
-            assert_eq!(data.train.labels().iter().filter(|&&label| label == class).count(), TRAINING_IMAGES / 10);
-            assert_eq!(data.test.labels().iter().filter(|&&label| label == class).count(), TEST_IMAGES / 10);
+            assert_eq!(
+                data.train.labels().iter().filter(|&&label| label == class).count(),
+                TRAINING_IMAGES / 10
+            );
+            assert_eq!(
+                data.test.labels().iter().filter(|&&label| label == class).count(),
+                TEST_IMAGES / 10
+            );
         }
         assert_ne!(data.fingerprint, FINGERPRINT);
         assert_eq!(data.status, DataStatus::Other);

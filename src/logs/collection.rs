@@ -66,7 +66,10 @@ impl Collection {
                 scope.spawn(|| {
                     while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let result = read_run(root, path);
-                        results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(result);
+                        results
+                            .lock()
+                            .unwrap_or_else(|poisoned| poisoned.into_inner())
+                            .push(result);
                     }
                 });
             }
@@ -92,13 +95,17 @@ fn read_run(root: &Path, path: &Path) -> Result<LoggedRun> {
     };
     let (network, seed) = match &record {
         Some(record) => (record.run.network, record.run.seed),
-        None => named(path).with_context(|| format!("{}: no run.toml, and its path is not <network>/seed-<k>", path.display()))?,
+        None => named(path).with_context(|| {
+            format!("{}: no run.toml, and its path is not <network>/seed-<k>", path.display())
+        })?,
     };
     let curves = RunCurves::read(&directory, network, seed)?;
     let done = curves.training.errors.len() as u64;
     let planned = record.as_ref().map_or(done, |record| record.run.recipe.iterations);
     let mut summary = RunSummary::of(&curves);
-    if record.as_ref().is_some_and(|record| record.state == State::Diverged) && summary.diverged_at.is_none() {
+    if record.as_ref().is_some_and(|record| record.state == State::Diverged)
+        && summary.diverged_at.is_none()
+    {
         // Its very last update overflowed, which no row shows.
         summary = summary.diverged();
     }
@@ -124,7 +131,8 @@ fn quarters(errors: &[f64], planned: usize) -> [Option<f64>; 4] {
     let window = final_window(planned).max(1);
     [1, 2, 3, 4].map(|quarter| {
         let end = planned * quarter / 4;
-        let values = errors.get(end.saturating_sub(window)..end).filter(|values| !values.is_empty())?;
+        let values =
+            errors.get(end.saturating_sub(window)..end).filter(|values| !values.is_empty())?;
         Some(values.iter().sum::<f64>() / values.len() as f64)
     })
 }
@@ -138,9 +146,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("some/where/plain-20/seed-3");
         std::fs::create_dir_all(&run).unwrap();
-        let rows: String = (1..=40).map(|iteration| format!("{iteration},0.1,1,{iteration}\n")).collect();
-        std::fs::write(run.join("train.csv"), format!("iteration,learning_rate,loss,error\n{rows}")).unwrap();
-        std::fs::write(run.join("eval.csv"), "iteration,split,loss,error,top5_error\n40,test,1,50,5\n").unwrap();
+        let rows: String =
+            (1..=40).map(|iteration| format!("{iteration},0.1,1,{iteration}\n")).collect();
+        std::fs::write(
+            run.join("train.csv"),
+            format!("iteration,learning_rate,loss,error\n{rows}"),
+        )
+        .unwrap();
+        std::fs::write(
+            run.join("eval.csv"),
+            "iteration,split,loss,error,top5_error\n40,test,1,50,5\n",
+        )
+        .unwrap();
         std::fs::create_dir_all(folder.path().join("notes")).unwrap();
         std::fs::write(folder.path().join("notes/train.csv"), "x\n").unwrap();
         // A link that leads in a circle.
@@ -149,7 +166,11 @@ mod tests {
         let [found] = &collection.runs[..] else { panic!("{collection:?}") };
         assert_eq!((found.network, found.seed, found.drawn.done), (NetworkName::plain(20), 3, 40));
         assert_eq!(found.path, Path::new("some/where/plain-20/seed-3"));
-        assert!(collection.problems[0].contains("notes") && collection.problems.len() == 1, "{:?}", collection.problems);
+        assert!(
+            collection.problems[0].contains("notes") && collection.problems.len() == 1,
+            "{:?}",
+            collection.problems
+        );
         let errors: Vec<f64> = (1..=40).map(f64::from).collect();
         // Windows of 80 / 6 = 13 iterations that end at 20 and 40 of 80.
         assert_eq!(quarters(&errors, 80), [Some(14.0), Some(34.0), None, None]);

@@ -31,7 +31,12 @@ pub struct EvaluationCurve {
 
 /// Reads `train.csv`.
 pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
-    let columns = [("iteration", DataType::Float64), ("learning_rate", DataType::Float64), ("loss", DataType::Float64), ("error", DataType::Float64)];
+    let columns = [
+        ("iteration", DataType::Float64),
+        ("learning_rate", DataType::Float64),
+        ("loss", DataType::Float64),
+        ("error", DataType::Float64),
+    ];
     let Some(table) = read(path, &columns)? else { return Ok(TrainingCurve::default()) };
     let column = |name| numbers(&table, name, path);
     Ok(TrainingCurve {
@@ -48,12 +53,24 @@ pub fn evaluation_curve(path: &Path, split: &str) -> Result<EvaluationCurve> {
         return Ok(EvaluationCurve::default());
     }
     let number = DataType::Float64;
-    let columns =
-        [("iteration", number.clone()), ("split", DataType::String), ("loss", number.clone()), ("error", number.clone()), ("top5_error", number)];
+    let columns = [
+        ("iteration", number.clone()),
+        ("split", DataType::String),
+        ("loss", number.clone()),
+        ("error", number.clone()),
+        ("top5_error", number),
+    ];
     let Some(table) = read(path, &columns)? else { return Ok(EvaluationCurve::default()) };
-    let of_split = (|| table.filter(&table.column("split")?.str()?.iter().map(|value| value == Some(split)).collect()))()
-        .with_context(|| path.display().to_string())?;
-    Ok(EvaluationCurve { iterations: numbers(&of_split, "iteration", path)?, errors: numbers(&of_split, "error", path)? })
+    let of_split = (|| {
+        table.filter(
+            &table.column("split")?.str()?.iter().map(|value| value == Some(split)).collect(),
+        )
+    })()
+    .with_context(|| path.display().to_string())?;
+    Ok(EvaluationCurve {
+        iterations: numbers(&of_split, "iteration", path)?,
+        errors: numbers(&of_split, "error", path)?,
+    })
 }
 
 /// The whole rows of a log; nothing if not even its header is whole.
@@ -70,7 +87,9 @@ fn read(path: &Path, columns: &[(&str, DataType)]) -> Result<Option<DataFrame>> 
     if header.strip_suffix(b"\r").unwrap_or(header) != expected.as_bytes() {
         bail!("{}: its first line is not \"{expected}\"", path.display());
     }
-    let schema = Schema::from_iter(columns.iter().map(|(name, kind)| Field::new((*name).into(), kind.clone())));
+    let schema = Schema::from_iter(
+        columns.iter().map(|(name, kind)| Field::new((*name).into(), kind.clone())),
+    );
     CsvReadOptions::default()
         .with_has_header(true)
         .with_schema(Some(Arc::new(schema)))
@@ -81,7 +100,12 @@ fn read(path: &Path, columns: &[(&str, DataType)]) -> Result<Option<DataFrame>> 
 }
 
 fn numbers(table: &DataFrame, column: &str, path: &Path) -> Result<Vec<f64>> {
-    let values = || table.column(column)?.f64().map(|values| values.iter().map(|value| value.unwrap_or(f64::NAN)).collect());
+    let values = || {
+        table
+            .column(column)?
+            .f64()
+            .map(|values| values.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+    };
     values().with_context(|| format!("{}: column {column}", path.display()))
 }
 
@@ -93,12 +117,22 @@ mod tests {
     fn logs_read_back_without_a_half_row_and_splits_are_kept_apart() {
         let folder = tempfile::tempdir().unwrap();
         let (train, evaluation) = (folder.path().join("train.csv"), folder.path().join("eval.csv"));
-        std::fs::write(&train, "iteration,learning_rate,loss,error\n1,0.1,2.5,90\n2,0.1,NaN,61.71875\n3,0.1,2.").unwrap();
+        std::fs::write(
+            &train,
+            "iteration,learning_rate,loss,error\n1,0.1,2.5,90\n2,0.1,NaN,61.71875\n3,0.1,2.",
+        )
+        .unwrap();
         std::fs::write(&evaluation, "iteration,split,loss,error,top5_error\n2,test,1.5,50.5,5\n2,validation,1.5,49,4\n4,test,1.25,40,3\n").unwrap();
         let curve = training_curve(&train).unwrap();
-        assert_eq!((&curve.iterations[..], &curve.errors[..]), (&[1.0, 2.0][..], &[90.0, 61.71875][..]));
+        assert_eq!(
+            (&curve.iterations[..], &curve.errors[..]),
+            (&[1.0, 2.0][..], &[90.0, 61.71875][..])
+        );
         assert!(curve.losses[0] == 2.5 && curve.losses[1].is_nan());
-        assert_eq!(evaluation_curve(&evaluation, "test").unwrap(), EvaluationCurve { iterations: vec![2.0, 4.0], errors: vec![50.5, 40.0] });
+        assert_eq!(
+            evaluation_curve(&evaluation, "test").unwrap(),
+            EvaluationCurve { iterations: vec![2.0, 4.0], errors: vec![50.5, 40.0] }
+        );
         assert_eq!(evaluation_curve(&evaluation, "validation").unwrap().errors, [49.0]);
     }
 
@@ -112,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_missing_log_is_named() {
-        let message = format!("{:#}", training_curve(Path::new("/nonexistent/train.csv")).unwrap_err());
+        let message =
+            format!("{:#}", training_curve(Path::new("/nonexistent/train.csv")).unwrap_err());
         assert!(message.contains("/nonexistent/train.csv"), "{message}");
     }
 }

@@ -52,15 +52,36 @@ impl PlottedRun {
         let length = training.errors.len();
         let step = (planned as usize).div_ceil(MOST_POINTS).max(1);
         // Every so many points, and the last.
-        let positions: Vec<usize> = (0..length).filter(|&position| position % step == 0 || position + 1 == planned as usize).collect();
-        let errors = smoothed(&training.errors, smoothing_window(planned as usize), positions.iter().copied());
+        let positions: Vec<usize> = (0..length)
+            .filter(|&position| position % step == 0 || position + 1 == planned as usize)
+            .collect();
+        let errors = smoothed(
+            &training.errors,
+            smoothing_window(planned as usize),
+            positions.iter().copied(),
+        );
         let rates = &training.learning_rates;
-        let changes = (0..rates.len()).filter(|&at| at == 0 || at + 1 == rates.len() || rates[at] != rates[at - 1] || rates[at + 1] != rates[at]);
+        let changes = (0..rates.len()).filter(|&at| {
+            at == 0
+                || at + 1 == rates.len()
+                || rates[at] != rates[at - 1]
+                || rates[at + 1] != rates[at]
+        });
         PlottedRun {
             network: curves.network,
             seed: curves.seed,
-            training: positions.iter().map(|&position| training.iterations[position]).zip(errors).collect(),
-            test: curves.test.iterations.iter().copied().zip(curves.test.errors.iter().copied()).collect(),
+            training: positions
+                .iter()
+                .map(|&position| training.iterations[position])
+                .zip(errors)
+                .collect(),
+            test: curves
+                .test
+                .iterations
+                .iter()
+                .copied()
+                .zip(curves.test.errors.iter().copied())
+                .collect(),
             learning_rate: changes.map(|at| (training.iterations[at], rates[at])).collect(),
             done: length as u64,
             planned,

@@ -19,8 +19,9 @@ pub struct MeanStd {
 
 /// 97.5 % quantiles of Student's t distribution for 1, 2, … degrees of freedom.
 pub const T_QUANTILES: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
+    2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
+    2.052, 2.048, 2.045, 2.042,
 ];
 
 impl MeanStd {
@@ -35,7 +36,8 @@ impl MeanStd {
         let values: Vec<f64> = values.into_iter().flatten().collect();
         let mean = mean(&values)?;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let standard_deviation = (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt());
+        let standard_deviation =
+            (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt());
         Some(MeanStd { mean, standard_deviation, count: values.len() })
     }
 }

@@ -77,7 +77,8 @@ impl RunSummary {
         RunSummary {
             training_error: mean(last),
             final_test_error: curves.test.errors.last().copied(),
-            best_test_error: lowest(&curves.test.errors).map(|position| curves.test.errors[position]),
+            best_test_error: lowest(&curves.test.errors)
+                .map(|position| curves.test.errors[position]),
             selected_test_error: best.map(|position| curves.test.errors[position]),
             ..RunSummary::empty(curves)
         }
@@ -86,7 +87,14 @@ impl RunSummary {
     /// The same run, known to have diverged although its last logged loss is a number.
     pub fn diverged(self) -> RunSummary {
         let diverged_at = Some(self.iterations as u64);
-        RunSummary { diverged_at, training_error: None, final_test_error: None, best_test_error: None, selected_test_error: None, ..self }
+        RunSummary {
+            diverged_at,
+            training_error: None,
+            final_test_error: None,
+            best_test_error: None,
+            selected_test_error: None,
+            ..self
+        }
     }
 
     fn empty(curves: &RunCurves) -> RunSummary {
@@ -119,7 +127,10 @@ mod tests {
     use crate::logs::statistics::MeanStd;
 
     fn curves(training: &[f64], test: &[f64], validation: &[f64]) -> RunCurves {
-        let curve = |errors: &[f64]| EvaluationCurve { iterations: (1..=errors.len()).map(|i| i as f64 * 10.0).collect(), errors: errors.to_vec() };
+        let curve = |errors: &[f64]| EvaluationCurve {
+            iterations: (1..=errors.len()).map(|i| i as f64 * 10.0).collect(),
+            errors: errors.to_vec(),
+        };
         RunCurves {
             network: NetworkName::plain(8),
             seed: 0,
@@ -141,7 +152,11 @@ mod tests {
         assert_eq!(summary.training_error, Some(11.5));
         assert_eq!(summary.final_test_error, Some(20.0));
         assert_eq!(summary.best_test_error, Some(10.0));
-        assert_eq!(summary.selected_test_error, Some(20.0), "the lowest validation error is the third");
+        assert_eq!(
+            summary.selected_test_error,
+            Some(20.0),
+            "the lowest validation error is the third"
+        );
         assert_eq!(RunSummary::of(&curves(&training, &[30.0], &[])).selected_test_error, None);
     }
 
@@ -150,13 +165,19 @@ mod tests {
         let mut run = curves(&[90.0, 80.0, 70.0], &[85.0], &[]);
         *run.training.losses.last_mut().unwrap() = f64::INFINITY;
         let summary = RunSummary::of(&run);
-        assert_eq!((summary.diverged_at, summary.training_error, summary.final_test_error), (Some(3), None, None));
+        assert_eq!(
+            (summary.diverged_at, summary.training_error, summary.final_test_error),
+            (Some(3), None, None)
+        );
     }
 
     #[test]
     fn windows_are_50_of_300_iterations_and_an_epoch_of_64000() {
         assert_eq!((final_window(300), final_window(64_000), final_window(3)), (50, 391, 1));
-        assert_eq!((smoothing_window(300), smoothing_window(64_000), smoothing_window(3)), (10, 391, 1));
+        assert_eq!(
+            (smoothing_window(300), smoothing_window(64_000), smoothing_window(3)),
+            (10, 391, 1)
+        );
     }
 
     #[test]
@@ -169,8 +190,11 @@ mod tests {
         let errors: Vec<f64> = (0..6000).map(f64::from).collect();
         let whole = PlottedRun::of(&curves(&errors, &[], &[]), 6000);
         let half = PlottedRun::of(&curves(&errors[..3000], &[], &[]), 6000);
-        let iterations = |run: &PlottedRun| run.training.iter().map(|point| point.0).collect::<Vec<_>>();
-        assert!(iterations(&whole).starts_with(&iterations(&half)) && iterations(&whole).len() <= 1201);
+        let iterations =
+            |run: &PlottedRun| run.training.iter().map(|point| point.0).collect::<Vec<_>>();
+        assert!(
+            iterations(&whole).starts_with(&iterations(&half)) && iterations(&whole).len() <= 1201
+        );
         assert_eq!(whole.training.last().unwrap().0, 6000.0);
         assert!(whole.is_complete() && !half.is_complete());
         // Of the iterations 2,801 to 3,000 (a thirtieth of 6,000), whose errors are 2,800 to 2,999, up to the position 2,995.

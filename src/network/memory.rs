@@ -43,15 +43,31 @@ fn pixels(channels: i64, side: i64) -> u64 {
 }
 
 /// Bytes of activations of a batch with `segments` segments: those of the largest one, and the maps between segments.
-pub fn activation_bytes(architecture: &Architecture, batch: u64, precision: Precision, segments: u64) -> u64 {
+pub fn activation_bytes(
+    architecture: &Architecture,
+    batch: u64,
+    precision: Precision,
+    segments: u64,
+) -> u64 {
     let blocks = blocks(architecture);
     let values = if segments <= 1 || blocks.is_empty() {
         activation_values(architecture)
     } else {
-        let parts: Vec<&[BlockValues]> = blocks.chunks(segment_blocks(blocks.len(), segments as usize)).collect();
-        let largest = parts.iter().map(|part| part.iter().map(|block| block.kept).sum::<u64>()).max().unwrap_or(0);
+        let parts: Vec<&[BlockValues]> =
+            blocks.chunks(segment_blocks(blocks.len(), segments as usize)).collect();
+        let largest = parts
+            .iter()
+            .map(|part| part.iter().map(|block| block.kept).sum::<u64>())
+            .max()
+            .unwrap_or(0);
         // Each segment but the first starts from the maps of the block before it.
-        let starts: u64 = parts.iter().rev().skip(1).filter_map(|part| part.last()).map(|block| block.output).sum();
+        let starts: u64 = parts
+            .iter()
+            .rev()
+            .skip(1)
+            .filter_map(|part| part.last())
+            .map(|block| block.output)
+            .sum();
         largest + starts
     };
     values * batch * precision.bytes()
@@ -70,12 +86,17 @@ fn blocks(architecture: &Architecture) -> Vec<BlockValues> {
     let Body::Blocks { stem, .. } = architecture.body else { return Vec::new() };
     let values = |block: &Block| {
         let output = pixels(block.outputs(), block.side());
-        let layers: u64 = block.layers().iter().map(|layer| pixels(layer.outputs, layer.side)).sum();
+        let layers: u64 =
+            block.layers().iter().map(|layer| pixels(layer.outputs, layer.side)).sum();
         let projection = if block.projects(architecture.shortcut) { output } else { 0 };
         BlockValues { kept: 2 * (layers + projection), output }
     };
     let mut blocks: Vec<BlockValues> = architecture.blocks().iter().map(values).collect();
-    let pooled = if stem.pool { POOLED * pixels(stem.filters, stem.output_side(architecture.image_side)) } else { 0 };
+    let pooled = if stem.pool {
+        POOLED * pixels(stem.filters, stem.output_side(architecture.image_side))
+    } else {
+        0
+    };
     let first = convolution_values(&stem.layer(architecture.image_side)) + pooled;
     blocks.iter_mut().take(1).for_each(|block| block.kept += first);
     blocks
@@ -98,7 +119,12 @@ pub fn most_segments(architecture: &Architecture) -> u64 {
 }
 
 /// The fewest segments whose activations fit into `available` bytes, or those that need the least if none fit.
-pub fn segments(architecture: &Architecture, batch: u64, precision: Precision, available: u64) -> u64 {
+pub fn segments(
+    architecture: &Architecture,
+    batch: u64,
+    precision: Precision,
+    available: u64,
+) -> u64 {
     let bytes = |segments: &u64| activation_bytes(architecture, batch, precision, *segments);
     let all = 1..=most_segments(architecture);
     let fitting = all.clone().find(|segments| (bytes(segments) as f64) <= available as f64 * SHARE);
@@ -106,9 +132,16 @@ pub fn segments(architecture: &Architecture, batch: u64, precision: Precision, a
 }
 
 /// The segments on `device` where `wanted` are asked for: 0 leaves the choice to the memory that is there, all in one where that is not known.
-pub fn segments_on(device: Device, architecture: &Architecture, batch: u64, precision: Precision, wanted: u64) -> u64 {
+pub fn segments_on(
+    device: Device,
+    architecture: &Architecture,
+    batch: u64,
+    precision: Precision,
+    wanted: u64,
+) -> u64 {
     match wanted {
-        0 => device::available_memory(device).map_or(1, |available| segments(architecture, batch, precision, available)),
+        0 => device::available_memory(device)
+            .map_or(1, |available| segments(architecture, batch, precision, available)),
         _ => actual_segments(architecture, wanted),
     }
 }
@@ -136,15 +169,30 @@ mod tests {
         let net = |name: &str| imagenet::architecture(name.parse().unwrap(), 224, 1000).unwrap();
         let stem = 64 * (2 * 112 * 112 + 3 * 56 * 56);
         let stages = [64 * 56 * 56, 128 * 28 * 28, 256 * 14 * 14, 512 * 7 * 7];
-        assert_eq!(activation_values(&net("plain-18")), stem + stages.iter().map(|maps| 2 * 4 * maps).sum::<u64>());
+        assert_eq!(
+            activation_values(&net("plain-18")),
+            stem + stages.iter().map(|maps| 2 * 4 * maps).sum::<u64>()
+        );
         // A bottleneck: two layers and one of four times their maps, once more on a projected shortcut. The paper's stride comes first.
-        let bottlenecks = stages.iter().zip([3, 4, 6, 3]).map(|(maps, blocks)| 2 * (blocks * (2 + 4) + 4) * maps);
+        let bottlenecks =
+            stages.iter().zip([3, 4, 6, 3]).map(|(maps, blocks)| 2 * (blocks * (2 + 4) + 4) * maps);
         assert_eq!(activation_values(&net("resnet-50")), stem + bottlenecks.sum::<u64>());
         for name in ["plain-18", "resnet-34", "resnet-50", "resnet-50-v1.5", "resnet-101c"] {
             let net = net(name);
-            assert_eq!(blocks(&net).iter().map(|block| block.kept).sum::<u64>(), activation_values(&net), "{name}");
-            assert_eq!(activation_bytes(&net, 2, Precision::F32, 1), activation_values(&net) * 8, "{name}");
-            assert!(activation_bytes(&net, 2, Precision::F32, 4) < activation_values(&net) * 8, "{name}: segments save memory");
+            assert_eq!(
+                blocks(&net).iter().map(|block| block.kept).sum::<u64>(),
+                activation_values(&net),
+                "{name}"
+            );
+            assert_eq!(
+                activation_bytes(&net, 2, Precision::F32, 1),
+                activation_values(&net) * 8,
+                "{name}"
+            );
+            assert!(
+                activation_bytes(&net, 2, Precision::F32, 4) < activation_values(&net) * 8,
+                "{name}: segments save memory"
+            );
         }
         assert_eq!(actual_segments(&net("vgg-16"), 4), 1, "a net without blocks is not cut");
     }
@@ -160,7 +208,19 @@ mod tests {
         let largest = 2 * 16 * 1024 * (2 * 150 + 1);
         let starts = 16 * 1024 + 32 * 256 + 64 * 64;
         assert_eq!(activation_bytes(&net, 128, Precision::F32, 4), (largest + starts) * 128 * 4);
-        assert_eq!(actual_segments(&cifar::architecture(NetworkName::residual(20), 10), 4), 3, "nine blocks in fours are three segments");
-        assert_eq!(segments(&cifar::architecture(NetworkName::residual(20), 10), 128, Precision::F32, 12 * gib), 1);
+        assert_eq!(
+            actual_segments(&cifar::architecture(NetworkName::residual(20), 10), 4),
+            3,
+            "nine blocks in fours are three segments"
+        );
+        assert_eq!(
+            segments(
+                &cifar::architecture(NetworkName::residual(20), 10),
+                128,
+                Precision::F32,
+                12 * gib
+            ),
+            1
+        );
     }
 }

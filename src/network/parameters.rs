@@ -74,14 +74,24 @@ impl Network {
         let values: Vec<f32> = layout
             .iter()
             .enumerate()
-            .flat_map(|(position, parameter)| initial_values(parameter, &mut Stream::new(seed, Purpose::Initialisation, position as u64)))
+            .flat_map(|(position, parameter)| {
+                initial_values(
+                    parameter,
+                    &mut Stream::new(seed, Purpose::Initialisation, position as u64),
+                )
+            })
             .collect();
         let parameters = Tensor::from_slice(&values).to_device(device).set_requires_grad(true);
 
-        let normalised: Vec<(i64, f64)> = layers.iter().filter_map(|layer| Some((layer.outputs, layer.norm_epsilon?))).collect();
+        let normalised: Vec<(i64, f64)> =
+            layers.iter().filter_map(|layer| Some((layer.outputs, layer.norm_epsilon?))).collect();
         let initial: Vec<f32> = normalised
             .iter()
-            .flat_map(|&(channels, _)| [0.0, 1.0].into_iter().flat_map(move |value| std::iter::repeat_n(value, channels as usize)))
+            .flat_map(|&(channels, _)| {
+                [0.0, 1.0]
+                    .into_iter()
+                    .flat_map(move |value| std::iter::repeat_n(value, channels as usize))
+            })
             .collect();
         let running_stats = Tensor::from_slice(&initial).to_device(device);
         let mut start = 0;
@@ -95,8 +105,19 @@ impl Network {
             })
             .collect();
         let main = || layers.iter().take_while(|layer| !layer.is_aside());
-        let aside = (main().map(|layer| layer.parameters().len()).sum(), main().filter(|layer| layer.norm_epsilon.is_some()).count());
-        Network { architecture, parameters, running_stats, norms, layout, aside, compute: Compute::default() }
+        let aside = (
+            main().map(|layer| layer.parameters().len()).sum(),
+            main().filter(|layer| layer.norm_epsilon.is_some()).count(),
+        );
+        Network {
+            architecture,
+            parameters,
+            running_stats,
+            norms,
+            layout,
+            aside,
+            compute: Compute::default(),
+        }
     }
 
     /// The same network, computed in another way.
@@ -132,7 +153,9 @@ impl Network {
             .iter()
             .zip(&self.layout)
             .map(|(values, parameter)| match parameter.shape[..] {
-                [outputs, inputs, height, width] => values.view([outputs, height, width, inputs]).permute([0, 3, 1, 2]),
+                [outputs, inputs, height, width] => {
+                    values.view([outputs, height, width, inputs]).permute([0, 3, 1, 2])
+                }
                 _ => values.view(&parameter.shape[..]),
             })
             .collect()
@@ -140,13 +163,17 @@ impl Network {
 
     /// Every parameter and running statistic under torchvision's names, as contiguous float32 tensors on the CPU.
     pub fn named_tensors(&self) -> Vec<(String, Tensor)> {
-        self.named_views().into_iter().map(|(name, view)| (name, view.contiguous().to_device(Device::Cpu))).collect()
+        self.named_views()
+            .into_iter()
+            .map(|(name, view)| (name, view.contiguous().to_device(Device::Cpu)))
+            .collect()
     }
 
     /// Views under torchvision's names; writing to one writes to the network. Not tracked by autograd.
     pub(crate) fn named_views(&self) -> Vec<(String, Tensor)> {
         let views = self.views_of(&self.parameters.detach());
-        let mut named: Vec<(String, Tensor)> = self.layout.iter().map(|parameter| parameter.name.clone()).zip(views).collect();
+        let mut named: Vec<(String, Tensor)> =
+            self.layout.iter().map(|parameter| parameter.name.clone()).zip(views).collect();
         let norms = self.layout.iter().filter(|parameter| parameter.kind == ParameterKind::Scale);
         for (scale, state) in norms.zip(&self.norms) {
             let norm = scale.name.trim_end_matches(".weight");
@@ -166,7 +193,9 @@ impl Network {
 
     /// Whether every parameter and statistic is a finite number. Waits for the device.
     pub fn is_finite(&self) -> bool {
-        let finite = |tensor: &Tensor| tensor.detach().isfinite().all().to_kind(Kind::Int64).int64_value(&[]) == 1;
+        let finite = |tensor: &Tensor| {
+            tensor.detach().isfinite().all().to_kind(Kind::Int64).int64_value(&[]) == 1
+        };
         finite(&self.parameters) && finite(&self.running_stats)
     }
 }
@@ -193,7 +222,12 @@ mod tests {
 
     #[test]
     fn twins_of_one_seed_start_with_the_same_weights_and_another_seed_with_others() {
-        let parameters = |name, seed| Vec::<f32>::try_from(&Network::new(cifar::architecture(name, 10), seed, Device::Cpu).parameters.detach()).unwrap();
+        let parameters = |name, seed| {
+            Vec::<f32>::try_from(
+                &Network::new(cifar::architecture(name, 10), seed, Device::Cpu).parameters.detach(),
+            )
+            .unwrap()
+        };
         assert_eq!(parameters(NetworkName::plain(8), 0), parameters(NetworkName::residual(8), 0));
         assert_ne!(parameters(NetworkName::plain(8), 0), parameters(NetworkName::plain(8), 1));
     }
@@ -204,7 +238,8 @@ mod tests {
         for (name, tensor) in network.named_tensors() {
             match tensor.size()[..] {
                 [_, inputs, height, width] if inputs > 3 => {
-                    let variance = tensor.var(false).double_value(&[]) * (inputs * height * width) as f64;
+                    let variance =
+                        tensor.var(false).double_value(&[]) * (inputs * height * width) as f64;
                     assert!((variance - 2.0).abs() < 0.3, "{name}: {variance} / fan-in");
                 }
                 [_] if name.contains("bn") && name.ends_with(".weight") => {

@@ -19,29 +19,50 @@ impl Network {
     ///
     /// The file must hold exactly this network's tensors, in float32; the error names the first that is missing, extra or misshapen.
     pub fn load_weights(&mut self, path: &Path) -> Result<()> {
-        let bytes = std::fs::read(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+        let bytes = std::fs::read(path)
+            .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| {
             bad_input(format!("{}: not a safetensors file ({error}); scripts/to_safetensors.py converts PyTorch checkpoints", path.display()))
         })?;
-        let mut found: BTreeMap<String, TensorView> = file.tensors().into_iter().filter(|(name, _)| !name.ends_with(IGNORED_SUFFIX)).collect();
+        let mut found: BTreeMap<String, TensorView> = file
+            .tensors()
+            .into_iter()
+            .filter(|(name, _)| !name.ends_with(IGNORED_SUFFIX))
+            .collect();
         let name = self.architecture().name;
         let mut copies = Vec::new();
         for (tensor_name, view) in self.named_views() {
-            let given =
-                found.remove(&tensor_name).ok_or_else(|| bad_input(format!("{}: tensor \"{tensor_name}\" of {name} is missing", path.display())))?;
+            let given = found.remove(&tensor_name).ok_or_else(|| {
+                bad_input(format!(
+                    "{}: tensor \"{tensor_name}\" of {name} is missing",
+                    path.display()
+                ))
+            })?;
             let shape: Vec<i64> = given.shape().iter().map(|&side| side as i64).collect();
             if shape != view.size() {
-                return Err(
-                    bad_input(format!("{}: tensor \"{tensor_name}\" has shape {shape:?}, {name} needs {:?}", path.display(), view.size())).into()
-                );
+                return Err(bad_input(format!(
+                    "{}: tensor \"{tensor_name}\" has shape {shape:?}, {name} needs {:?}",
+                    path.display(),
+                    view.size()
+                ))
+                .into());
             }
             if given.dtype() != Dtype::F32 {
-                return Err(bad_input(format!("{}: tensor \"{tensor_name}\" is {:?}, only F32 is read", path.display(), given.dtype())).into());
+                return Err(bad_input(format!(
+                    "{}: tensor \"{tensor_name}\" is {:?}, only F32 is read",
+                    path.display(),
+                    given.dtype()
+                ))
+                .into());
             }
             copies.push((view, Tensor::from_data_size(given.data(), &shape, Kind::Float)));
         }
         if let Some(extra) = found.keys().next() {
-            return Err(bad_input(format!("{}: tensor \"{extra}\" does not belong to {name}", path.display())).into());
+            return Err(bad_input(format!(
+                "{}: tensor \"{extra}\" does not belong to {name}",
+                path.display()
+            ))
+            .into());
         }
         // Nothing is written before everything is checked.
         for (mut view, values) in copies {
@@ -52,13 +73,22 @@ impl Network {
 
     /// Writes every parameter and running statistic to `path`, replacing it as a whole.
     pub fn save_weights(&self, path: &Path) -> Result<()> {
-        write_tensors(path, &self.named_tensors(), ("network", self.architecture().name.to_string()))
+        write_tensors(
+            path,
+            &self.named_tensors(),
+            ("network", self.architecture().name.to_string()),
+        )
     }
 }
 
 /// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at all.
-pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], note: (&str, String)) -> Result<()> {
-    let bytes = tensor_bytes(tensors, note).with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
+pub fn write_tensors(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    note: (&str, String),
+) -> Result<()> {
+    let bytes = tensor_bytes(tensors, note)
+        .with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
     atomic_file::write_atomically(path, &bytes)
 }
 
@@ -75,7 +105,8 @@ pub fn tensor_bytes(tensors: &[(String, Tensor)], note: (&str, String)) -> Resul
         .collect();
     let views = tensors.iter().zip(&data).map(|((name, tensor), bytes)| {
         let shape = tensor.size().iter().map(|&side| side as usize).collect();
-        let view = TensorView::new(Dtype::F32, shape, bytes).expect("the bytes are as many as the shape says");
+        let view = TensorView::new(Dtype::F32, shape, bytes)
+            .expect("the bytes are as many as the shape says");
         (name.clone(), view)
     });
     Ok(safetensors::serialize(views, Some(HashMap::from([(note.0.to_string(), note.1)])))?)

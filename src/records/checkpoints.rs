@@ -40,14 +40,17 @@ impl CheckpointFolder {
 
     /// Writes a checkpoint, and removes the third oldest.
     pub fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
-        std::fs::create_dir_all(&self.path).with_context(|| format!("{}: cannot be created", self.path.display()))?;
+        std::fs::create_dir_all(&self.path)
+            .with_context(|| format!("{}: cannot be created", self.path.display()))?;
         self.remove_halves();
         let bytes = checkpoint.to_bytes().with_context(|| self.path.display().to_string())?;
         let name = format!("{:09}-{}{ENDING}", checkpoint.iteration, &sha256(&bytes)[..DIGITS]);
         write_atomically(&self.path.join(name), &bytes)?;
         // What claims to be of a later iteration was damaged, or its logs were: the run has gone on from before it.
-        let (later, mut kept): (Vec<Generation>, Vec<Generation>) =
-            self.generations()?.into_iter().partition(|generation| generation.iteration > checkpoint.iteration);
+        let (later, mut kept): (Vec<Generation>, Vec<Generation>) = self
+            .generations()?
+            .into_iter()
+            .partition(|generation| generation.iteration > checkpoint.iteration);
         for old in later.into_iter().chain(kept.split_off(KEPT.min(kept.len()))) {
             // One file too many costs space and nothing else.
             let _ = std::fs::remove_file(old.path);
@@ -64,7 +67,10 @@ impl CheckpointFolder {
             match generation.read() {
                 Err(error) => problems.push(format!("{file}: damaged ({error:#})")),
                 Ok(checkpoint) if checkpoint.iteration > logged => {
-                    problems.push(format!("{file}: after iteration {}, but the logs end at {logged}: rows were lost", checkpoint.iteration));
+                    problems.push(format!(
+                        "{file}: after iteration {}, but the logs end at {logged}: rows were lost",
+                        checkpoint.iteration
+                    ));
                 }
                 Ok(checkpoint) => return Ok((Some(checkpoint), problems)),
             }
@@ -91,7 +97,8 @@ impl CheckpointFolder {
 
     /// Removes what processes that were killed had half written.
     fn remove_halves(&self) {
-        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let entries =
+            std::fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path());
         for half in entries.filter(|path| path.to_string_lossy().ends_with(PARTIAL_ENDING)) {
             // One file too many costs space and nothing else.
             let _ = std::fs::remove_file(half);
@@ -109,7 +116,8 @@ impl CheckpointFolder {
             let entries = std::fs::read_dir(&self.path)?.collect::<std::io::Result<Vec<_>>>()?;
             Ok(entries.iter().filter_map(|entry| Generation::of(&entry.path())).collect())
         };
-        let mut generations = read().with_context(|| format!("{}: the checkpoints cannot be read", self.path.display()))?;
+        let mut generations = read()
+            .with_context(|| format!("{}: the checkpoints cannot be read", self.path.display()))?;
         generations.sort_by_key(|generation| std::cmp::Reverse(generation.iteration));
         Ok(generations)
     }
@@ -117,8 +125,13 @@ impl CheckpointFolder {
 
 impl Generation {
     fn of(path: &Path) -> Option<Generation> {
-        let (iteration, checksum) = path.file_name()?.to_str()?.strip_suffix(ENDING)?.split_once('-')?;
-        Some(Generation { iteration: iteration.parse().ok()?, checksum: checksum.to_string(), path: path.to_path_buf() })
+        let (iteration, checksum) =
+            path.file_name()?.to_str()?.strip_suffix(ENDING)?.split_once('-')?;
+        Some(Generation {
+            iteration: iteration.parse().ok()?,
+            checksum: checksum.to_string(),
+            path: path.to_path_buf(),
+        })
     }
 
     fn read(&self) -> Result<Checkpoint> {
@@ -140,7 +153,13 @@ mod tests {
 
     fn checkpoint(iteration: u64) -> Checkpoint {
         let tensor = || Tensor::arange(5, (Kind::Float, Device::Cpu)) * iteration as f64;
-        Checkpoint { iteration, schedule: ScheduleState::default(), parameters: tensor(), momentum_buffer: tensor(), running_stats: tensor() }
+        Checkpoint {
+            iteration,
+            schedule: ScheduleState::default(),
+            parameters: tensor(),
+            momentum_buffer: tensor(),
+            running_stats: tensor(),
+        }
     }
 
     fn folder() -> (tempfile::TempDir, CheckpointFolder, Vec<PathBuf>) {
@@ -149,7 +168,8 @@ mod tests {
         for iteration in [10, 20, 30] {
             folder.write(&checkpoint(iteration)).unwrap();
         }
-        let paths = folder.generations().unwrap().into_iter().map(|generation| generation.path).collect();
+        let paths =
+            folder.generations().unwrap().into_iter().map(|generation| generation.path).collect();
         (temporary, folder, paths)
     }
 
@@ -157,27 +177,47 @@ mod tests {
     fn two_generations_are_kept_and_the_newest_is_read() {
         let (_temporary, folder, paths) = folder();
         assert_eq!(paths.len(), 2);
-        std::fs::write(folder.path.join("000000040-0123456789abcdef.safetensors.partial"), "half").unwrap();
+        std::fs::write(folder.path.join("000000040-0123456789abcdef.safetensors.partial"), "half")
+            .unwrap();
         folder.write(&checkpoint(30)).unwrap();
-        assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), 2, "half-written ones are removed");
+        assert_eq!(
+            std::fs::read_dir(&folder.path).unwrap().count(),
+            2,
+            "half-written ones are removed"
+        );
         let (found, problems) = folder.newest(1000).unwrap();
         let found = found.unwrap();
-        assert_eq!((found.iteration, &found.parameters, problems.len()), (30, &checkpoint(30).parameters, 0));
+        assert_eq!(
+            (found.iteration, &found.parameters, problems.len()),
+            (30, &checkpoint(30).parameters, 0)
+        );
     }
 
     #[test]
     fn a_damaged_or_truncated_checkpoint_is_named_and_the_older_one_is_read() {
-        for damage in [|bytes: &mut Vec<u8>| bytes[100] ^= 1, |bytes: &mut Vec<u8>| bytes.truncate(80), |bytes: &mut Vec<u8>| bytes.clear()] {
+        for damage in [
+            |bytes: &mut Vec<u8>| bytes[100] ^= 1,
+            |bytes: &mut Vec<u8>| bytes.truncate(80),
+            |bytes: &mut Vec<u8>| bytes.clear(),
+        ] {
             let (_temporary, folder, paths) = folder();
             let mut bytes = std::fs::read(&paths[0]).unwrap();
             damage(&mut bytes);
             std::fs::write(&paths[0], &bytes).unwrap();
             let (found, problems) = folder.newest(1000).unwrap();
             assert_eq!(found.unwrap().iteration, 20);
-            assert!(problems[0].contains("000000030-") && problems[0].contains("damaged"), "{problems:?}");
+            assert!(
+                problems[0].contains("000000030-") && problems[0].contains("damaged"),
+                "{problems:?}"
+            );
             std::fs::write(&paths[1], &bytes).unwrap();
             let message = folder.newest(1000).map(|_| ()).unwrap_err().to_string();
-            assert!(message.contains("000000020-") && message.contains("remove") && message.contains("logs are kept"), "{message}");
+            assert!(
+                message.contains("000000020-")
+                    && message.contains("remove")
+                    && message.contains("logs are kept"),
+                "{message}"
+            );
         }
     }
 
@@ -186,7 +226,8 @@ mod tests {
         let (_temporary, folder, paths) = folder();
         std::fs::write(&paths[0], "damaged").unwrap();
         folder.write(&checkpoint(25)).unwrap();
-        let iterations: Vec<u64> = folder.generations().unwrap().iter().map(|generation| generation.iteration).collect();
+        let iterations: Vec<u64> =
+            folder.generations().unwrap().iter().map(|generation| generation.iteration).collect();
         assert_eq!(iterations, [25, 20]);
     }
 
@@ -195,7 +236,8 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("checkpoint");
         std::os::unix::fs::symlink("/nonexistent/mount", &path).unwrap();
-        let message = format!("{:#}", CheckpointFolder::at(path).newest(0).map(|_| ()).unwrap_err());
+        let message =
+            format!("{:#}", CheckpointFolder::at(path).newest(0).map(|_| ()).unwrap_err());
         assert!(message.contains("checkpoint: the checkpoints cannot be read"), "{message}");
     }
 

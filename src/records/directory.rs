@@ -12,7 +12,9 @@ use crate::error::bad_input;
 use crate::records::checkpoints::CheckpointFolder;
 use crate::records::log;
 use crate::records::run_toml::{RunConfig, RunRecord, State};
-use crate::records::verify::{CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS};
+use crate::records::verify::{
+    CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS,
+};
 use crate::system::atomic_file::PARTIAL_ENDING;
 use crate::training::checkpoint::Checkpoint;
 
@@ -85,7 +87,10 @@ impl RunDirectory {
     pub fn position(&self, recipe: &Recipe) -> Result<(Option<Checkpoint>, Vec<String>)> {
         let splits = if recipe.validation > 0 { 2 } else { 1 };
         // An evaluation is written before anything of a later iteration.
-        let evaluated = (log::last_iteration(&self.evaluation_log(), splits)? / recipe.evaluate_every + 1) * recipe.evaluate_every - 1;
+        let evaluated =
+            (log::last_iteration(&self.evaluation_log(), splits)? / recipe.evaluate_every + 1)
+                * recipe.evaluate_every
+                - 1;
         self.checkpoints().newest(log::last_iteration(&self.train_log(), 1)?.min(evaluated))
     }
 
@@ -94,9 +99,15 @@ impl RunDirectory {
         let path = self.path.display();
         let is_empty = match std::fs::read_dir(&self.path) {
             // A half-written record is what a kill in the first instant leaves.
-            Ok(entries) => entries.flatten().all(|entry| entry.file_name().to_string_lossy().ends_with(PARTIAL_ENDING)),
+            Ok(entries) => entries
+                .flatten()
+                .all(|entry| entry.file_name().to_string_lossy().ends_with(PARTIAL_ENDING)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-            Err(error) => return Err(bad_input(format!("{path}: {error}; choose another folder with --out")).into()),
+            Err(error) => {
+                return Err(
+                    bad_input(format!("{path}: {error}; choose another folder with --out")).into()
+                );
+            }
         };
         if is_empty {
             return Ok(Claim::New);
@@ -118,14 +129,20 @@ impl RunDirectory {
     /// system drops the lock with the last of them.
     pub fn lock(&self) -> Result<File> {
         let path = self.path.display();
-        let refused = |error| bad_input(format!("{path}: cannot be created: {error}; choose another folder with --out"));
+        let refused = |error| {
+            bad_input(format!(
+                "{path}: cannot be created: {error}; choose another folder with --out"
+            ))
+        };
         std::fs::create_dir_all(&self.path).map_err(refused)?;
         let folder = File::open(&self.path).with_context(|| path.to_string())?;
         let deadline = Instant::now() + DYING;
         loop {
             match folder.try_lock() {
                 Ok(()) => return Ok(folder),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20))
+                }
                 Err(TryLockError::WouldBlock) => {
                     return Err(bad_input(format!("{path}: another process is at this run; wait for it, or choose another --out")).into());
                 }

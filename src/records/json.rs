@@ -7,13 +7,19 @@ use serde::de::DeserializeOwned;
 
 /// Reads every file below `results` whose path fits `files` (such as `**/bench*.json`), in the order of their names; also why some could not be read:
 /// one that has another form is "not `what`".
-pub fn read_json<T: DeserializeOwned>(results: &Path, files: &str, what: &str) -> Result<(Vec<T>, Vec<String>)> {
+pub fn read_json<T: DeserializeOwned>(
+    results: &Path,
+    files: &str,
+    what: &str,
+) -> Result<(Vec<T>, Vec<String>)> {
     let folder = results.to_str().context("the folder of results is no text")?;
     let pattern = format!("{}/{files}", glob::Pattern::escape(folder));
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for path in glob::glob(&pattern)?.filter_map(Result::ok).filter(|path| path.is_file()) {
         let read = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-        match read.and_then(|text| serde_json::from_str(&text).map_err(|error| format!("not {what} ({error})"))) {
+        match read.and_then(|text| {
+            serde_json::from_str(&text).map_err(|error| format!("not {what} ({error})"))
+        }) {
             Ok(content) => found.push(content),
             Err(reason) => problems.push(format!("{}: {reason}", path.display())),
         }

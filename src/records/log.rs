@@ -60,7 +60,10 @@ impl Log {
             .open(path)
             .with_context(|| format!("{}: cannot be opened for writing", path.display()))?;
         let mut log = Log { path: path.to_path_buf(), file, length: kept };
-        log.file.set_len(kept).and_then(|()| log.file.seek(SeekFrom::End(0))).with_context(|| format!("{}: cannot be cut back", path.display()))?;
+        log.file
+            .set_len(kept)
+            .and_then(|()| log.file.seek(SeekFrom::End(0)))
+            .with_context(|| format!("{}: cannot be cut back", path.display()))?;
         if kept == 0 {
             log.append(format!("{header}\n").as_bytes())?;
         }
@@ -88,7 +91,9 @@ impl Log {
         for row in rows {
             writer.serialize(row).with_context(|| self.path.display().to_string())?;
         }
-        let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{}: {error}", self.path.display()))?;
+        let bytes = writer
+            .into_inner()
+            .map_err(|error| anyhow::anyhow!("{}: {error}", self.path.display()))?;
         self.append(&bytes)
     }
 
@@ -97,7 +102,10 @@ impl Log {
             // Whole rows only: what was written before this call stays.
             let _ = self.file.set_len(self.length);
             let _ = self.file.seek(SeekFrom::End(0));
-            bail!("{}: {error}; all earlier rows are kept: make room, then run the same command again", self.path.display());
+            bail!(
+                "{}: {error}; all earlier rows are kept: make room, then run the same command again",
+                self.path.display()
+            );
         }
         self.length += bytes.len() as u64;
         Ok(())
@@ -105,7 +113,9 @@ impl Log {
 
     /// Makes sure that all rows are on the disk.
     pub fn sync(&self) -> Result<()> {
-        self.file.sync_data().with_context(|| format!("{}: cannot be written to the disk", self.path.display()))
+        self.file
+            .sync_data()
+            .with_context(|| format!("{}: cannot be written to the disk", self.path.display()))
     }
 }
 
@@ -118,7 +128,11 @@ pub fn last_iteration(path: &Path, rows_each: usize) -> Result<u64> {
     };
     let (length, last) = whole_rows(&bytes, u64::MAX);
     let prefix = format!("{last},");
-    let rows = bytes[..length as usize].split_inclusive(|&byte| byte == b'\n').rev().take_while(|line| line.starts_with(prefix.as_bytes())).count();
+    let rows = bytes[..length as usize]
+        .split_inclusive(|&byte| byte == b'\n')
+        .rev()
+        .take_while(|line| line.starts_with(prefix.as_bytes()))
+        .count();
     // Every row of an earlier iteration comes before.
     Ok(if rows < rows_each { last.saturating_sub(1) } else { last })
 }
@@ -152,7 +166,10 @@ mod tests {
         let path = folder.path().join("train.csv");
         let mut log = Log::open(&path, "iteration,learning_rate,loss,error", 0).unwrap();
         log.training(&[row(1), row(2)]).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "iteration,learning_rate,loss,error\n1,0.01,2.25,61.71875\n2,0.01,2.25,61.71875\n");
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "iteration,learning_rate,loss,error\n1,0.01,2.25,61.71875\n2,0.01,2.25,61.71875\n"
+        );
     }
 
     #[test]
@@ -186,7 +203,11 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
-        let mut log = Log { path: "/dev/full".into(), file: OpenOptions::new().write(true).open("/dev/full").unwrap(), length: 0 };
+        let mut log = Log {
+            path: "/dev/full".into(),
+            file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
+            length: 0,
+        };
         let message = log.training(&[row(1)]).unwrap_err().to_string();
         assert!(message.contains("/dev/full") && message.contains("No space left"), "{message}");
     }

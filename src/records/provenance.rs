@@ -62,11 +62,13 @@ impl Provenance {
 impl Machine {
     /// In what `other` differs that decides the order of sums, as "threads 1 instead of 2".
     pub fn change(&self, other: &Machine) -> Option<String> {
-        let of = |machine: &Machine| machine.gpu.clone().unwrap_or_else(|| machine.processor.clone());
+        let of =
+            |machine: &Machine| machine.gpu.clone().unwrap_or_else(|| machine.processor.clone());
         if of(self) != of(other) {
             return Some(format!("{} instead of {}", of(other), of(self)));
         }
-        (self.gpu.is_none() && self.threads != other.threads).then(|| format!("{} threads instead of {}", other.threads, self.threads))
+        (self.gpu.is_none() && self.threads != other.threads)
+            .then(|| format!("{} threads instead of {}", other.threads, self.threads))
     }
 
     fn of(device: &DeviceDescription) -> Machine {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
-use crate::dataset::data::{Dataset, DataStatus};
+use crate::dataset::data::{DataStatus, Dataset};
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
@@ -165,7 +165,14 @@ impl RunRecord {
     /// Reads `run.toml`.
     pub fn read(path: &Path) -> Result<RunRecord> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        toml::from_str(&text).map_err(|error| bad_input(format!("{}: not a record of this version ({})", path.display(), error.message())).into())
+        toml::from_str(&text).map_err(|error| {
+            bad_input(format!(
+                "{}: not a record of this version ({})",
+                path.display(),
+                error.message()
+            ))
+            .into()
+        })
     }
 
     /// Writes `run.toml` as a whole.
@@ -184,7 +191,10 @@ impl RunConfig {
             config.recipe.checkpoint_segments = 0;
             config
         };
-        let table = |config: &RunConfig| toml::Table::try_from(same(config)).expect("every field of an config has a form in TOML");
+        let table = |config: &RunConfig| {
+            toml::Table::try_from(same(config))
+                .expect("every field of an config has a form in TOML")
+        };
         first_difference("", &table(self), &table(other))
     }
 }
@@ -192,9 +202,13 @@ impl RunConfig {
 fn first_difference(prefix: &str, wanted: &toml::Table, found: &toml::Table) -> Option<String> {
     let keys: std::collections::BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
     keys.into_iter().find_map(|key| match (wanted.get(key), found.get(key)) {
-        (Some(toml::Value::Table(wanted)), Some(toml::Value::Table(found))) => first_difference(&format!("{prefix}{key}."), wanted, found),
+        (Some(toml::Value::Table(wanted)), Some(toml::Value::Table(found))) => {
+            first_difference(&format!("{prefix}{key}."), wanted, found)
+        }
         (wanted, found) if wanted != found => {
-            let show = |value: Option<&toml::Value>| value.map_or("not set".to_string(), toml::Value::to_string);
+            let show = |value: Option<&toml::Value>| {
+                value.map_or("not set".to_string(), toml::Value::to_string)
+            };
             Some(format!("{prefix}{key} is {} there, {} here", show(found), show(wanted)))
         }
         _ => None,

@@ -27,7 +27,13 @@ pub struct TestRow {
 impl TestRow {
     /// The line of a test's result.
     pub fn new(views: Views, result: &Evaluation) -> TestRow {
-        TestRow { views, images: result.images, loss: result.loss, error: result.error(), top5_error: result.top5_error() }
+        TestRow {
+            views,
+            images: result.images,
+            loss: result.loss,
+            error: result.error(),
+            top5_error: result.top5_error(),
+        }
     }
 }
 
@@ -37,7 +43,10 @@ pub fn read_tests(path: &Path) -> Result<Vec<TestRow>> {
         return Ok(Vec::new());
     }
     let mut reader = csv::Reader::from_path(path).with_context(|| path.display().to_string())?;
-    reader.deserialize().collect::<Result<_, _>>().with_context(|| format!("{}: not the tests of a run", path.display()))
+    reader
+        .deserialize()
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{}: not the tests of a run", path.display()))
 }
 
 /// Writes `tests.csv` with `row` in it, in place of an earlier one of the same views.
@@ -50,7 +59,8 @@ pub fn record_test(path: &Path, row: TestRow) -> Result<()> {
     for row in &rows {
         writer.serialize(row).with_context(|| path.display().to_string())?;
     }
-    let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let bytes =
+        writer.into_inner().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     atomic_file::write_atomically(path, &bytes)
 }
 
@@ -63,13 +73,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tests.csv");
         let row = |views, error| TestRow { views, images: 200, loss: 1.25, error, top5_error: 7.5 };
-        for row in [row(Views::MultiScale, 20.0), row(Views::TenCrop, 30.0), row(Views::TenCrop, 25.5)] {
+        for row in
+            [row(Views::MultiScale, 20.0), row(Views::TenCrop, 30.0), row(Views::TenCrop, 25.5)]
+        {
             record_test(&path, row).unwrap();
         }
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
             "views,images,loss,error,top5_error\n10-crop,200,1.25,25.5,7.5\nmulti-scale,200,1.25,20.0,7.5\n"
         );
-        assert_eq!(read_tests(&path).unwrap(), [row(Views::TenCrop, 25.5), row(Views::MultiScale, 20.0)]);
+        assert_eq!(
+            read_tests(&path).unwrap(),
+            [row(Views::TenCrop, 25.5), row(Views::MultiScale, 20.0)]
+        );
     }
 }

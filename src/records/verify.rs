@@ -42,9 +42,13 @@ pub fn find_runs(root: &Path) -> Result<(Vec<PathBuf>, Vec<String>), BadInput> {
         if !folder.canonicalize().is_ok_and(|folder| visited.insert(folder)) {
             continue;
         }
-        let entries = std::fs::read_dir(&folder).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
+        let entries = std::fs::read_dir(&folder)
+            .and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
         let names: Vec<String> = match entries {
-            Ok(entries) => entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
+            Ok(entries) => entries
+                .iter()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => {
                 problems.push(format!("{}: {error}", folder.display()));
@@ -54,7 +58,13 @@ pub fn find_runs(root: &Path) -> Result<(Vec<PathBuf>, Vec<String>), BadInput> {
         if names.iter().any(|name| name == RECORD || RUN_FILES.contains(&name.as_str())) {
             found.push(folder.clone());
         }
-        waiting.extend(names.iter().filter(|name| *name != CHECKPOINT_FOLDER).map(|name| folder.join(name)).filter(|path| path.is_dir()));
+        waiting.extend(
+            names
+                .iter()
+                .filter(|name| *name != CHECKPOINT_FOLDER)
+                .map(|name| folder.join(name))
+                .filter(|path| path.is_dir()),
+        );
     }
     found.sort();
     Ok((found, problems))
@@ -79,7 +89,9 @@ impl fmt::Display for FileProblem {
             FileProblem::Changed(path) => write!(formatter, "changed: {}", path.display()),
             FileProblem::Missing(path) => write!(formatter, "missing: {}", path.display()),
             FileProblem::Extra(path) => write!(formatter, "extra: {}", path.display()),
-            FileProblem::Unreadable(path, why) => write!(formatter, "not verified: {}: {why}", path.display()),
+            FileProblem::Unreadable(path, why) => {
+                write!(formatter, "not verified: {}: {why}", path.display())
+            }
         }
     }
 }
@@ -113,17 +125,24 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
         match hash_file(&path) {
             Ok(found) if found == *hash => {}
             Ok(_) => problems.push(FileProblem::Changed(path)),
-            Err(error) => problems.push(FileProblem::Unreadable(path, error.root_cause().to_string())),
+            Err(error) => {
+                problems.push(FileProblem::Unreadable(path, error.root_cause().to_string()))
+            }
         }
     }
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     for name in names {
         let expected = match finished {
             true => record.files.contains_key(&name),
             // A kill can leave a file half written.
-            false => RUN_FILES.contains(&name.as_str()) || name == CHECKPOINT_FOLDER || name.ends_with(PARTIAL_ENDING),
+            false => {
+                RUN_FILES.contains(&name.as_str())
+                    || name == CHECKPOINT_FOLDER
+                    || name.ends_with(PARTIAL_ENDING)
+            }
         };
         if name != RECORD && !expected {
             problems.push(FileProblem::Extra(folder.join(name)));

@@ -52,7 +52,8 @@ impl Data {
     /// Parameters of a network for this data; 0 for one that it does not have.
     fn parameters(&self, name: NetworkName) -> i64 {
         let side = Recipe::for_dataset(self.name).image_side();
-        architecture::build(name, self.name.family(), side, self.classes as i64).map_or(0, |architecture| architecture.parameter_count())
+        architecture::build(name, self.name.family(), side, self.classes as i64)
+            .map_or(0, |architecture| architecture.parameter_count())
     }
 }
 
@@ -90,7 +91,10 @@ impl Comparison {
             data: *data,
             iterations,
             training_error_window: final_window(iterations as usize),
-            networks: names.into_iter().map(|name| NetworkSummary::of(name, data, &summaries)).collect(),
+            networks: names
+                .into_iter()
+                .map(|name| NetworkSummary::of(name, data, &summaries))
+                .collect(),
             findings: findings(&summaries, data.batch_size),
             runs: summaries,
         }
@@ -99,18 +103,27 @@ impl Comparison {
     /// What was seen, and what a reader must know before comparing the numbers with the paper's: one sentence an entry.
     pub fn sentences(&self) -> Vec<String> {
         let findings = self.findings.iter().map(|finding| finding.sentence.clone());
-        findings.chain(diverged(&self.runs)).chain(cautions(self.iterations, Some(self.data.name), Some(self.data.status))).collect()
+        findings
+            .chain(diverged(&self.runs))
+            .chain(cautions(self.iterations, Some(self.data.name), Some(self.data.status)))
+            .collect()
     }
 }
 
 /// The same for all runs of a protocol, with what its recipe changes.
 pub fn notes(protocol: &Protocol) -> Vec<String> {
     let summaries = protocol.summaries();
-    let mut sentences: Vec<String> = findings(&summaries, protocol.batch_size()).into_iter().map(|finding| finding.sentence).collect();
+    let mut sentences: Vec<String> = findings(&summaries, protocol.batch_size())
+        .into_iter()
+        .map(|finding| finding.sentence)
+        .collect();
     sentences.extend(diverged(&summaries));
     sentences.extend(cautions(protocol.iterations, protocol.dataset, protocol.status));
     if !protocol.differences.is_empty() {
-        sentences.push(format!("The recipe differs from the paper's: {}.", protocol.differences.join("; ")));
+        sentences.push(format!(
+            "The recipe differs from the paper's: {}.",
+            protocol.differences.join("; ")
+        ));
     }
     if !protocol.duplicates.is_empty() {
         sentences.push(format!(
@@ -124,17 +137,25 @@ pub fn notes(protocol: &Protocol) -> Vec<String> {
 fn diverged(runs: &[RunSummary]) -> Vec<String> {
     let sentence = |run: &RunSummary| {
         let iteration = run.diverged_at?;
-        Some(format!("{} (seed {}) diverged: its loss was not a number at iteration {iteration}.", run.network, run.seed))
+        Some(format!(
+            "{} (seed {}) diverged: its loss was not a number at iteration {iteration}.",
+            run.network, run.seed
+        ))
     };
     runs.iter().filter_map(sentence).collect()
 }
 
 /// What keeps the numbers from being the paper's.
-fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<DataStatus>) -> Vec<String> {
+fn cautions(
+    iterations: u64,
+    dataset: Option<DatasetName>,
+    status: Option<DataStatus>,
+) -> Vec<String> {
     let mut sentences = Vec::new();
     let paper = Recipe::of_paper(dataset.map_or(Family::Cifar, DatasetName::family)).iterations;
     if iterations < paper {
-        let [iterations, paper] = [iterations, paper].map(|iterations| thousands(iterations as i64));
+        let [iterations, paper] =
+            [iterations, paper].map(|iterations| thousands(iterations as i64));
         sentences
             .push(format!("These runs have {iterations} iterations, the paper's {paper}: the curves can be compared, the final errors can not."));
     }
@@ -157,7 +178,9 @@ fn cautions(iterations: u64, dataset: Option<DatasetName>, status: Option<DataSt
 
 impl NetworkSummary {
     fn of(network: NetworkName, data: &Data, runs: &[RunSummary]) -> NetworkSummary {
-        let spread = |value: fn(&RunSummary) -> Option<f64>| MeanStd::of(runs.iter().filter(|run| run.network == network).map(value));
+        let spread = |value: fn(&RunSummary) -> Option<f64>| {
+            MeanStd::of(runs.iter().filter(|run| run.network == network).map(value))
+        };
         let paper = (data.name == DatasetName::Cifar10).then(|| paper::cifar10(network)).flatten();
         let paper_test_error = paper.and_then(|paper| paper.mean_test_error.or(paper.test_error));
         let final_test_error = spread(|run| run.final_test_error);
@@ -170,7 +193,9 @@ impl NetworkSummary {
             selected_test_error: spread(|run| run.selected_test_error),
             paper_test_error,
             paper_approximate: paper.is_some_and(|paper| paper.approximate),
-            deviation: final_test_error.zip(paper_test_error).map(|(ours, paper)| ours.mean - paper),
+            deviation: final_test_error
+                .zip(paper_test_error)
+                .map(|(ours, paper)| ours.mean - paper),
         }
     }
 }

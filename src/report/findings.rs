@@ -9,7 +9,8 @@ use crate::logs::summary::{RunSummary, final_window};
 /// Training errors of one seed that differ by less, in percentage points, are called equal: two standard errors of the difference of two means
 /// over the final window of a run of so many iterations with batches of `batch_size`, for an error of 50 %, where it is largest.
 fn equal_within(iterations: usize, batch_size: u64) -> f64 {
-    2.0 * 2f64.sqrt() * 50.0 / (batch_size.max(1) as f64 * final_window(iterations).max(1) as f64).sqrt()
+    2.0 * 2f64.sqrt() * 50.0
+        / (batch_size.max(1) as f64 * final_window(iterations).max(1) as f64).sqrt()
 }
 
 /// A difference between two networks' training errors, paired over seeds.
@@ -29,7 +30,11 @@ pub struct Finding {
 /// Where there is one depth only, residual against plain. `batch_size` says how certain a training error is.
 pub fn findings(runs: &[RunSummary], batch_size: u64) -> Vec<Finding> {
     let depths = |of: fn(u64) -> NetworkName| -> Vec<u64> {
-        let mut depths: Vec<u64> = runs.iter().filter(|run| run.network == of(run.network.depth)).map(|run| run.network.depth).collect();
+        let mut depths: Vec<u64> = runs
+            .iter()
+            .filter(|run| run.network == of(run.network.depth))
+            .map(|run| run.network.depth)
+            .collect();
         depths.sort_unstable();
         depths.dedup();
         depths
@@ -45,41 +50,93 @@ pub fn findings(runs: &[RunSummary], batch_size: u64) -> Vec<Finding> {
     if let [shallow, .., deep] = residual[..] {
         pairs.push((NetworkName::residual(deep), NetworkName::residual(shallow)));
     }
-    pairs.into_iter().filter_map(|(network, reference)| finding(network, reference, runs, batch_size)).collect()
+    pairs
+        .into_iter()
+        .filter_map(|(network, reference)| finding(network, reference, runs, batch_size))
+        .collect()
 }
 
 /// The difference `of` two networks' values, paired over the seeds that both have.
-pub fn paired(runs: &[RunSummary], network: NetworkName, reference: NetworkName, of: fn(&RunSummary) -> Option<f64>) -> Option<MeanStd> {
-    let value = |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed).and_then(of);
+pub fn paired(
+    runs: &[RunSummary],
+    network: NetworkName,
+    reference: NetworkName,
+    of: fn(&RunSummary) -> Option<f64>,
+) -> Option<MeanStd> {
+    let value =
+        |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed).and_then(of);
     let seeds = runs.iter().filter(|run| run.network == network).map(|run| run.seed);
     MeanStd::of(seeds.map(|seed| Some(value(network, seed)? - value(reference, seed)?)))
 }
 
-fn finding(network: NetworkName, reference: NetworkName, runs: &[RunSummary], batch_size: u64) -> Option<Finding> {
-    let error = |name, seed| runs.iter().find(|run| run.network == name && run.seed == seed)?.training_error;
-    let seeds: Vec<u64> = runs.iter().filter(|run| run.network == network).map(|run| run.seed).collect();
-    let of_pairs = |name: NetworkName| MeanStd::of(seeds.iter().map(|&seed| error(network, seed).and(error(reference, seed)).and(error(name, seed))));
-    let iterations = runs.iter().filter(|run| run.network == network).map(|run| run.iterations).max().unwrap_or(0);
+fn finding(
+    network: NetworkName,
+    reference: NetworkName,
+    runs: &[RunSummary],
+    batch_size: u64,
+) -> Option<Finding> {
+    let error = |name, seed| {
+        runs.iter().find(|run| run.network == name && run.seed == seed)?.training_error
+    };
+    let seeds: Vec<u64> =
+        runs.iter().filter(|run| run.network == network).map(|run| run.seed).collect();
+    let of_pairs =
+        |name: NetworkName| {
+            MeanStd::of(seeds.iter().map(|&seed| {
+                error(network, seed).and(error(reference, seed)).and(error(name, seed))
+            }))
+        };
+    let iterations = runs
+        .iter()
+        .filter(|run| run.network == network)
+        .map(|run| run.iterations)
+        .max()
+        .unwrap_or(0);
     let difference = paired(runs, network, reference, |run| run.training_error)?;
-    let sentence = sentence(network, of_pairs(network)?.mean, reference, of_pairs(reference)?.mean, difference, equal_within(iterations, batch_size));
+    let sentence = sentence(
+        network,
+        of_pairs(network)?.mean,
+        reference,
+        of_pairs(reference)?.mean,
+        difference,
+        equal_within(iterations, batch_size),
+    );
     Some(Finding { network, reference, difference, sentence })
 }
 
-fn sentence(network: NetworkName, error: f64, reference: NetworkName, reference_error: f64, difference: MeanStd, equal_within: f64) -> String {
+fn sentence(
+    network: NetworkName,
+    error: f64,
+    reference: NetworkName,
+    reference_error: f64,
+    difference: MeanStd,
+    equal_within: f64,
+) -> String {
     // Over several seeds their spread decides, as far as it is the larger.
     let equal_within = equal_within.max(difference.standard_deviation.unwrap_or(0.0));
     let opening = match (network.is_residual(), network.is_residual() == reference.is_residual()) {
-        (false, _) if difference.mean > equal_within => "Without shortcuts the deeper net trains worse",
-        (false, _) if difference.mean < -equal_within => "Without shortcuts the deeper net trains better here",
+        (false, _) if difference.mean > equal_within => {
+            "Without shortcuts the deeper net trains worse"
+        }
+        (false, _) if difference.mean < -equal_within => {
+            "Without shortcuts the deeper net trains better here"
+        }
         (false, _) => "Without shortcuts the deeper net trains as well as the shallower one here",
         (true, false) if difference.mean < -equal_within => "Shortcuts help",
         (true, false) if difference.mean > equal_within => "Shortcuts do not help here",
         (true, false) => "Shortcuts make no difference here",
-        (true, true) if difference.mean < -equal_within => "With shortcuts the deeper net trains better",
-        (true, true) if difference.mean > equal_within => "With shortcuts the deeper net still trains worse here",
+        (true, true) if difference.mean < -equal_within => {
+            "With shortcuts the deeper net trains better"
+        }
+        (true, true) if difference.mean > equal_within => {
+            "With shortcuts the deeper net still trains worse here"
+        }
         (true, true) => "With shortcuts the deeper net trains as well as the shallower one",
     };
-    let spread = difference.standard_deviation.map(|deviation| format!(" ± {deviation:.1}")).unwrap_or_default();
+    let spread = difference
+        .standard_deviation
+        .map(|deviation| format!(" ± {deviation:.1}"))
+        .unwrap_or_default();
     let side = if difference.mean >= 0.0 { "above" } else { "below" };
     format!(
         "{opening}: {network}'s training error of {error:.1} % is {:.1}{spread} points {side} {reference}'s {reference_error:.1} %.",
@@ -112,7 +169,8 @@ mod tests {
             run(NetworkName::plain(56), 0, 78.0),
             run(NetworkName::residual(56), 0, 72.6),
         ];
-        let sentences: Vec<String> = findings(&runs, 128).into_iter().map(|finding| finding.sentence).collect();
+        let sentences: Vec<String> =
+            findings(&runs, 128).into_iter().map(|finding| finding.sentence).collect();
         assert_eq!(
             sentences,
             [
@@ -125,7 +183,15 @@ mod tests {
 
     #[test]
     fn the_opposite_is_told_as_plainly() {
-        let sentences = |plain, residual| findings(&[run(NetworkName::plain(56), 0, plain), run(NetworkName::residual(56), 0, residual)], 128);
+        let sentences = |plain, residual| {
+            findings(
+                &[
+                    run(NetworkName::plain(56), 0, plain),
+                    run(NetworkName::residual(56), 0, residual),
+                ],
+                128,
+            )
+        };
         assert!(sentences(50.0, 60.0)[0].sentence.starts_with("Shortcuts do not help here"));
         assert!(sentences(50.0, 50.2)[0].sentence.starts_with("Shortcuts make no difference here"));
     }
@@ -144,7 +210,9 @@ mod tests {
             found[0].sentence,
             "Without shortcuts the deeper net trains worse: plain-34's training error of 63.0 % is 3.0 points above plain-18's 60.0 %."
         );
-        assert!(findings(&runs, 32)[0].sentence.starts_with("Without shortcuts the deeper net trains as well as the shallower one here"));
+        assert!(findings(&runs, 32)[0].sentence.starts_with(
+            "Without shortcuts the deeper net trains as well as the shallower one here"
+        ));
     }
 
     #[test]
@@ -158,6 +226,12 @@ mod tests {
         ];
         let finding = &findings(&runs, 128)[0];
         assert_eq!((finding.difference.mean, finding.difference.count), (-9.0, 2));
-        assert!(finding.sentence.contains("training error of 66.0 % is 9.0 ± 1.4 points below plain-56's 75.0 %"), "{}", finding.sentence);
+        assert!(
+            finding
+                .sentence
+                .contains("training error of 66.0 % is 9.0 ± 1.4 points below plain-56's 75.0 %"),
+            "{}",
+            finding.sentence
+        );
     }
 }

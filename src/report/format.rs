@@ -10,7 +10,9 @@ pub fn percent(spread: Option<MeanStd>) -> String {
     match spread {
         None => "–".to_string(),
         Some(MeanStd { mean, standard_deviation: None, .. }) => format!("{mean:.2} %"),
-        Some(MeanStd { mean, standard_deviation: Some(deviation), .. }) => format!("{mean:.2} ± {deviation:.2} %"),
+        Some(MeanStd { mean, standard_deviation: Some(deviation), .. }) => {
+            format!("{mean:.2} ± {deviation:.2} %")
+        }
     }
 }
 
@@ -22,6 +24,11 @@ pub(crate) fn bare(spread: Option<MeanStd>) -> String {
 /// A whole number with separators: 853,018.
 pub fn thousands(number: i64) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
     groups.join(",")
 }

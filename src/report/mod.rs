@@ -27,7 +27,11 @@ use crate::system::atomic_file::check_writable;
 use crate::system::parallel;
 
 /// Makes and writes what a protocol has.
-pub fn section<'a>(protocol: &'a Protocol<'a>, ensembles: &[Ensemble], out: &Path) -> Result<Section<'a>> {
+pub fn section<'a>(
+    protocol: &'a Protocol<'a>,
+    ensembles: &[Ensemble],
+    out: &Path,
+) -> Result<Section<'a>> {
     let folder = out.join(&protocol.slug);
     check_writable("--out", &folder)?;
     let charts = write_all(figures::charts(protocol), &folder)?;
@@ -48,24 +52,39 @@ pub fn cost(results: &Path, out: &Path) -> Result<(Cost, Vec<String>)> {
     }
     check_writable("--out", &folder)?;
     table.write(&folder)?;
-    Ok((Cost { charts: write_all(figures::cost::charts(&measurements), &folder)?, table }, problems))
+    Ok((
+        Cost { charts: write_all(figures::cost::charts(&measurements), &folder)?, table },
+        problems,
+    ))
 }
 
 /// Draws the charts, on all cores.
 pub fn write_all(charts: Vec<Chart>, folder: &Path) -> Result<Vec<(Chart, String)>> {
     let next = AtomicUsize::new(0);
-    let drawn: Vec<Mutex<Option<Result<String>>>> = charts.iter().map(|_| Mutex::new(None)).collect();
+    let drawn: Vec<Mutex<Option<Result<String>>>> =
+        charts.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
         for _ in 0..parallel::available_threads() {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let (Some(chart), Some(slot)) = (charts.get(index), drawn.get(index)) else { break };
-                    *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(chart.write(folder));
+                    let (Some(chart), Some(slot)) = (charts.get(index), drawn.get(index)) else {
+                        break;
+                    };
+                    *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
+                        Some(chart.write(folder));
                 }
             });
         }
     });
-    let results = drawn.into_iter().map(|slot| slot.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()));
-    charts.into_iter().zip(results).map(|(chart, svg)| Ok((chart, svg.unwrap_or_else(|| Err(anyhow::anyhow!("a figure was not drawn")))?))).collect()
+    let results = drawn
+        .into_iter()
+        .map(|slot| slot.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()));
+    charts
+        .into_iter()
+        .zip(results)
+        .map(|(chart, svg)| {
+            Ok((chart, svg.unwrap_or_else(|| Err(anyhow::anyhow!("a figure was not drawn")))?))
+        })
+        .collect()
 }

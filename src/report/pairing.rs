@@ -15,10 +15,22 @@ impl Pairs {
     /// The pairs among the networks of `protocol`.
     pub fn of(protocol: &Protocol) -> Pairs {
         let networks = protocol.networks();
-        let of = |twin: fn(u64) -> NetworkName| networks.iter().copied().filter(move |name| *name == twin(name.depth)).collect::<Vec<_>>();
+        let of = |twin: fn(u64) -> NetworkName| {
+            networks
+                .iter()
+                .copied()
+                .filter(move |name| *name == twin(name.depth))
+                .collect::<Vec<_>>()
+        };
         let (plain, residual) = (of(NetworkName::plain), of(NetworkName::residual));
-        let twins = plain.iter().map(|name| (NetworkName::residual(name.depth), *name)).filter(|(twin, _)| residual.contains(twin)).collect();
-        let deeper = |family: &Vec<NetworkName>| family.iter().skip(1).map(|deeper| (*deeper, family[0])).collect::<Vec<_>>();
+        let twins = plain
+            .iter()
+            .map(|name| (NetworkName::residual(name.depth), *name))
+            .filter(|(twin, _)| residual.contains(twin))
+            .collect();
+        let deeper = |family: &Vec<NetworkName>| {
+            family.iter().skip(1).map(|deeper| (*deeper, family[0])).collect::<Vec<_>>()
+        };
         Pairs { twins, depths: [deeper(&plain), deeper(&residual)].concat() }
     }
 }

@@ -41,8 +41,13 @@ impl<'a> Protocol<'a> {
             groups.entry(key(run)).or_default().push(run);
         }
         let mut protocols: Vec<Protocol> = groups.into_values().map(Protocol::new).collect();
-        protocols
-            .sort_by_key(|protocol| (order(protocol.dataset), std::cmp::Reverse((protocol.iterations, protocol.runs.len())), protocol.slug.clone()));
+        protocols.sort_by_key(|protocol| {
+            (
+                order(protocol.dataset),
+                std::cmp::Reverse((protocol.iterations, protocol.runs.len())),
+                protocol.slug.clone(),
+            )
+        });
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         for protocol in &mut protocols {
             let count = taken.entry(protocol.slug.clone()).or_default();
@@ -60,7 +65,8 @@ impl<'a> Protocol<'a> {
         let mut duplicates = Vec::new();
         // Of two runs of one network and seed the one that is farther counts, of two that are as far the newer.
         let mut by_progress = group.clone();
-        let updated = |run: &LoggedRun| run.record.as_ref().map(|record| record.provenance.updated.clone());
+        let updated =
+            |run: &LoggedRun| run.record.as_ref().map(|record| record.provenance.updated.clone());
         by_progress.sort_by_key(|run| std::cmp::Reverse((run.drawn.done, updated(run))));
         for run in by_progress {
             match runs.iter().any(|other| (other.network, other.seed) == (run.network, run.seed)) {
@@ -71,15 +77,23 @@ impl<'a> Protocol<'a> {
         runs.sort_by_key(|run| (run.network, run.seed));
         let dataset = record.map(|record| record.run.dataset.name);
         let iterations = group.iter().map(|run| run.drawn.planned).max().unwrap_or(0);
-        let differences = record.map(|record| record.run.differences_from_paper()).unwrap_or_default();
-        let classes = record.map(|record| record.run.dataset.classes).filter(|&classes| dataset.is_some_and(|name| name.classes() != classes));
-        let mut slug = format!("{}-{iterations}", dataset.map_or("unrecorded".to_string(), |name| name.to_string()));
+        let differences =
+            record.map(|record| record.run.differences_from_paper()).unwrap_or_default();
+        let classes = record
+            .map(|record| record.run.dataset.classes)
+            .filter(|&classes| dataset.is_some_and(|name| name.classes() != classes));
+        let mut slug = format!(
+            "{}-{iterations}",
+            dataset.map_or("unrecorded".to_string(), |name| name.to_string())
+        );
         if let Some(classes) = classes {
             slug.push_str(&format!("-{classes}-classes"));
         }
         for change in changes(&differences, dataset) {
             slug.push('-');
-            slug.extend(change.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }));
+            slug.extend(change.chars().map(|letter| {
+                if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }
+            }));
         }
         let status = record.map(|record| record.run.dataset.status);
         Protocol { slug, dataset, status, classes, iterations, differences, runs, duplicates }
@@ -93,7 +107,10 @@ impl<'a> Protocol<'a> {
             None => "Runs without a record",
         };
         let classes = self.classes.map_or(String::new(), |classes| format!(", {classes} classes"));
-        let changes: String = changes(&self.differences, self.dataset).iter().map(|change| format!(", {change}")).collect();
+        let changes: String = changes(&self.differences, self.dataset)
+            .iter()
+            .map(|change| format!(", {change}"))
+            .collect();
         format!("{data}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
     }
 
@@ -104,7 +121,10 @@ impl<'a> Protocol<'a> {
 
     /// Images of a batch.
     pub fn batch_size(&self) -> u64 {
-        self.record().map_or_else(|| Recipe::of_paper(self.family()).batch_size, |record| record.run.recipe.batch_size)
+        self.record().map_or_else(
+            || Recipe::of_paper(self.family()).batch_size,
+            |record| record.run.recipe.batch_size,
+        )
     }
 
     /// A record of one of its runs; in what this looks at, all are alike.
@@ -119,10 +139,15 @@ impl<'a> Protocol<'a> {
 
     /// Why its numbers cannot be compared with the paper's, if they cannot.
     pub fn not_comparable(&self) -> Option<String> {
-        let recipe = (!self.differences.is_empty() || self.iterations != self.paper_iterations()).then_some("another recipe");
+        let recipe = (!self.differences.is_empty() || self.iterations != self.paper_iterations())
+            .then_some("another recipe");
         let data = match (self.dataset, self.status) {
-            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(DataStatus::Official)) => None,
-            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(DataStatus::Subset)) => Some("a subset of the data"),
+            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(DataStatus::Official)) => {
+                None
+            }
+            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(DataStatus::Subset)) => {
+                Some("a subset of the data")
+            }
             _ => Some("other data"),
         };
         let reasons: Vec<&str> = recipe.into_iter().chain(data).collect();
@@ -139,14 +164,19 @@ impl<'a> Protocol<'a> {
     /// Side of the images that its networks see, and the classes they tell apart.
     pub fn image_side_and_classes(&self) -> (i64, i64) {
         let dataset = self.dataset.unwrap_or(DatasetName::Cifar10);
-        let side = self.record().map_or_else(|| Recipe::for_dataset(dataset).image_side(), |record| record.run.recipe.image_side());
+        let side = self.record().map_or_else(
+            || Recipe::for_dataset(dataset).image_side(),
+            |record| record.run.recipe.image_side(),
+        );
         (side, self.classes.unwrap_or(dataset.classes()) as i64)
     }
 
     /// Parameters of a network, for the classes of this protocol's data.
     pub fn parameters(&self, name: NetworkName) -> Option<i64> {
         let (side, classes) = self.image_side_and_classes();
-        architecture::build(name, self.family(), side, classes).ok().map(|architecture| architecture.parameter_count())
+        architecture::build(name, self.family(), side, classes)
+            .ok()
+            .map(|architecture| architecture.parameter_count())
     }
 
     /// The runs of a network.
@@ -156,13 +186,29 @@ impl<'a> Protocol<'a> {
 
     /// The numbers of the runs that are complete.
     pub fn summaries(&self) -> Vec<RunSummary> {
-        self.runs.iter().filter(|run| run.drawn.is_complete() || run.summary.diverged_at.is_some()).map(|run| run.summary.clone()).collect()
+        self.runs
+            .iter()
+            .filter(|run| run.drawn.is_complete() || run.summary.diverged_at.is_some())
+            .map(|run| run.summary.clone())
+            .collect()
     }
 
     /// Runs that are not complete, as "plain-56 seed 0 at iteration 1,200".
     pub fn partial(&self) -> Vec<String> {
-        let partial = self.runs.iter().filter(|run| !run.drawn.is_complete() && run.summary.diverged_at.is_none());
-        partial.map(|run| format!("{} seed {} at iteration {}", run.network, run.seed, thousands(run.drawn.done as i64))).collect()
+        let partial = self
+            .runs
+            .iter()
+            .filter(|run| !run.drawn.is_complete() && run.summary.diverged_at.is_none());
+        partial
+            .map(|run| {
+                format!(
+                    "{} seed {} at iteration {}",
+                    run.network,
+                    run.seed,
+                    thousands(run.drawn.done as i64)
+                )
+            })
+            .collect()
     }
 }
 
@@ -186,12 +232,26 @@ fn key(run: &LoggedRun) -> String {
         Some(record) => {
             let recipe = &record.run.recipe;
             // A warm-up belongs to a depth; one that the depth does not have in the paper, or the lack of one, is another recipe.
-            let usual = recipe.warmup == warms_up(record.run.dataset.name.family(), record.run.network.depth);
-            let shared = if usual { without_warmup(recipe) } else { Recipe { checkpoint_segments: 0, ..recipe.clone() } };
-            format!("{} {} {usual} {}", record.run.dataset.name, record.run.dataset.fingerprint, toml::to_string(&shared).unwrap_or_default())
+            let usual = recipe.warmup
+                == warms_up(record.run.dataset.name.family(), record.run.network.depth);
+            let shared = if usual {
+                without_warmup(recipe)
+            } else {
+                Recipe { checkpoint_segments: 0, ..recipe.clone() }
+            };
+            format!(
+                "{} {} {usual} {}",
+                record.run.dataset.name,
+                record.run.dataset.fingerprint,
+                toml::to_string(&shared).unwrap_or_default()
+            )
         }
         // Without a record the folder of the experiment and the length are all that is known.
-        None => format!("~ {} {}", run.path.ancestors().nth(2).unwrap_or(&run.path).display(), run.drawn.done),
+        None => format!(
+            "~ {} {}",
+            run.path.ancestors().nth(2).unwrap_or(&run.path).display(),
+            run.drawn.done
+        ),
     }
 }
 
@@ -199,9 +259,14 @@ fn key(run: &LoggedRun) -> String {
 /// as "learning rate 0.02".
 fn changes(differences: &[String], dataset: Option<DatasetName>) -> Vec<&str> {
     let photographs = dataset.filter(|dataset| dataset.family() == Family::Imagenet);
-    let usual = photographs.map_or(Vec::new(), |dataset| Recipe::for_dataset(dataset).differences_from_paper(dataset.family(), 0));
-    let says_more =
-        |difference: &String| !difference.starts_with("iterations ") && !difference.starts_with("milestones ") && !usual.contains(difference);
+    let usual = photographs.map_or(Vec::new(), |dataset| {
+        Recipe::for_dataset(dataset).differences_from_paper(dataset.family(), 0)
+    });
+    let says_more = |difference: &String| {
+        !difference.starts_with("iterations ")
+            && !difference.starts_with("milestones ")
+            && !usual.contains(difference)
+    };
     differences
         .iter()
         .filter(|difference| says_more(difference))

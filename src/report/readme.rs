@@ -14,7 +14,8 @@ use crate::system::atomic_file;
 pub const BEGIN: &str = "<!-- results: made by \"resnet-repro figures --readme\" -->";
 
 /// Tables that are shown; the others are in the report.
-const SHOWN_TABLES: [&str; 7] = ["table-6", "table-2", "table-3", "table-4", "table-5", "test-errors", "training-errors"];
+const SHOWN_TABLES: [&str; 7] =
+    ["table-6", "table-2", "table-3", "table-4", "table-5", "test-errors", "training-errors"];
 
 /// Figures that are shown.
 const SHOWN_FIGURES: [&str; 2] = ["figure-6", "figure-4"];
@@ -24,30 +25,51 @@ pub const END: &str = "<!-- end of results -->";
 
 /// Replaces what stands between the markers of `readme` by the figures and tables of `sections`, whose files are in `out`.
 pub fn splice(readme: &Path, sections: &[Section], out: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(readme).map_err(|error| bad_input(format!("--readme {}: {error}", readme.display())))?;
-    let missing = || bad_input(format!("--readme {}: it needs a line {BEGIN} and a line {END} after it", readme.display()));
+    let text = std::fs::read_to_string(readme)
+        .map_err(|error| bad_input(format!("--readme {}: {error}", readme.display())))?;
+    let missing = || {
+        bad_input(format!(
+            "--readme {}: it needs a line {BEGIN} and a line {END} after it",
+            readme.display()
+        ))
+    };
     let (before, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
     let folder = relative(readme, out)?;
     // The first protocol of each data set is the longest; the report has the others.
     let mut datasets = HashSet::new();
-    let (shown, others): (Vec<&Section>, Vec<&Section>) = sections.iter().partition(|section| datasets.insert(section.protocol.dataset));
+    let (shown, others): (Vec<&Section>, Vec<&Section>) =
+        sections.iter().partition(|section| datasets.insert(section.protocol.dataset));
     let mut parts: Vec<String> = shown.into_iter().map(|section| part(section, &folder)).collect();
     if !others.is_empty() {
-        let titles: Vec<String> =
-            others.iter().map(|section| format!("{} ({} runs)", section.protocol.title(), section.protocol.runs.len())).collect();
+        let titles: Vec<String> = others
+            .iter()
+            .map(|section| {
+                format!("{} ({} runs)", section.protocol.title(), section.protocol.runs.len())
+            })
+            .collect();
         parts.push(format!("Also in the report: {}.\n", titles.join("; ")));
     }
-    atomic_file::write_atomically(readme, format!("{before}{BEGIN}\n\n{}\n{END}{after}", parts.join("\n")).as_bytes())
+    atomic_file::write_atomically(
+        readme,
+        format!("{before}{BEGIN}\n\n{}\n{END}{after}", parts.join("\n")).as_bytes(),
+    )
 }
 
 /// `out` as seen from the folder of `readme`.
 fn relative(readme: &Path, out: &Path) -> Result<String> {
-    let home = readme.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let [home, out] = [home, out].map(|path| path.canonicalize().with_context(|| path.display().to_string()));
+    let home =
+        readme.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let [home, out] =
+        [home, out].map(|path| path.canonicalize().with_context(|| path.display().to_string()));
     let (home, out) = (home?, out?);
-    let inside =
-        out.strip_prefix(&home).map_err(|_| bad_input(format!("--readme {}: {} is not below its folder", readme.display(), out.display())))?;
+    let inside = out.strip_prefix(&home).map_err(|_| {
+        bad_input(format!(
+            "--readme {}: {} is not below its folder",
+            readme.display(),
+            out.display()
+        ))
+    })?;
     Ok(inside.display().to_string())
 }
 
@@ -57,7 +79,9 @@ fn part(section: &Section, folder: &str) -> String {
     for sentence in &section.sentences {
         text.push_str(&format!("{sentence}\n\n"));
     }
-    if let Some((chart, _)) = section.charts.iter().find(|(chart, _)| SHOWN_FIGURES.contains(&chart.name.as_str())) {
+    if let Some((chart, _)) =
+        section.charts.iter().find(|(chart, _)| SHOWN_FIGURES.contains(&chart.name.as_str()))
+    {
         text.push_str(&format!("![{}]({folder}/{slug}/{}.svg)\n\n", chart.title, chart.name));
     }
     for table in section.tables.iter().filter(|table| SHOWN_TABLES.contains(&table.name.as_str())) {
@@ -86,7 +110,10 @@ mod tests {
         std::fs::create_dir_all(&out).unwrap();
         std::fs::write(&readme, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
         splice(&readme, &[], &out).unwrap();
-        assert_eq!(std::fs::read_to_string(&readme).unwrap(), format!("before\n{BEGIN}\n\n\n{END}\nafter\n"));
+        assert_eq!(
+            std::fs::read_to_string(&readme).unwrap(),
+            format!("before\n{BEGIN}\n\n\n{END}\nafter\n")
+        );
         assert_eq!(relative(&readme, &out).unwrap(), "results/report");
         std::fs::write(&readme, "no markers").unwrap();
         assert!(splice(&readme, &[], &out).unwrap_err().to_string().contains("README.md"));

@@ -12,7 +12,7 @@ use crate::records::provenance::timestamp;
 use crate::records::run_toml::{Failure, RunRecord, State};
 use crate::records::tests_csv::{TestRow, record_test};
 use crate::records::verify::RUN_FILES;
-use crate::run::spec::{RunOptions, Run};
+use crate::run::spec::{Run, RunOptions};
 use crate::run::tensorboard::EventFile;
 use crate::system::hash::hash_file;
 use crate::training::batches::{Normalization, sampler};
@@ -59,10 +59,13 @@ impl<'a> Recorder<'a> {
         listener: Listener<'a>,
     ) -> Result<Recorder<'a>> {
         let recipe = &run.config.recipe;
-        let set = |source, positions| EvaluationSet::new(source, positions, recipe, run.device, options.loaders);
+        let set = |source, positions| {
+            EvaluationSet::new(source, positions, recipe, run.device, options.loaders)
+        };
         let mut evaluation_sets = vec![("test", set(&run.data.test, None))];
         if recipe.validation > 0 {
-            let held_out = sampler::split(run.config.seed, run.data.train.len(), recipe.validation as usize).1;
+            let held_out =
+                sampler::split(run.config.seed, run.data.train.len(), recipe.validation as usize).1;
             evaluation_sets.push(("validation", set(&run.data.train, Some(held_out))));
         }
         let done = record.progress.iterations;
@@ -71,7 +74,10 @@ impl<'a> Recorder<'a> {
         let train_log = Log::open(&run.directory.train_log(), TRAIN_HEADER, done)?;
         let evaluation_log = Log::open(&run.directory.evaluation_log(), EVALUATION_HEADER, done)?;
         // Event files cannot be cut back: the file is made again from the logs, which were.
-        let events = options.tensorboard.as_deref().and_then(|folder| watched(EventFile::from_logs(folder, &run.directory), listener));
+        let events = options
+            .tensorboard
+            .as_deref()
+            .and_then(|folder| watched(EventFile::from_logs(folder, &run.directory), listener));
         let recorder = Recorder {
             run,
             options,
@@ -96,11 +102,14 @@ impl<'a> Recorder<'a> {
     /// Brings the record up to date and writes it.
     fn save(&mut self, state: State) -> Result<()> {
         let elapsed = self.clock.elapsed().as_secs_f64();
-        let images = (self.record.progress.iterations - self.first_iteration) * self.run.config.recipe.batch_size;
+        let images = (self.record.progress.iterations - self.first_iteration)
+            * self.run.config.recipe.batch_size;
         self.record.state = state;
         self.record.progress.seconds = self.earlier_seconds + elapsed;
-        self.record.progress.images_per_second = images as f64 / (elapsed - self.evaluating_seconds - self.saving_seconds).max(1e-9);
-        self.record.progress.checkpoint_percent = (self.saving_seconds / elapsed.max(1e-9) * 1e4).round() / 100.0;
+        self.record.progress.images_per_second =
+            images as f64 / (elapsed - self.evaluating_seconds - self.saving_seconds).max(1e-9);
+        self.record.progress.checkpoint_percent =
+            (self.saving_seconds / elapsed.max(1e-9) * 1e4).round() / 100.0;
         self.record.provenance.updated = timestamp();
         self.train_log.sync()?;
         self.evaluation_log.sync()?;
@@ -113,7 +122,9 @@ impl<'a> Recorder<'a> {
             Ok(outcome) => outcome,
             Err(error) => {
                 // The disk may be full: the error that stopped the training is the one to tell.
-                self.record.failures.push(Failure { time: timestamp(), reason: format!("{error:#}") });
+                self.record
+                    .failures
+                    .push(Failure { time: timestamp(), reason: format!("{error:#}") });
                 let _ = self.save(State::Interrupted);
                 (self.listener)(Event::Ended("failed".to_string()));
                 return Err(error);
@@ -143,9 +154,16 @@ impl<'a> Recorder<'a> {
     fn test(&mut self, network: &Network) -> Result<()> {
         let Source::Streamed(index) = &self.run.data.test else { return Ok(()) };
         (self.listener)(Event::Evaluating);
-        let test = ViewTest::new(index.clone(), None, &self.run.config.recipe, Views::TenCrop, self.options.loaders);
+        let test = ViewTest::new(
+            index.clone(),
+            None,
+            &self.run.config.recipe,
+            Views::TenCrop,
+            self.options.loaders,
+        );
         let mut reasons = Vec::new();
-        let result = test.evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
+        let result =
+            test.evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
         self.unreadable(reasons, "it counts as wrong");
         record_test(&self.run.directory.tests(), TestRow::new(Views::TenCrop, &result))
     }
@@ -164,14 +182,18 @@ impl<'a> Recorder<'a> {
         network.save_weights(&path)?;
         self.record.weights_sha256 = Some(hash_file(&path)?);
         if !self.options.keep_weights {
-            std::fs::remove_file(&path).with_context(|| format!("{}: cannot be removed", path.display()))?;
+            std::fs::remove_file(&path)
+                .with_context(|| format!("{}: cannot be removed", path.display()))?;
         }
         Ok(())
     }
 
     /// Adds to the event file, if there is one.
     fn watch(&mut self, write: impl FnOnce(&mut EventFile) -> Result<()>) {
-        self.events = self.events.take().and_then(|mut events| watched(write(&mut events), self.listener).map(|()| events));
+        self.events = self
+            .events
+            .take()
+            .and_then(|mut events| watched(write(&mut events), self.listener).map(|()| events));
     }
 
     /// Puts the hashes of all files on record.
@@ -188,7 +210,13 @@ impl<'a> Recorder<'a> {
 
 /// Event files are for watching alone: that one cannot be written is no reason to end a training.
 fn watched<T>(result: Result<T>, listener: Listener) -> Option<T> {
-    result.map_err(|error| listener(Event::Note(format!("{error:#}; there are no further TensorBoard events of this run")))).ok()
+    result
+        .map_err(|error| {
+            listener(Event::Note(format!(
+                "{error:#}; there are no further TensorBoard events of this run"
+            )))
+        })
+        .ok()
 }
 
 impl Observer for Recorder<'_> {
@@ -202,7 +230,8 @@ impl Observer for Recorder<'_> {
         if let Some(last) = rows.last() {
             self.record.progress.iterations = last.iteration;
             let images = rows.len() as f64 * self.run.config.recipe.batch_size as f64;
-            let error = rows.iter().map(|row| f64::from(row.error)).sum::<f64>() / rows.len() as f64;
+            let error =
+                rows.iter().map(|row| f64::from(row.error)).sum::<f64>() / rows.len() as f64;
             let images_per_second = images / self.last_read.elapsed().as_secs_f64().max(1e-9);
             self.last_read = Instant::now();
             (self.listener)(Event::Trained { error, images_per_second });
@@ -220,7 +249,8 @@ impl Observer for Recorder<'_> {
         let (mut rows, mut reasons) = (Vec::new(), Vec::new());
         let mut watched = 0.0;
         for (split, images) in &self.evaluation_sets {
-            let result = images.evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
+            let result = images
+                .evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
             // The validation set comes last, if there is one: a schedule goes by it, else by the test set, as the paper's does on ImageNet.
             watched = result.error();
             if *split == "test" {

@@ -34,7 +34,13 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> RunOptions {
-        RunOptions { checkpoint_every: Duration::from_secs(60), keep_weights: true, tensorboard: None, graph: true, loaders: available_threads() }
+        RunOptions {
+            checkpoint_every: Duration::from_secs(60),
+            keep_weights: true,
+            tensorboard: None,
+            graph: true,
+            loaders: available_threads(),
+        }
     }
 }
 
@@ -54,12 +60,22 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// A run of `network` with `seed` on `data`. Refuses a split that the data cannot give.
-    pub fn new(directory: RunDirectory, network: NetworkName, seed: u64, recipe: Recipe, data: &'a Dataset, device: Device) -> Result<Run<'a>> {
+    pub fn new(
+        directory: RunDirectory,
+        network: NetworkName,
+        seed: u64,
+        recipe: Recipe,
+        data: &'a Dataset,
+        device: Device,
+    ) -> Result<Run<'a>> {
         let config = RunConfig { network, seed, dataset: DatasetRecord::from(data), recipe };
         let (architecture, recipe) = (config.architecture()?, &config.recipe);
         data::check_split(data, recipe.validation, recipe.batch_size)?;
         if recipe.precision == Precision::Tf32 && device == Device::Cpu {
-            return Err(bad_input("precision = tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16").into());
+            return Err(bad_input(
+                "precision = tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16",
+            )
+            .into());
         }
         Ok(Run { architecture, directory, config, data, device })
     }

@@ -58,12 +58,19 @@ impl EventFile {
     pub fn from_logs(folder: &Path, run: &RunDirectory) -> Result<EventFile> {
         let path = folder.join(FILE);
         let create = || std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
-        let writer = BufWriter::new(create().with_context(|| format!("{}: cannot be written", path.display()))?);
+        let writer = BufWriter::new(
+            create().with_context(|| format!("{}: cannot be written", path.display()))?,
+        );
         let mut file = EventFile { path, writer };
         file.write(Event { file_version: Some(VERSION.to_string()), ..Event::default() })?;
         let training = curves::training_curve(&run.train_log())?;
-        for ((iteration, loss), error) in training.iterations.iter().zip(&training.losses).zip(&training.errors) {
-            file.scalars(*iteration as i64, &[("loss/train", *loss as f32), ("error/train", *error as f32)])?;
+        for ((iteration, loss), error) in
+            training.iterations.iter().zip(&training.losses).zip(&training.errors)
+        {
+            file.scalars(
+                *iteration as i64,
+                &[("loss/train", *loss as f32), ("error/train", *error as f32)],
+            )?;
         }
         for split in ["test", "validation"] {
             let curve = curves::evaluation_curve(&run.evaluation_log(), split)?;
@@ -78,7 +85,10 @@ impl EventFile {
     /// Adds training rows.
     pub fn training(&mut self, rows: &[TrainingRow]) -> Result<()> {
         for row in rows {
-            self.scalars(row.iteration as i64, &[("loss/train", row.loss), ("error/train", row.error)])?;
+            self.scalars(
+                row.iteration as i64,
+                &[("loss/train", row.loss), ("error/train", row.error)],
+            )?;
         }
         self.flush()
     }
@@ -92,16 +102,27 @@ impl EventFile {
     }
 
     fn scalars(&mut self, step: i64, values: &[(&str, f32)]) -> Result<()> {
-        let values = values.iter().map(|(tag, value)| Scalar { tag: tag.to_string(), value: *value }).collect();
+        let values = values
+            .iter()
+            .map(|(tag, value)| Scalar { tag: tag.to_string(), value: *value })
+            .collect();
         self.write(Event { step, summary: Some(Summary { values }), ..Event::default() })
     }
 
     /// Writes an event as a TFRecord: length, its checksum, data, its checksum, all little-endian.
     fn write(&mut self, mut event: Event) -> Result<()> {
-        event.wall_time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+        event.wall_time = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0.0, |time| time.as_secs_f64());
         let data = event.encode_to_vec();
         let length = (data.len() as u64).to_le_bytes();
-        let record = [&length[..], &masked_checksum(&length).to_le_bytes(), &data, &masked_checksum(&data).to_le_bytes()].concat();
+        let record = [
+            &length[..],
+            &masked_checksum(&length).to_le_bytes(),
+            &data,
+            &masked_checksum(&data).to_le_bytes(),
+        ]
+        .concat();
         self.writer.write_all(&record).with_context(|| self.path.display().to_string())
     }
 

@@ -11,9 +11,9 @@ use crate::network::memory;
 use crate::network::parameters::{Compute, Network};
 use crate::records::directory::Claim;
 use crate::records::provenance::{Provenance, timestamp};
-use crate::records::run_toml::{Attempt, Failure, RunConfig, Progress, RunRecord, State};
+use crate::records::run_toml::{Attempt, Failure, Progress, RunConfig, RunRecord, State};
 use crate::run::recorder::Recorder;
-use crate::run::spec::{RunOptions, Run};
+use crate::run::spec::{Run, RunOptions};
 use crate::system::hash;
 use crate::training::batches::resident::ResidentBatches;
 use crate::training::batches::sampler::Sampler;
@@ -24,20 +24,34 @@ use crate::training::trainer::{Outcome, Trainer};
 
 impl Run<'_> {
     /// Trains what is not trained yet, and returns how it ended. A finished run is left as it is.
-    pub fn train(&self, options: &RunOptions, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
+    pub fn train(
+        &self,
+        options: &RunOptions,
+        listener: Listener,
+        stop: &AtomicBool,
+    ) -> Result<Outcome> {
         let _lock = self.directory.lock()?;
         self.train_locked(options, listener, stop)
     }
 
     /// [`train`](Self::train) for a caller that holds the directory's lock.
-    pub fn train_locked(&self, options: &RunOptions, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
+    pub fn train_locked(
+        &self,
+        options: &RunOptions,
+        listener: Listener,
+        stop: &AtomicBool,
+    ) -> Result<Outcome> {
         let (record, checkpoint) = match self.directory.claim(&self.config)? {
             Claim::Done(record) => {
                 let iterations = record.progress.iterations;
                 // A kill right after the last record leaves them.
                 self.directory.checkpoints().remove()?;
                 listener(Event::AlreadyDone { iterations });
-                return Ok(if record.state == State::Diverged { Outcome::Diverged(iterations) } else { Outcome::Finished });
+                return Ok(if record.state == State::Diverged {
+                    Outcome::Diverged(iterations)
+                } else {
+                    Outcome::Finished
+                });
             }
             Claim::Resume(record) => {
                 let (checkpoint, problems) = self.directory.position(&self.config.recipe)?;
@@ -45,9 +59,14 @@ impl Run<'_> {
                     listener(Event::Note(format!("{problem}; the older checkpoint is used")));
                 }
                 if checkpoint.is_none() && record.progress.iterations > 0 {
-                    listener(Event::Note(format!("no checkpoint yet: its {} logged iterations are trained again", record.progress.iterations)));
+                    listener(Event::Note(format!(
+                        "no checkpoint yet: its {} logged iterations are trained again",
+                        record.progress.iterations
+                    )));
                 }
-                if let Some(change) = record.provenance.machine.change(&Provenance::now(self.device).machine) {
+                if let Some(change) =
+                    record.provenance.machine.change(&Provenance::now(self.device).machine)
+                {
                     listener(Event::Note(format!(
                         "{change}: sums are taken in another order from here on, the bytes are not those of an uninterrupted run"
                     )));
@@ -56,12 +75,14 @@ impl Run<'_> {
             }
             Claim::New => (self.new_record(), None),
         };
-        let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device).with_compute(self.compute(listener));
+        let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device)
+            .with_compute(self.compute(listener));
         let mut record = record;
         let normalization = self.normalization(options, listener, &mut record)?;
         let batches = self.batches(normalization.share(), options);
         let mut recorder = Recorder::open(self, options, record, normalization, listener)?;
-        let mut trainer = Trainer::new(&mut network, batches, &self.config.recipe, checkpoint.as_ref());
+        let mut trainer =
+            Trainer::new(&mut network, batches, &self.config.recipe, checkpoint.as_ref());
         if options.graph
             && let Some(note) = trainer.use_graph(self.device)
         {
@@ -77,29 +98,50 @@ impl Run<'_> {
         let Recipe { precision, checkpoint_segments, .. } = self.config.recipe;
         let batch_size = self.config.recipe.micro_batch_size();
         let architecture = &self.architecture;
-        let segments = memory::segments_on(self.device, architecture, batch_size, precision, checkpoint_segments);
+        let segments = memory::segments_on(
+            self.device,
+            architecture,
+            batch_size,
+            precision,
+            checkpoint_segments,
+        );
         let bytes = memory::activation_bytes(architecture, batch_size, precision, segments);
         let parts = if segments > 1 {
             let whole = memory::activation_bytes(architecture, batch_size, precision, 1);
-            format!(" in {segments} segments that are computed twice ({} would be needed for all at once)", memory::gib(whole))
+            format!(
+                " in {segments} segments that are computed twice ({} would be needed for all at once)",
+                memory::gib(whole)
+            )
         } else {
             String::new()
         };
-        listener(Event::Note(format!("activations: about {} ({precision}, batch {batch_size}){parts}", memory::gib(bytes))));
+        listener(Event::Note(format!(
+            "activations: about {} ({precision}, batch {batch_size}){parts}",
+            memory::gib(bytes)
+        )));
         Compute { precision, segments: segments as usize, ..Compute::default() }
     }
 
     /// The normalisation, whose mean image is put on record, and must be the one that is there.
-    fn normalization(&self, options: &RunOptions, listener: Listener, record: &mut RunRecord) -> Result<Normalization> {
+    fn normalization(
+        &self,
+        options: &RunOptions,
+        listener: Listener,
+        record: &mut RunRecord,
+    ) -> Result<Normalization> {
         let recipe = &self.config.recipe;
-        let unreadable = |reason| listener(Event::Note(format!("{reason}; the mean image is computed without it")));
+        let unreadable = |reason| {
+            listener(Event::Note(format!("{reason}; the mean image is computed without it")))
+        };
         let mean = || {
             if matches!(self.data.train, Source::Streamed(_)) {
                 listener(Event::Note("the mean image of all training images is computed now, unless it was kept from an earlier run".to_string()));
             }
             let mean = self.data.train.mean_image(recipe, options.loaders, unreadable)?;
             if matches!(self.data.train, Source::Streamed(_)) {
-                let hash = hash::sha256(&mean.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+                let hash = hash::sha256(
+                    &mean.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>(),
+                );
                 if record.mean_image_sha256.as_ref().is_some_and(|before| *before != hash) {
                     bail!(
                         "{}: the mean image is another than when this run began: some images cannot be read now, or could not then; make sure that all \
@@ -116,12 +158,30 @@ impl Run<'_> {
 
     fn batches(&self, normalization: Normalization, options: &RunOptions) -> Box<dyn Batches> {
         let RunConfig { seed, recipe, .. } = &self.config;
-        let plan = Sampler::new(*seed, self.data.train.len(), recipe.validation as usize, recipe.batch_size, recipe.augment);
+        let plan = Sampler::new(
+            *seed,
+            self.data.train.len(),
+            recipe.validation as usize,
+            recipe.batch_size,
+            recipe.augment,
+        );
         match &self.data.train {
-            Source::Resident(images) => Box::new(ResidentBatches::new(plan, images, normalization, recipe.iterations, self.device)),
-            Source::Streamed(index) => {
-                Box::new(StreamedBatches::new(plan, index.clone(), recipe, *seed, normalization, self.device, options.loaders))
-            }
+            Source::Resident(images) => Box::new(ResidentBatches::new(
+                plan,
+                images,
+                normalization,
+                recipe.iterations,
+                self.device,
+            )),
+            Source::Streamed(index) => Box::new(StreamedBatches::new(
+                plan,
+                index.clone(),
+                recipe,
+                *seed,
+                normalization,
+                self.device,
+                options.loaders,
+            )),
         }
     }
 
@@ -143,14 +203,26 @@ impl Run<'_> {
     }
 
     /// The record of a stopped run, at its checkpoint.
-    fn resumed(&self, record: RunRecord, checkpoint: Option<&Checkpoint>, problems: &[String]) -> RunRecord {
+    fn resumed(
+        &self,
+        record: RunRecord,
+        checkpoint: Option<&Checkpoint>,
+        problems: &[String],
+    ) -> RunRecord {
         let iterations = checkpoint.map_or(0, |checkpoint| checkpoint.iteration);
         let mut earlier_attempts = record.earlier_attempts;
-        earlier_attempts.push(Attempt { until_iteration: iterations, provenance: record.provenance });
+        earlier_attempts
+            .push(Attempt { until_iteration: iterations, provenance: record.provenance });
         let mut failures = record.failures;
-        failures.extend(problems.iter().map(|problem| Failure { time: timestamp(), reason: problem.clone() }));
+        failures.extend(
+            problems.iter().map(|problem| Failure { time: timestamp(), reason: problem.clone() }),
+        );
         RunRecord {
-            progress: Progress { iterations, seconds: record.progress.seconds, ..Progress::default() },
+            progress: Progress {
+                iterations,
+                seconds: record.progress.seconds,
+                ..Progress::default()
+            },
             earlier_attempts,
             failures,
             unreadable_images: record.unreadable_images,

@@ -31,7 +31,15 @@ impl Screen {
         let display = Display::new(tasks.iter().map(|task| task.id.len()).max().unwrap_or(0));
         let total = display.total("sweep");
         let to_do: Vec<f64> = tasks.iter().map(Task::cost_left).collect();
-        Screen { display, total, runs: HashMap::new(), started: Instant::now(), last_line: Instant::now(), done: vec![0.0; to_do.len()], to_do }
+        Screen {
+            display,
+            total,
+            runs: HashMap::new(),
+            started: Instant::now(),
+            last_line: Instant::now(),
+            done: vec![0.0; to_do.len()],
+            to_do,
+        }
     }
 
     /// A run's process was started.
@@ -71,10 +79,14 @@ impl Screen {
         let [done, to_do] = [&self.done, &self.to_do].map(|costs| costs.iter().sum::<f64>());
         let elapsed = self.started.elapsed().as_secs_f64();
         let left = match done > 0.0 {
-            true if to_do > done => format!(", about {} left", HumanDuration(Duration::from_secs_f64((to_do - done) * elapsed / done))),
+            true if to_do > done => format!(
+                ", about {} left",
+                HumanDuration(Duration::from_secs_f64((to_do - done) * elapsed / done))
+            ),
             _ => String::new(),
         };
-        let text = format!("{over} of {} runs done, {} in progress{left}", tasks.len(), self.runs.len());
+        let text =
+            format!("{over} of {} runs done, {} in progress{left}", tasks.len(), self.runs.len());
         self.total.show(done / to_do.max(1.0), &text);
         if !self.display.is_terminal() && (now || self.last_line.elapsed() > LINE_EVERY) {
             self.last_line = Instant::now();

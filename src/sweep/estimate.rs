@@ -39,16 +39,24 @@ impl Speed {
             .filter_map(|task| {
                 let record = RunRecord::read(&task.directory.record()).ok()?;
                 let machine = &record.provenance.machine;
-                let same = machine.device == name && (name != "cpu" || machine.processor == device::processor());
+                let same = machine.device == name
+                    && (name != "cpu" || machine.processor == device::processor());
                 let per_image = task.iteration_cost() / task.run.recipe.batch_size as f64;
-                (same && record.progress.images_per_second > 0.0).then_some(record.progress.images_per_second * per_image)
+                (same && record.progress.images_per_second > 0.0)
+                    .then_some(record.progress.images_per_second * per_image)
             })
             .collect();
         match recorded.len() {
-            0 => Speed { multiply_adds_per_second: measure(device), source: format!("measured now: {PROBE_ITERATIONS} iterations of resnet-20") },
+            0 => Speed {
+                multiply_adds_per_second: measure(device),
+                source: format!("measured now: {PROBE_ITERATIONS} iterations of resnet-20"),
+            },
             count => Speed {
                 multiply_adds_per_second: recorded.iter().sum::<f64>() / count as f64,
-                source: format!("from {count} recorded run{} here", if count == 1 { "" } else { "s" }),
+                source: format!(
+                    "from {count} recorded run{} here",
+                    if count == 1 { "" } else { "s" }
+                ),
             },
         }
     }
@@ -68,7 +76,11 @@ pub fn disk_bytes(task: &Task) -> f64 {
 fn measure(device: Device) -> f64 {
     let name = NetworkName::residual(20);
     let network = Network::new(cifar::architecture(name, 10), 0, device);
-    let images = Tensor::zeros([PROBE_BATCH, dataset_name::IMAGE_SIDE, dataset_name::IMAGE_SIDE, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
+    let images = Tensor::zeros(
+        [PROBE_BATCH, dataset_name::IMAGE_SIDE, dataset_name::IMAGE_SIDE, 3],
+        (Kind::Float, device),
+    )
+    .permute([0, 3, 1, 2]);
     let labels = Tensor::zeros([PROBE_BATCH], (Kind::Int64, device));
     let mut optimizer = Optimizer::new(network.parameters(), 0.9, 1e-4);
     let rate = Tensor::from(0.01f32).to_device(device);
@@ -81,6 +93,8 @@ fn measure(device: Device) -> f64 {
             start = Instant::now();
         }
     }
-    let multiply_adds = network.architecture().multiply_adds() as f64 * PROBE_BATCH as f64 * f64::from(PROBE_ITERATIONS);
+    let multiply_adds = network.architecture().multiply_adds() as f64
+        * PROBE_BATCH as f64
+        * f64::from(PROBE_ITERATIONS);
     multiply_adds / start.elapsed().as_secs_f64().max(1e-9)
 }

@@ -72,7 +72,9 @@ impl Task {
     pub fn cost_left(&self) -> f64 {
         match self.status {
             TaskStatus::Finished | TaskStatus::Diverged => 0.0,
-            TaskStatus::Partial(iterations) => (self.cost() - self.iteration_cost() * iterations as f64).max(0.0),
+            TaskStatus::Partial(iterations) => {
+                (self.cost() - self.iteration_cost() * iterations as f64).max(0.0)
+            }
             TaskStatus::New | TaskStatus::Failed(_) => self.cost(),
         }
     }
@@ -88,15 +90,21 @@ impl Task {
             }
             None => None,
         };
-        self.status = match assumed.map(|data| self.directory.claim(&self.config(&data))).transpose()? {
-            None | Some(Claim::New) => TaskStatus::New,
-            Some(Claim::Resume(record) | Claim::Done(record)) => TaskStatus::of(&record),
-        };
+        self.status =
+            match assumed.map(|data| self.directory.claim(&self.config(&data))).transpose()? {
+                None | Some(Claim::New) => TaskStatus::New,
+                Some(Claim::Resume(record) | Claim::Done(record)) => TaskStatus::of(&record),
+            };
         Ok(())
     }
 
     fn config(&self, data: &DatasetRecord) -> RunConfig {
-        RunConfig { network: self.run.network, seed: self.run.seed, dataset: data.clone(), recipe: self.run.recipe.clone() }
+        RunConfig {
+            network: self.run.network,
+            seed: self.run.seed,
+            dataset: data.clone(),
+            recipe: self.run.recipe.clone(),
+        }
     }
 }
 
@@ -104,7 +112,11 @@ impl Task {
 /// network, shallow before deep, then the second seeds, so that a figure can be drawn early.
 ///
 /// `only` is compared with each run's `<experiment>/<network>/seed-<k>`, with its network and with its experiment.
-pub fn tasks(experiments: &[Experiment], out: &Path, only: Option<&Pattern>) -> Result<Vec<Task>, BadInput> {
+pub fn tasks(
+    experiments: &[Experiment],
+    out: &Path,
+    only: Option<&Pattern>,
+) -> Result<Vec<Task>, BadInput> {
     let mut ordered: Vec<(usize, Task)> = Vec::new();
     for (position, experiment) in experiments.iter().enumerate() {
         for run in &experiment.runs {
@@ -113,17 +125,37 @@ pub fn tasks(experiments: &[Experiment], out: &Path, only: Option<&Pattern>) -> 
             if only.is_some_and(|only| !names.iter().any(|name| only.matches(name))) {
                 continue;
             }
-            let round = ordered.iter().filter(|(_, task)| task.experiment == position && task.run.network == run.network).count();
+            let round = ordered
+                .iter()
+                .filter(|(_, task)| task.experiment == position && task.run.network == run.network)
+                .count();
             let directory = RunDirectory::of(&out.join(&experiment.name), run.network, run.seed);
             let may_diverge = experiment.may_diverge.contains(&run.network);
-            ordered.push((round, Task { id, run: run.clone(), experiment: position, directory, may_diverge, status: TaskStatus::New }));
+            ordered.push((
+                round,
+                Task {
+                    id,
+                    run: run.clone(),
+                    experiment: position,
+                    directory,
+                    may_diverge,
+                    status: TaskStatus::New,
+                },
+            ));
         }
     }
     if let (true, Some(only)) = (ordered.is_empty(), only) {
-        let example = experiments.first().and_then(|experiment| Some(experiment.runs.first()?.id(&experiment.name))).unwrap_or_default();
-        return Err(bad_input(format!("--only {only}: no run has such a name; a run is called {example}, for example")));
+        let example = experiments
+            .first()
+            .and_then(|experiment| Some(experiment.runs.first()?.id(&experiment.name)))
+            .unwrap_or_default();
+        return Err(bad_input(format!(
+            "--only {only}: no run has such a name; a run is called {example}, for example"
+        )));
     }
-    ordered.sort_by(|(a_round, a), (b_round, b)| a_round.cmp(b_round).then(a.cost().total_cmp(&b.cost())).then_with(|| a.id.cmp(&b.id)));
+    ordered.sort_by(|(a_round, a), (b_round, b)| {
+        a_round.cmp(b_round).then(a.cost().total_cmp(&b.cost())).then_with(|| a.id.cmp(&b.id))
+    });
     Ok(ordered.into_iter().map(|(_, task)| task).collect())
 }
 
@@ -149,12 +181,21 @@ seeds = [0]
         std::fs::write(&path, text).unwrap();
         let experiments = [Experiment::read(&path, &Overrides::default()).unwrap()];
         let only = only.map(|only| Pattern::new(only).unwrap());
-        Ok(tasks(&experiments, folder.path(), only.as_ref())?.into_iter().map(|task| task.id).collect())
+        Ok(tasks(&experiments, folder.path(), only.as_ref())?
+            .into_iter()
+            .map(|task| task.id)
+            .collect())
     }
 
     #[test]
     fn a_first_seed_of_every_network_comes_before_a_second_and_shallow_before_deep() {
-        let expected = ["e/plain-20/seed-0", "e/resnet-20/seed-0", "e/resnet-56/seed-0", "e/resnet-110/seed-3", "e/resnet-110/seed-4"];
+        let expected = [
+            "e/plain-20/seed-0",
+            "e/resnet-20/seed-0",
+            "e/resnet-56/seed-0",
+            "e/resnet-110/seed-3",
+            "e/resnet-110/seed-4",
+        ];
         assert_eq!(order(None).unwrap(), expected);
     }
 

@@ -20,7 +20,7 @@ use crate::records::provenance::timestamp;
 use crate::records::run_toml::{Failure, RunRecord};
 use crate::run::spec::RunOptions;
 use crate::sweep::display::Screen;
-use crate::sweep::plan::{TaskStatus, Task};
+use crate::sweep::plan::{Task, TaskStatus};
 use crate::sweep::worker::Job;
 use crate::system::device::DeviceChoice;
 use crate::system::parallel;
@@ -91,12 +91,27 @@ pub struct Scheduler<'a> {
 impl<'a> Scheduler<'a> {
     /// Takes the locks of all runs that are not over. Refused if another process has one of them.
     pub fn new(tasks: &'a mut [Task], conditions: &'a SweepOptions) -> Result<Scheduler<'a>> {
-        let lock = |task: &Task| if task.status.is_over() { Ok(None) } else { task.directory.lock().map(Some) };
+        let lock = |task: &Task| {
+            if task.status.is_over() { Ok(None) } else { task.directory.lock().map(Some) }
+        };
         let locks = tasks.iter().map(lock).collect::<Result<Vec<_>>>()?;
-        let attempts = tasks.iter().map(|_| Attempts { failed: 0, at: 0, not_before: Instant::now() }).collect();
+        let attempts = tasks
+            .iter()
+            .map(|_| Attempts { failed: 0, at: 0, not_before: Instant::now() })
+            .collect();
         let (sender, receiver) = channel();
         let name = std::env::args_os().next().unwrap_or_default();
-        Ok(Scheduler { name, screen: Screen::new(tasks), locks, attempts, conditions, workers: Vec::new(), sender, receiver, tasks })
+        Ok(Scheduler {
+            name,
+            screen: Screen::new(tasks),
+            locks,
+            attempts,
+            conditions,
+            workers: Vec::new(),
+            sender,
+            receiver,
+            tasks,
+        })
     }
 
     /// Trains until every run is over or has failed too often, or until `stop` is set: then every worker saves and ends first. Returns whether
@@ -132,7 +147,9 @@ impl<'a> Scheduler<'a> {
     }
 
     fn start_workers(&mut self) {
-        while let Some(slot) = (0..self.conditions.slots.len()).find(|slot| self.workers.iter().all(|worker| worker.slot != *slot)) {
+        while let Some(slot) = (0..self.conditions.slots.len())
+            .find(|slot| self.workers.iter().all(|worker| worker.slot != *slot))
+        {
             let Some(task) = self.next_task() else { break };
             if let Err(error) = self.start(task, slot) {
                 self.failed(task, format!("{error:#}"), false, false, false);
@@ -148,7 +165,8 @@ impl<'a> Scheduler<'a> {
     /// The first run in order that waits and is not pausing.
     fn next_task(&self) -> Option<usize> {
         let now = Instant::now();
-        (0..self.tasks.len()).find(|&task| self.is_waiting(task) && self.attempts[task].not_before <= now)
+        (0..self.tasks.len())
+            .find(|&task| self.is_waiting(task) && self.attempts[task].not_before <= now)
     }
 
     /// Whether a run waits, be it for a slot or for the end of its pause.
@@ -159,10 +177,20 @@ impl<'a> Scheduler<'a> {
     fn start(&mut self, index: usize, slot: usize) -> Result<()> {
         let task = &self.tasks[index];
         let assignment = self.assignment(task, slot);
-        let lock = self.locks[index].as_ref().context("the run is not locked")?.try_clone().context("the lock of a run")?;
+        let lock = self.locks[index]
+            .as_ref()
+            .context("the run is not locked")?
+            .try_clone()
+            .context("the lock of a run")?;
         // The program that runs, even if its file was replaced by a newer build since.
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(&self.name).arg("worker").arg(assignment.to_text()?).stdin(lock).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg0(&self.name)
+            .arg("worker")
+            .arg(assignment.to_text()?)
+            .stdin(lock)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         // Ctrl-C in a terminal reaches the supervisor alone, which then stops the workers.
         command.process_group(0);
         if let Some(threads) = self.threads() {
@@ -189,7 +217,11 @@ impl<'a> Scheduler<'a> {
             keep_weights: conditions.options.keep_weights,
             graph: conditions.options.graph,
             loaders: (conditions.options.loaders / conditions.slots.len()).max(1),
-            tensorboard: conditions.options.tensorboard.as_ref().map(|folder| folder.join(&task.id)),
+            tensorboard: conditions
+                .options
+                .tensorboard
+                .as_ref()
+                .map(|folder| folder.join(&task.id)),
             supervisor: std::process::id(),
             recipe: task.run.recipe.clone(),
         }
@@ -199,7 +231,8 @@ impl<'a> Scheduler<'a> {
     fn threads(&self) -> Option<usize> {
         let slots = self.conditions.slots.len();
         let cores = parallel::available_threads();
-        (slots > 1 && std::env::var_os("OMP_NUM_THREADS").is_none()).then_some((cores / slots).max(1))
+        (slots > 1 && std::env::var_os("OMP_NUM_THREADS").is_none())
+            .then_some((cores / slots).max(1))
     }
 
     fn hear(&mut self, index: usize, message: Message, stopping: bool) {
@@ -218,7 +251,9 @@ impl<'a> Scheduler<'a> {
     }
 
     fn ended(&mut self, index: usize, status: ExitStatus, stopping: bool) {
-        let Some(position) = self.workers.iter().position(|worker| worker.task == index) else { return };
+        let Some(position) = self.workers.iter().position(|worker| worker.task == index) else {
+            return;
+        };
         let worker = self.workers.swap_remove(position);
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         match code {
@@ -226,10 +261,18 @@ impl<'a> Scheduler<'a> {
             Some(EXIT_RUN_FAILED) => self.tasks[index].status = TaskStatus::Diverged,
             Some(EXIT_INTERRUPTED) if stopping => self.tasks[index].status = self.partial(index),
             // Asked to stop before it had begun to listen for that.
-            None if stopping && status.signal() == Some(libc::SIGTERM) => self.tasks[index].status = self.partial(index),
+            None if stopping && status.signal() == Some(libc::SIGTERM) => {
+                self.tasks[index].status = self.partial(index)
+            }
             _ => {
                 let told = worker.error.is_some();
-                self.failed(index, reason(status, worker.error), told, code == Some(EXIT_BAD_INPUT), stopping);
+                self.failed(
+                    index,
+                    reason(status, worker.error),
+                    told,
+                    code == Some(EXIT_BAD_INPUT),
+                    stopping,
+                );
             }
         }
         let over = self.tasks[index].status.is_over();
@@ -250,14 +293,30 @@ impl<'a> Scheduler<'a> {
         attempts.failed = if now_at > attempts.at { 1 } else { attempts.failed + 1 };
         attempts.at = now_at;
         if stopping || !hopeless && attempts.failed <= self.conditions.retries {
-            let pause = (PAUSE * 2u32.saturating_pow(attempts.failed - 1).min(1000)).min(LONGEST_PAUSE);
+            let pause =
+                (PAUSE * 2u32.saturating_pow(attempts.failed - 1).min(1000)).min(LONGEST_PAUSE);
             attempts.not_before = Instant::now() + pause;
             self.tasks[index].status = standing;
-            let again = format!("attempt {} of {} in {} s", attempts.failed + 1, self.conditions.retries + 1, pause.as_secs());
-            let next = if stopping { "the same command goes on from its last checkpoint".to_string() } else { again };
+            let again = format!(
+                "attempt {} of {} in {} s",
+                attempts.failed + 1,
+                self.conditions.retries + 1,
+                pause.as_secs()
+            );
+            let next = if stopping {
+                "the same command goes on from its last checkpoint".to_string()
+            } else {
+                again
+            };
             self.screen.note(&self.tasks[index], &format!("failed: {reason}; {next}"));
         } else {
-            self.screen.note(&self.tasks[index], &format!("failed: {reason}; given up after {} attempts, the sweep goes on", attempts.failed));
+            self.screen.note(
+                &self.tasks[index],
+                &format!(
+                    "failed: {reason}; given up after {} attempts, the sweep goes on",
+                    attempts.failed
+                ),
+            );
             self.tasks[index].status = TaskStatus::Failed(reason);
         }
     }
@@ -297,10 +356,15 @@ fn reason(status: ExitStatus, error: Option<String>) -> String {
 /// Reads what a worker writes, and waits for its end, in threads of their own.
 fn listen(mut child: Child, task: usize, sender: &Sender<(usize, Message)>) {
     let (events, lines) = (child.stdout.take(), child.stderr.take());
-    let reader = |stream: Option<Box<dyn std::io::Read + Send>>, message: fn(String) -> Option<Message>| {
+    let reader = |stream: Option<Box<dyn std::io::Read + Send>>,
+                  message: fn(String) -> Option<Message>| {
         let sender = sender.clone();
         std::thread::spawn(move || {
-            for line in stream.into_iter().flat_map(|stream| BufReader::new(stream).lines()).map_while(Result::ok) {
+            for line in stream
+                .into_iter()
+                .flat_map(|stream| BufReader::new(stream).lines())
+                .map_while(Result::ok)
+            {
                 if let Some(message) = message(line) {
                     let _ = sender.send((task, message));
                 }
@@ -308,7 +372,9 @@ fn listen(mut child: Child, task: usize, sender: &Sender<(usize, Message)>) {
         })
     };
     let readers = [
-        reader(events.map(|stream| Box::new(stream) as _), |line| serde_json::from_str(&line).ok().map(Message::Event)),
+        reader(events.map(|stream| Box::new(stream) as _), |line| {
+            serde_json::from_str(&line).ok().map(Message::Event)
+        }),
         reader(lines.map(|stream| Box::new(stream) as _), |line| Some(Message::Said(line))),
     ];
     let sender = sender.clone();

@@ -16,7 +16,7 @@ use crate::console::event::Event;
 use crate::dataset;
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::records::directory::RunDirectory;
-use crate::run::spec::{RunOptions, Run};
+use crate::run::spec::{Run, RunOptions};
 use crate::system::{device, signals};
 use crate::training::trainer::Outcome;
 
@@ -62,7 +62,9 @@ impl Job {
 
     /// Reads the worker's argument.
     pub fn parse(text: &str) -> Result<Job> {
-        toml::from_str(text).map_err(|error| bad_input(format!("the assignment cannot be read: {}", error.message())).into())
+        toml::from_str(text).map_err(|error| {
+            bad_input(format!("the assignment cannot be read: {}", error.message())).into()
+        })
     }
 
     /// Trains, and returns the exit code.
@@ -71,7 +73,14 @@ impl Job {
         let stop = signals::quiet_stop_flag()?;
         let device = device::select(self.device.parse()?)?;
         let data = dataset::load(self.dataset, self.data.as_deref())?;
-        let run = Run::new(RunDirectory::at(&self.directory), self.network, self.seed, self.recipe, &data, device)?;
+        let run = Run::new(
+            RunDirectory::at(&self.directory),
+            self.network,
+            self.seed,
+            self.recipe,
+            &data,
+            device,
+        )?;
         let options = RunOptions {
             checkpoint_every: Duration::from_secs_f64(self.checkpoint_every_seconds),
             keep_weights: self.keep_weights,

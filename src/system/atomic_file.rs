@@ -10,7 +10,12 @@ use crate::error::{BadInput, bad_input};
 
 /// Makes sure that files can be made in `folder`, which `flag` named, before hours are spent.
 pub fn check_writable(flag: &str, folder: &Path) -> Result<(), BadInput> {
-    let refused = |error: std::io::Error| bad_input(format!("{flag} {}: cannot be written: {error}; choose another folder", folder.display()));
+    let refused = |error: std::io::Error| {
+        bad_input(format!(
+            "{flag} {}: cannot be written: {error}; choose another folder",
+            folder.display()
+        ))
+    };
     std::fs::create_dir_all(folder).map_err(refused)?;
     let probe = folder.join(".writable");
     std::fs::write(&probe, "").map_err(refused)?;

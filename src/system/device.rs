@@ -69,11 +69,14 @@ pub fn register_cuda() -> Cuda {
         let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
         if handle.is_null() {
             // SAFETY: dlerror returns a string that is valid until the next dl call on this thread.
-            let reason = unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) }.to_string_lossy().into_owned();
+            let reason =
+                unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) }.to_string_lossy().into_owned();
             return Cuda::Unavailable(format!("libtorch_cuda.so did not load: {reason}"));
         }
         match tch::Cuda::device_count() {
-            0 => Cuda::Unavailable("libtorch_cuda.so is loaded, but the driver shows no GPU".to_string()),
+            0 => Cuda::Unavailable(
+                "libtorch_cuda.so is loaded, but the driver shows no GPU".to_string(),
+            ),
             count => Cuda::Available(count),
         }
     })
@@ -85,13 +88,15 @@ pub fn select(choice: DeviceChoice) -> Result<Device, BadInput> {
     match (choice, register_cuda()) {
         (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, Cuda::Unavailable(_)) => Ok(Device::Cpu),
         (DeviceChoice::Auto, Cuda::Available(_)) => Ok(Device::Cuda(0)),
-        (DeviceChoice::Cuda(index), Cuda::Available(count)) if (index as i64) < count => Ok(Device::Cuda(index)),
-        (DeviceChoice::Cuda(index), Cuda::Available(count)) => {
-            Err(bad_input(format!("--device cuda:{index}: this machine has {count} GPU(s), numbered from 0")))
+        (DeviceChoice::Cuda(index), Cuda::Available(count)) if (index as i64) < count => {
+            Ok(Device::Cuda(index))
         }
-        (DeviceChoice::Cuda(_), Cuda::Unavailable(reason)) => {
-            Err(bad_input(format!("--device {choice}: CUDA cannot be used here ({reason}); use --device cpu, or run \"resnet-repro doctor\"")))
-        }
+        (DeviceChoice::Cuda(index), Cuda::Available(count)) => Err(bad_input(format!(
+            "--device cuda:{index}: this machine has {count} GPU(s), numbered from 0"
+        ))),
+        (DeviceChoice::Cuda(_), Cuda::Unavailable(reason)) => Err(bad_input(format!(
+            "--device {choice}: CUDA cannot be used here ({reason}); use --device cpu, or run \"resnet-repro doctor\""
+        ))),
     }
 }
 
@@ -107,18 +112,23 @@ pub struct DeviceDescription {
 /// Describes a device.
 pub fn describe(device: Device) -> DeviceDescription {
     match device {
-        Device::Cuda(index) => {
-            DeviceDescription { name: format!("cuda:{index}"), gpu: Some(gpu_models().into_iter().nth(index).unwrap_or_else(|| "unknown".into())) }
-        }
+        Device::Cuda(index) => DeviceDescription {
+            name: format!("cuda:{index}"),
+            gpu: Some(gpu_models().into_iter().nth(index).unwrap_or_else(|| "unknown".into())),
+        },
         _ => DeviceDescription { name: "cpu".to_string(), gpu: None },
     }
 }
 
 /// Models of the machine's NVIDIA GPUs, as the driver tells.
 pub fn gpu_models() -> Vec<String> {
-    let output = std::process::Command::new("nvidia-smi").args(["--query-gpu=name", "--format=csv,noheader"]).output();
+    let output = std::process::Command::new("nvidia-smi")
+        .args(["--query-gpu=name", "--format=csv,noheader"])
+        .output();
     match output {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).lines().map(str::to_string).collect(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).lines().map(str::to_string).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -126,7 +136,10 @@ pub fn gpu_models() -> Vec<String> {
 /// The folder that libtorch was loaded from.
 pub fn libtorch_folder() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let path = maps.lines().filter_map(|line| line.split_whitespace().last()).find(|path| path.ends_with("/libtorch_cpu.so"))?;
+    let path = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .find(|path| path.ends_with("/libtorch_cpu.so"))?;
     PathBuf::from(path).parent().map(PathBuf::from)
 }
 
@@ -148,21 +161,25 @@ pub fn processor() -> String {
 
 /// Those of the processor's instruction sets that decide the speed of training.
 pub fn instruction_sets() -> Vec<String> {
-    const INTERESTING: [&str; 6] = ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile"];
+    const INTERESTING: [&str; 6] =
+        ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile"];
     let flags = cpuinfo("flags").unwrap_or_default();
     flags.split_whitespace().filter(|flag| INTERESTING.contains(flag)).map(str::to_string).collect()
 }
 
 fn cpuinfo(key: &str) -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
+    let line =
+        text.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
     line.split_once(':').map(|(_, value)| value.trim().to_string())
 }
 
 /// Memory of the machine in GiB, 0 if unknown.
 pub fn memory_gib() -> f64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<f64>().ok());
+    let kibibytes = text.lines().find_map(|line| {
+        line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<f64>().ok()
+    });
     (kibibytes.unwrap_or(0.0) / 1024.0 / 1024.0 * 10.0).round() / 10.0
 }
 
@@ -171,22 +188,38 @@ pub fn memory_gib() -> f64 {
 pub fn available_memory(device: Device) -> Option<u64> {
     let Device::Cuda(index) = device else { return available_main_memory() };
     let output = std::process::Command::new("nvidia-smi")
-        .args(["--query-gpu=memory.free", "--format=csv,noheader,nounits", "--id", &index.to_string()])
+        .args([
+            "--query-gpu=memory.free",
+            "--format=csv,noheader,nounits",
+            "--id",
+            &index.to_string(),
+        ])
         .output()
         .ok()?;
-    String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().ok().map(|mebibytes| mebibytes << 20)
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|mebibytes| mebibytes << 20)
 }
 
 fn available_main_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let kibibytes: u64 = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok())?;
-    let group =
-        std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| text.lines().find_map(|line| line.strip_prefix("0::").map(str::to_string)));
+    let kibibytes: u64 = text.lines().find_map(|line| {
+        line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok()
+    })?;
+    let group = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| {
+        text.lines().find_map(|line| line.strip_prefix("0::").map(str::to_string))
+    });
     let folder = PathBuf::from(format!("/sys/fs/cgroup{}", group.unwrap_or_default()));
-    let number = |folder: &std::path::Path, name: &str| -> Option<u64> { std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok() };
+    let number = |folder: &std::path::Path, name: &str| -> Option<u64> {
+        std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok()
+    };
     // A limit may be set on any group above.
     let limits = folder.ancestors().take_while(|folder| folder.starts_with("/sys/fs/cgroup"));
-    let rooms = limits.filter_map(|folder| Some(number(folder, "memory.max")?.saturating_sub(number(folder, "memory.current")?)));
+    let rooms = limits.filter_map(|folder| {
+        Some(number(folder, "memory.max")?.saturating_sub(number(folder, "memory.current")?))
+    });
     Some(rooms.chain([kibibytes << 10]).min().unwrap_or(kibibytes << 10))
 }
 

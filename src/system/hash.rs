@@ -20,7 +20,8 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 /// SHA-256 of a file, in hexadecimal.
 pub fn hash_file(path: &Path) -> Result<String> {
     let hash = || -> std::io::Result<String> {
-        let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+        let (mut file, mut hasher, mut buffer) =
+            (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
         loop {
             match file.read(&mut buffer)? {
                 0 => return Ok(hexadecimal(&hasher.finalize())),

@@ -73,7 +73,10 @@ pub fn in_order<S, T: Send>(
                     let mut state = state();
                     loop {
                         let item = next.fetch_add(1, Ordering::Relaxed);
-                        if item >= count || !pace.wait_for_turn(item, AHEAD * threads) || sender.send((item, make(&mut state, item))).is_err() {
+                        if item >= count
+                            || !pace.wait_for_turn(item, AHEAD * threads)
+                            || sender.send((item, make(&mut state, item))).is_err()
+                        {
                             return;
                         }
                     }
@@ -91,7 +94,12 @@ pub fn in_order<S, T: Send>(
     })
 }
 
-fn take_all<T>(count: usize, receiver: &mpsc::Receiver<(usize, T)>, pace: &Pace, take: &mut impl FnMut(usize, T) -> Result<()>) -> Result<()> {
+fn take_all<T>(
+    count: usize,
+    receiver: &mpsc::Receiver<(usize, T)>,
+    pace: &Pace,
+    take: &mut impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
     let mut early = BTreeMap::new();
     for item in 0..count {
         let made = loop {
@@ -148,7 +156,13 @@ mod tests {
 
     #[test]
     fn an_error_ends_the_work() {
-        let result = in_order(1000, 2, || (), |(), item| item, |item, _| if item == 3 { bail!("enough") } else { Ok(()) });
+        let result = in_order(
+            1000,
+            2,
+            || (),
+            |(), item| item,
+            |item, _| if item == 3 { bail!("enough") } else { Ok(()) },
+        );
         assert_eq!(result.unwrap_err().to_string(), "enough");
     }
 

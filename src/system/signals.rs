@@ -26,7 +26,12 @@ fn register(acknowledged: bool) -> Result<Arc<AtomicBool>> {
     for signal in [SIGINT, SIGTERM, SIGUSR1] {
         // In this order: the first signal finds the flag unset and sets it, the second finds it set.
         if acknowledged {
-            signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT_AT_ONCE), Arc::clone(&stop)).context("signal handler")?;
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                i32::from(EXIT_AT_ONCE),
+                Arc::clone(&stop),
+            )
+            .context("signal handler")?;
         }
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signal handler")?;
         if !acknowledged {
@@ -34,10 +39,15 @@ fn register(acknowledged: bool) -> Result<Arc<AtomicBool>> {
         }
         // SAFETY: write is among the functions that a signal handler may call.
         let acknowledge = || unsafe {
-            libc::write(libc::STDERR_FILENO, ACKNOWLEDGEMENT.as_ptr().cast(), ACKNOWLEDGEMENT.len());
+            libc::write(
+                libc::STDERR_FILENO,
+                ACKNOWLEDGEMENT.as_ptr().cast(),
+                ACKNOWLEDGEMENT.len(),
+            );
         };
         // SAFETY: the action does nothing else.
-        unsafe { signal_hook::low_level::register(signal, acknowledge) }.context("signal handler")?;
+        unsafe { signal_hook::low_level::register(signal, acknowledge) }
+            .context("signal handler")?;
     }
     Ok(stop)
 }

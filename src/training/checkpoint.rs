@@ -39,8 +39,14 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The checkpoint as a safetensors file. The same state makes the same bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let tensors = [("theta", &self.parameters), ("velocity", &self.momentum_buffer), ("statistics", &self.running_stats)]
-            .map(|(name, tensor)| (name.to_string(), tensor.detach().to_device(Device::Cpu).contiguous()));
+        let tensors = [
+            ("theta", &self.parameters),
+            ("velocity", &self.momentum_buffer),
+            ("statistics", &self.running_stats),
+        ]
+        .map(|(name, tensor)| {
+            (name.to_string(), tensor.detach().to_device(Device::Cpu).contiguous())
+        });
         let position = Position { iteration: self.iteration, schedule: self.schedule.clone() };
         tensor_bytes(&tensors, (NOTE, serde_json::to_string(&position).context("the position")?))
     }
@@ -48,8 +54,13 @@ impl Checkpoint {
     /// Reads a checkpoint from the bytes of its file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
         let (_, header) = SafeTensors::read_metadata(bytes)?;
-        let note = header.metadata().as_ref().and_then(|notes| notes.get(NOTE)).context("it holds no position")?;
-        let position: Position = serde_json::from_str(note).context("its position cannot be read")?;
+        let note = header
+            .metadata()
+            .as_ref()
+            .and_then(|notes| notes.get(NOTE))
+            .context("it holds no position")?;
+        let position: Position =
+            serde_json::from_str(note).context("its position cannot be read")?;
         let file = SafeTensors::deserialize(bytes)?;
         let tensor = |name: &str| -> Result<Tensor> {
             let view = file.tensor(name)?;

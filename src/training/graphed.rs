@@ -29,7 +29,9 @@ impl GraphedStep {
         }
         if !self.captured {
             // Captured operations are not done.
-            self.graph.capture(compute).context("the step cannot be captured; --graph off trains without")?;
+            self.graph
+                .capture(compute)
+                .context("the step cannot be captured; --graph off trains without")?;
             self.captured = true;
         }
         self.graph.replay()

@@ -19,7 +19,12 @@ impl MetricsWindow {
     /// An empty window for batches of `batch_size`.
     pub fn new(batch_size: u64, device: Device) -> MetricsWindow {
         let values = Tensor::zeros([CAPACITY as i64, 2], (Kind::Float, device));
-        MetricsWindow { values, row: Tensor::zeros([1], (Kind::Int64, device)), filled: 0, batch_size: batch_size as f64 }
+        MetricsWindow {
+            values,
+            row: Tensor::zeros([1], (Kind::Int64, device)),
+            filled: 0,
+            batch_size: batch_size as f64,
+        }
     }
 
     /// Makes room for an iteration's pair, which [`write`](Self::write) fills.
@@ -31,7 +36,11 @@ impl MetricsWindow {
     /// Writes an iteration's loss (a scalar) and its logits [batch, classes] against the labels [batch]. Does not wait for the device.
     pub fn write(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) {
         let wrong = logits.argmax(-1, false).ne_tensor(labels).sum(Kind::Float);
-        let _ = self.values.index_copy_(0, &self.row, &Tensor::stack(&[loss.detach(), wrong], 0).unsqueeze(0));
+        let _ = self.values.index_copy_(
+            0,
+            &self.row,
+            &Tensor::stack(&[loss.detach(), wrong], 0).unsqueeze(0),
+        );
     }
 
     /// Whether it must be read before another iteration fits.
@@ -42,9 +51,15 @@ impl MetricsWindow {
     /// Reads and empties the window: (loss, error in percent) of each iteration since the last call. Waits for the device.
     pub fn take(&mut self) -> Vec<(f32, f32)> {
         let mut flat = vec![0f32; 2 * self.filled];
-        self.values.narrow(0, 0, self.filled as i64).to_device(Device::Cpu).contiguous().copy_data(&mut flat, 2 * self.filled);
+        self.values
+            .narrow(0, 0, self.filled as i64)
+            .to_device(Device::Cpu)
+            .contiguous()
+            .copy_data(&mut flat, 2 * self.filled);
         self.filled = 0;
-        flat.chunks_exact(2).map(|pair| (pair[0], (f64::from(pair[1]) * 100.0 / self.batch_size) as f32)).collect()
+        flat.chunks_exact(2)
+            .map(|pair| (pair[0], (f64::from(pair[1]) * 100.0 / self.batch_size) as f32))
+            .collect()
     }
 }
 

@@ -52,6 +52,9 @@ mod tests {
         optimizer.step(&parameters, &Tensor::from_slice(&[0.5f32, 0.25]), &Tensor::from(0.01f32));
         // v = 0.9·(0.6, 0.05) + (0.5 + 0.094, 0.25 - 0.2005) = (1.134, 0.0945); θ = (0.92866, -2.005945)
         let found = Vec::<f32>::try_from(&parameters).unwrap();
-        assert!((found[0] - 0.92866).abs() < 1e-6 && (found[1] + 2.005945).abs() < 1e-6, "{found:?}");
+        assert!(
+            (found[0] - 0.92866).abs() < 1e-6 && (found[1] + 2.005945).abs() < 1e-6,
+            "{found:?}"
+        );
     }
 }

@@ -57,7 +57,9 @@ impl Schedule {
             return self.recipe.warmup_learning_rate;
         }
         let lowered = match self.recipe.lower_rate {
-            LrSchedule::Milestones => self.recipe.milestones.iter().filter(|&&milestone| iteration > milestone).count(),
+            LrSchedule::Milestones => {
+                self.recipe.milestones.iter().filter(|&&milestone| iteration > milestone).count()
+            }
             LrSchedule::Plateau => self.plateau.reductions as usize,
         };
         self.recipe.learning_rate * self.recipe.learning_rate_factor.powi(lowered as i32)
@@ -90,7 +92,8 @@ impl Schedule {
     /// ("divided by 10 when the error plateaus", section 3.4) this lowers it from the next iteration on: when `plateau_patience` evaluations in a row
     /// were not lower by `plateau_threshold` than the lowest before.
     pub fn observe_evaluation(&mut self, error: f64) {
-        if self.recipe.lower_rate != LrSchedule::Plateau || self.warming_up() || !error.is_finite() {
+        if self.recipe.lower_rate != LrSchedule::Plateau || self.warming_up() || !error.is_finite()
+        {
             return;
         }
         if self.plateau.lowest.is_none_or(|lowest| error < lowest - self.recipe.plateau_threshold) {
@@ -99,7 +102,9 @@ impl Schedule {
             return;
         }
         self.plateau.waited += 1;
-        if self.plateau.waited >= self.recipe.plateau_patience && self.plateau.reductions < self.recipe.plateau_reductions {
+        if self.plateau.waited >= self.recipe.plateau_patience
+            && self.plateau.reductions < self.recipe.plateau_reductions
+        {
             self.plateau.reductions += 1;
             self.plateau.waited = 0;
         }
@@ -123,7 +128,8 @@ mod tests {
     #[test]
     fn the_paper_divides_the_rate_by_10_after_32k_and_48k_iterations() {
         let schedule = Schedule::new(&Recipe::default(), ScheduleState::default());
-        let rates = [1, 32_000, 32_001, 48_000, 48_001, 64_000].map(|iteration| schedule.learning_rate(iteration));
+        let rates = [1, 32_000, 32_001, 48_000, 48_001, 64_000]
+            .map(|iteration| schedule.learning_rate(iteration));
         let expected = [0.1, 0.1, 0.01, 0.01, 0.001, 0.001];
         for (rate, expected) in rates.iter().zip(expected) {
             assert!((rate / expected - 1.0).abs() < 1e-12, "{rates:?}");
@@ -139,10 +145,19 @@ mod tests {
             rates.push(schedule.learning_rate(iteration));
             schedule.observe(iteration, if iteration <= 300 { 90.0 } else { 70.0 });
         }
-        assert!(rates[..400].iter().all(|&rate| rate == 0.01), "the warm-up lasts until a window is below the threshold");
-        assert!(rates[400..].iter().all(|&rate| rate == 0.1), "and the full rate follows: it must not stay at 0.01");
+        assert!(
+            rates[..400].iter().all(|&rate| rate == 0.01),
+            "the warm-up lasts until a window is below the threshold"
+        );
+        assert!(
+            rates[400..].iter().all(|&rate| rate == 0.1),
+            "and the full rate follows: it must not stay at 0.01"
+        );
         assert_eq!(schedule.warmup_ended_after(), Some(400));
-        assert!((schedule.learning_rate(32_001) - 0.01).abs() < 1e-12, "milestones count from the start of training");
+        assert!(
+            (schedule.learning_rate(32_001) - 0.01).abs() < 1e-12,
+            "milestones count from the start of training"
+        );
     }
 
     #[test]
@@ -164,12 +179,21 @@ mod tests {
 
     #[test]
     fn the_rate_falls_when_the_error_has_not_for_as_many_evaluations_as_the_patience_says() {
-        let recipe =
-            Recipe { lower_rate: LrSchedule::Plateau, plateau_patience: 2, plateau_threshold: 0.5, plateau_reductions: 2, ..Recipe::default() };
+        let recipe = Recipe {
+            lower_rate: LrSchedule::Plateau,
+            plateau_patience: 2,
+            plateau_threshold: 0.5,
+            plateau_reductions: 2,
+            ..Recipe::default()
+        };
         let mut schedule = Schedule::new(&recipe, ScheduleState::default());
         let mut rates = Vec::new();
         //                 progress  …     too little  …       lowered  progress  …  lowered …     not a third time
-        for (step, error) in [60.0, 50.0, 49.6, 49.7, 49.4, 40.0, 41.0, 40.0, 40.0, 40.0, 40.0, 40.0].into_iter().enumerate() {
+        for (step, error) in
+            [60.0, 50.0, 49.6, 49.7, 49.4, 40.0, 41.0, 40.0, 40.0, 40.0, 40.0, 40.0]
+                .into_iter()
+                .enumerate()
+        {
             schedule.observe_evaluation(error);
             rates.push((schedule.learning_rate(100_000) * 1e4).round() as u64);
             // A run that is cut here goes on the same.

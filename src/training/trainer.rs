@@ -67,22 +67,47 @@ pub struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     /// A run at its start, or where `checkpoint` was taken.
-    pub fn new(network: &'a mut Network, batches: Box<dyn Batches>, recipe: &'a Recipe, checkpoint: Option<&Checkpoint>) -> Trainer<'a> {
-        let mut optimizer = Optimizer::new(network.parameters(), recipe.momentum, recipe.weight_decay);
+    pub fn new(
+        network: &'a mut Network,
+        batches: Box<dyn Batches>,
+        recipe: &'a Recipe,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Trainer<'a> {
+        let mut optimizer =
+            Optimizer::new(network.parameters(), recipe.momentum, recipe.weight_decay);
         if let Some(checkpoint) = checkpoint {
             network.restore(&checkpoint.parameters, &checkpoint.running_stats);
             optimizer.restore(&checkpoint.momentum_buffer);
         }
         let metrics = MetricsWindow::new(recipe.batch_size, network.device());
-        let schedule = Schedule::new(recipe, checkpoint.map(|checkpoint| checkpoint.schedule.clone()).unwrap_or_default());
+        let schedule = Schedule::new(
+            recipe,
+            checkpoint.map(|checkpoint| checkpoint.schedule.clone()).unwrap_or_default(),
+        );
         let iteration = checkpoint.map_or(0, |checkpoint| checkpoint.iteration);
         let learning_rate = Tensor::zeros([], (Kind::Float, network.device()));
-        Trainer { network, batches, optimizer, schedule, recipe, metrics, learning_rate, graphed: None, pending_rates: Vec::new(), iteration }
+        Trainer {
+            network,
+            batches,
+            optimizer,
+            schedule,
+            recipe,
+            metrics,
+            learning_rate,
+            graphed: None,
+            pending_rates: Vec::new(),
+            iteration,
+        }
     }
 
     /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration is finished first. A checkpoint is handed
     /// over about every `checkpoint_every`, at zero after each iteration; when that is changes no number.
-    pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool, checkpoint_every: Duration) -> Result<Outcome> {
+    pub fn run(
+        &mut self,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+        checkpoint_every: Duration,
+    ) -> Result<Outcome> {
         let mut last_read = Instant::now();
         let mut last_checkpoint = Instant::now();
         let mut wait = checkpoint_every;
@@ -104,7 +129,9 @@ impl<'a> Trainer<'a> {
             let last = self.iteration == self.recipe.iterations;
             let evaluate = self.iteration.is_multiple_of(self.recipe.evaluate_every) || last;
             let checkpoint = last_checkpoint.elapsed() >= wait && !last;
-            let read = self.metrics.is_full() || self.schedule.decides_after(self.iteration) || last_read.elapsed() > READ_AFTER;
+            let read = self.metrics.is_full()
+                || self.schedule.decides_after(self.iteration)
+                || last_read.elapsed() > READ_AFTER;
             if evaluate || checkpoint || read {
                 if let Some(iteration) = self.report(observer)? {
                     return Ok(Outcome::Diverged(iteration));
@@ -119,11 +146,19 @@ impl<'a> Trainer<'a> {
                 let start = Instant::now();
                 observer.checkpoint(&self.state())?;
                 last_checkpoint = Instant::now();
-                wait = if checkpoint_every.is_zero() { Duration::ZERO } else { checkpoint_every.max(start.elapsed() * CHECKPOINT_COST) };
+                wait = if checkpoint_every.is_zero() {
+                    Duration::ZERO
+                } else {
+                    checkpoint_every.max(start.elapsed() * CHECKPOINT_COST)
+                };
             }
         }
         // The last update has no loss of its own to show that it overflowed.
-        Ok(if self.network.is_finite() { Outcome::Finished } else { Outcome::Diverged(self.iteration) })
+        Ok(if self.network.is_finite() {
+            Outcome::Finished
+        } else {
+            Outcome::Diverged(self.iteration)
+        })
     }
 
     /// Time of the next `count` iterations, at most [`CAPACITY`](crate::training::metrics::CAPACITY) of them, until their results are there. For measurements.
@@ -146,7 +181,9 @@ impl<'a> Trainer<'a> {
                 self.graphed = Some(graphed);
                 None
             }
-            Err(error) => Some(format!("each operation is launched alone, which is slower: {error:#}")),
+            Err(error) => {
+                Some(format!("each operation is launched alone, which is slower: {error:#}"))
+            }
         }
     }
 
@@ -185,7 +222,8 @@ impl<'a> Trainer<'a> {
         let count = self.recipe.micro_batch_size() as i64;
         let groups = self.recipe.batch_size as i64 / count;
         let (images, mut labels) = self.batches.micro_batch(0, count);
-        let Gradient { mut loss, mut logits, mut parameters } = self.network.gradient(&images, &labels);
+        let Gradient { mut loss, mut logits, mut parameters } =
+            self.network.gradient(&images, &labels);
         for group in 1..groups {
             let (images, more_labels) = self.batches.micro_batch(group * count, count);
             let more = self.network.gradient(&images, &more_labels);
@@ -207,7 +245,12 @@ impl<'a> Trainer<'a> {
         let mut rows: Vec<TrainingRow> = (first..)
             .zip(self.metrics.take())
             .zip(self.pending_rates.drain(..))
-            .map(|((iteration, (loss, error)), learning_rate)| TrainingRow { iteration, learning_rate, loss, error })
+            .map(|((iteration, (loss, error)), learning_rate)| TrainingRow {
+                iteration,
+                learning_rate,
+                loss,
+                error,
+            })
             .collect();
         let diverged = rows.iter().position(|row| !row.loss.is_finite());
         // What follows a loss that is not a number means nothing; the row itself is the evidence.
@@ -256,17 +299,26 @@ mod tests {
         let values: Vec<f32> = (0..8 * 3 * 32 * 32).map(|_| stream.normal() as f32).collect();
         let images = Tensor::from_slice(&values).view([8, 3, 32, 32]);
         let labels = Tensor::from_slice(&[3i64, 1, 4, 1, 5, 9, 2, 6]);
-        let network = || Network::new(cifar::architecture(NetworkName::residual(8), 10), 1, Device::Cpu);
+        let network =
+            || Network::new(cifar::architecture(NetworkName::residual(8), 10), 1, Device::Cpu);
         let recipe = Recipe { batch_size: 8, group_size: 4, ..Recipe::default() };
         let mut trained = network();
         let batches = Fixed(images.shallow_clone(), labels.shallow_clone());
         let trainer = Trainer::new(&mut trained, Box::new(batches), &recipe, None);
         let (found, found_labels) = trainer.gradient();
-        let [one, other] = [0, 4].map(|start| network().gradient(&images.narrow(0, start, 4), &labels.narrow(0, start, 4)));
+        let [one, other] = [0, 4].map(|start| {
+            network().gradient(&images.narrow(0, start, 4), &labels.narrow(0, start, 4))
+        });
         let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-6;
-        assert!(close(&found.parameters, &((one.parameters + other.parameters) / 2.0)), "gradients");
+        assert!(
+            close(&found.parameters, &((one.parameters + other.parameters) / 2.0)),
+            "gradients"
+        );
         assert!(close(&found.loss, &((one.loss + other.loss) / 2.0)), "losses");
-        assert!(close(&found.logits, &Tensor::cat(&[one.logits, other.logits], 0)), "scores, in the batch's order");
+        assert!(
+            close(&found.logits, &Tensor::cat(&[one.logits, other.logits], 0)),
+            "scores, in the batch's order"
+        );
         assert!(found_labels.equal(&labels));
     }
 }

@@ -15,8 +15,9 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
 
 /// Experiment file `e.toml` in `folder`: two small networks on the data in `data/`, and `more` lines.
 pub fn write_experiment(folder: &Path, more: &str) {
-    let text =
-        format!("title = \"t\"\npaper = \"p\"\ndataset = \"cifar10\"\n{more}\n[[runs]]\nnetworks = [\"plain-8\", \"resnet-8\"]\nseeds = [0]\n");
+    let text = format!(
+        "title = \"t\"\npaper = \"p\"\ndataset = \"cifar10\"\n{more}\n[[runs]]\nnetworks = [\"plain-8\", \"resnet-8\"]\nseeds = [0]\n"
+    );
     std::fs::write(folder.join("e.toml"), text).unwrap();
 }
 
@@ -37,7 +38,10 @@ pub fn lines(path: &Path) -> usize {
 /// Panics unless both run directories hold the same logs and weights, byte for byte.
 pub fn assert_same_run(a: &Path, b: &Path) {
     for file in ["train.csv", "eval.csv", "weights.safetensors"] {
-        let [one, other] = [a, b].map(|run| std::fs::read(run.join(file)).unwrap_or_else(|error| panic!("{}/{file}: {error}", run.display())));
+        let [one, other] = [a, b].map(|run| {
+            std::fs::read(run.join(file))
+                .unwrap_or_else(|error| panic!("{}/{file}: {error}", run.display()))
+        });
         assert!(one == other, "{file} of {} differs", b.display());
     }
 }
@@ -67,7 +71,10 @@ pub fn refuse(folder: &Path, arguments: &[&str], code: i32, parts: &[&str]) {
     let output = run(folder, arguments);
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{message}");
-    let line = message.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("no line with the error: {message}"));
+    let line = message
+        .lines()
+        .find(|line| line.starts_with("error: "))
+        .unwrap_or_else(|| panic!("no line with the error: {message}"));
     for part in parts {
         assert!(line.contains(part), "\"{part}\" is not in: {line}");
     }

@@ -13,7 +13,8 @@ pub fn pixels(class: usize, number: usize, width: u16, height: u16) -> Vec<u8> {
         for column in 0..width as usize {
             for channel in 0..3 {
                 let base = if channel == class { 190 } else { 60 };
-                let stripe = if ((row + column * (1 + number % 3)) / 6).is_multiple_of(2) { 30 } else { 0 };
+                let stripe =
+                    if ((row + column * (1 + number % 3)) / 6).is_multiple_of(2) { 30 } else { 0 };
                 bytes.push((base + stripe + (row + column) * 20 / (width + height) as usize) as u8);
             }
         }
@@ -24,7 +25,9 @@ pub fn pixels(class: usize, number: usize, width: u16, height: u16) -> Vec<u8> {
 pub fn jpeg(class: usize, number: usize) -> Vec<u8> {
     let (width, height) = (60 + (number * 7 % 40) as u16, 50 + (number * 11 % 50) as u16);
     let mut bytes = Vec::new();
-    Encoder::new(&mut bytes, 90).encode(&pixels(class, number, width, height), width, height, ColorType::Rgb).unwrap();
+    Encoder::new(&mut bytes, 90)
+        .encode(&pixels(class, number, width, height), width, height, ColorType::Rgb)
+        .unwrap();
     bytes
 }
 

@@ -50,7 +50,10 @@ pub struct Buffer {
 impl Buffer {
     /// A buffer for `images` squares of `crop` pixels that `device` will read.
     pub fn new(images: usize, crop: u32, device: Device) -> Buffer {
-        let pixels = Tensor::zeros([images as i64, i64::from(crop), i64::from(crop), 3], (Kind::Uint8, Device::Cpu));
+        let pixels = Tensor::zeros(
+            [images as i64, i64::from(crop), i64::from(crop), 3],
+            (Kind::Uint8, Device::Cpu),
+        );
         Buffer { pixels: if device.is_cuda() { pixels.pin_memory(device) } else { pixels } }
     }
 }
@@ -113,7 +116,13 @@ impl Loader {
     /// `threads` threads that cut squares of `crop` pixels out of the photographs of `index`, of which those at the sorted positions `held_out` are not
     /// trained on.
     pub fn new(index: Arc<Index>, held_out: Vec<i64>, crop: u32, threads: usize) -> Loader {
-        let shared = Arc::new(Shared { index, held_out, crop, queue: Mutex::default(), wake: Condvar::new() });
+        let shared = Arc::new(Shared {
+            index,
+            held_out,
+            crop,
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+        });
         let threads = (0..threads.max(1))
             .map(|_| {
                 let shared = shared.clone();
@@ -125,8 +134,15 @@ impl Loader {
 
     /// Starts to fill `buffer` with the samples, as many as it has room for; fills are done in the order in which they were started.
     pub fn fill(&self, samples: Vec<Sample>, buffer: Buffer) -> Filling {
-        assert_eq!(samples.len() as i64, buffer.pixels.size()[0], "a buffer has room for one batch");
-        let memory = Memory { start: buffer.pixels.data_ptr().cast(), _owner: Mutex::new(buffer.pixels.shallow_clone()) };
+        assert_eq!(
+            samples.len() as i64,
+            buffer.pixels.size()[0],
+            "a buffer has room for one batch"
+        );
+        let memory = Memory {
+            start: buffer.pixels.data_ptr().cast(),
+            _owner: Mutex::new(buffer.pixels.shallow_clone()),
+        };
         let count = samples.len();
         let progress = Mutex::new(FillProgress { left: count, replacements: Vec::new() });
         let fill = Arc::new(Fill { samples, memory, progress, done: Condvar::new() });
@@ -177,8 +193,16 @@ impl Shared {
             let mut replacements = Vec::new();
             for row in rows.clone() {
                 // SAFETY: the buffer has `length` bytes for each sample, and no other job has this row (see `Memory`).
-                let out = unsafe { std::slice::from_raw_parts_mut(fill.memory.start.add(row * length), length) };
-                replacements.extend(self.make(&mut decoder, &mut bytes, &fill.samples[row], row, out));
+                let out = unsafe {
+                    std::slice::from_raw_parts_mut(fill.memory.start.add(row * length), length)
+                };
+                replacements.extend(self.make(
+                    &mut decoder,
+                    &mut bytes,
+                    &fill.samples[row],
+                    row,
+                    out,
+                ));
             }
             let mut progress = locked(&fill.progress);
             progress.replacements.extend(replacements);
@@ -203,13 +227,32 @@ impl Shared {
     }
 
     /// Makes one image, or the next in the list that can be read in its place.
-    fn make(&self, decoder: &mut Decoder, bytes: &mut Vec<u8>, sample: &Sample, row: usize, out: &mut [u8]) -> Option<Replacement> {
+    fn make(
+        &self,
+        decoder: &mut Decoder,
+        bytes: &mut Vec<u8>,
+        sample: &Sample,
+        row: usize,
+        out: &mut [u8],
+    ) -> Option<Replacement> {
         let mut wrong = None;
-        let following = (0..self.index.len()).map(|step| (sample.position + step) % self.index.len());
-        let trained = following.filter(|&position| self.held_out.binary_search(&(position as i64)).is_err());
+        let following =
+            (0..self.index.len()).map(|step| (sample.position + step) % self.index.len());
+        let trained =
+            following.filter(|&position| self.held_out.binary_search(&(position as i64)).is_err());
         for position in trained.take(MOST_REPLACEMENTS) {
-            match read(&self.index, (decoder, Quality::Fast), bytes, position, &sample.view, self.crop, out) {
-                Ok(()) => return wrong.map(|reason| Replacement { row, by: Some(position), reason }),
+            match read(
+                &self.index,
+                (decoder, Quality::Fast),
+                bytes,
+                position,
+                &sample.view,
+                self.crop,
+                out,
+            ) {
+                Ok(()) => {
+                    return wrong.map(|reason| Replacement { row, by: Some(position), reason });
+                }
                 Err(unreadable) => wrong = wrong.or(Some(unreadable.reason)),
             }
         }
@@ -238,7 +281,10 @@ pub fn read_with<T>(
     position: usize,
     decode: impl FnOnce(&mut Decoder, &[u8]) -> Result<T, ImageError>,
 ) -> Result<T, Unreadable> {
-    let unreadable = |no_bytes, reason: String| Unreadable { reason: format!("{}: {reason}", index.path(position)), no_bytes };
+    let unreadable = |no_bytes, reason: String| Unreadable {
+        reason: format!("{}: {reason}", index.path(position)),
+        no_bytes,
+    };
     index.read(position, bytes).map_err(|error| unreadable(true, error.to_string()))?;
     match catch_unwind(AssertUnwindSafe(|| decode(decoder, bytes))) {
         Ok(result) => result.map_err(|error| unreadable(false, error.to_string())),
@@ -250,12 +296,28 @@ pub fn read_with<T>(
 }
 
 /// Reads and decodes one view.
-pub fn read(index: &Index, reader: Reader, bytes: &mut Vec<u8>, position: usize, view: &View, crop: u32, out: &mut [u8]) -> Result<(), Unreadable> {
-    read_with(index, reader, bytes, position, |decoder, bytes| view.decode(decoder, bytes, crop, out))
+pub fn read(
+    index: &Index,
+    reader: Reader,
+    bytes: &mut Vec<u8>,
+    position: usize,
+    view: &View,
+    crop: u32,
+    out: &mut [u8],
+) -> Result<(), Unreadable> {
+    read_with(index, reader, bytes, position, |decoder, bytes| {
+        view.decode(decoder, bytes, crop, out)
+    })
 }
 
 /// Reads a whole photograph, scaled to a shorter side: its size, and its pixels as [height, width, 3].
-pub fn read_whole(index: &Index, reader: Reader, bytes: &mut Vec<u8>, position: usize, shorter_side: u32) -> Result<(Size, Vec<u8>), Unreadable> {
+pub fn read_whole(
+    index: &Index,
+    reader: Reader,
+    bytes: &mut Vec<u8>,
+    position: usize,
+    shorter_side: u32,
+) -> Result<(Size, Vec<u8>), Unreadable> {
     read_with(index, reader, bytes, position, |decoder, bytes| decoder.scaled(bytes, shorter_side))
 }
 

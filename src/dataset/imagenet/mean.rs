@@ -16,17 +16,33 @@ use crate::system::parallel::in_order;
 ///
 /// Sums are whole numbers, so that the number of threads changes nothing. It is kept in the cache folder under the list's fingerprint.
 /// `unreadable` is told of each photograph that was left out.
-pub fn mean_image(index: &Index, crop: u32, test_scale: u32, threads: usize, mut unreadable: impl FnMut(String)) -> Result<Vec<f32>> {
+pub fn mean_image(
+    index: &Index,
+    crop: u32,
+    test_scale: u32,
+    threads: usize,
+    mut unreadable: impl FnMut(String),
+) -> Result<Vec<f32>> {
     let values = (crop * crop * 3) as usize;
-    let key = sha256(format!("mean image 1 {} {crop} {test_scale}", index.fingerprint()).as_bytes());
+    let key =
+        sha256(format!("mean image 1 {} {crop} {test_scale}", index.fingerprint()).as_bytes());
     let file = cache::folder().map(|folder| folder.join(format!("{key}.mean")));
-    if let Some(kept) = file.as_ref().and_then(|file| std::fs::read(file).ok()).filter(|bytes| bytes.len() == values * 4) {
-        return Ok(kept.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect());
+    if let Some(kept) = file
+        .as_ref()
+        .and_then(|file| std::fs::read(file).ok())
+        .filter(|bytes| bytes.len() == values * 4)
+    {
+        return Ok(kept
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+            .collect());
     }
     let mut sums = vec![0u64; values];
     let (mut readable, mut no_bytes) = (0u64, false);
     let view = View::Centre { shorter_side: test_scale };
-    let make = |(decoder, bytes): &mut (Decoder, Vec<u8>), position: usize| -> Result<Vec<u8>, Unreadable> {
+    let make = |(decoder, bytes): &mut (Decoder, Vec<u8>),
+                position: usize|
+     -> Result<Vec<u8>, Unreadable> {
         let mut pixels = vec![0; values];
         read(index, (decoder, Quality::Fast), bytes, position, &view, crop, &mut pixels)?;
         Ok(pixels)
@@ -53,7 +69,8 @@ pub fn mean_image(index: &Index, crop: u32, test_scale: u32, threads: usize, mut
     if readable == 0 {
         bail!("no photograph can be read: there is no mean image");
     }
-    let mean: Vec<f32> = sums.iter().map(|&sum| (sum as f64 / (readable as f64 * 255.0)) as f32).collect();
+    let mean: Vec<f32> =
+        sums.iter().map(|&sum| (sum as f64 / (readable as f64 * 255.0)) as f32).collect();
     // A cache that cannot be written costs time alone.
     if let Some(file) = file
         // A disk that was away gives another mean than the one that is to be kept.

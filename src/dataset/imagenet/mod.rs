@@ -19,7 +19,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::config::dataset_name::DatasetName;
-use crate::dataset::data::{Dataset, Source, DataStatus};
+use crate::dataset::data::{DataStatus, Dataset, Source};
 use crate::dataset::imagenet::listing::classes;
 use crate::dataset::imagenet::listing::entry::SPLITS;
 use crate::dataset::imagenet::listing::index::Index;
@@ -37,26 +37,41 @@ const OFFICIAL_TINY: (usize, usize, usize) = (200, 100_000, 10_000);
 /// A class's number is its position among the sorted class folders, or in ImageNet's own list of classes if that is there (see [`classes::listed`]).
 pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
     if !root.is_dir() {
-        return Err(bad_input(format!("{}: there is no such folder: name the one with train/ and val/ in it by --data", root.display())).into());
+        return Err(bad_input(format!(
+            "{}: there is no such folder: name the one with train/ and val/ in it by --data",
+            root.display()
+        ))
+        .into());
     }
     let listed = classes::listed(root)?;
     let known = listed.as_ref().map(|(_, names)| names.as_slice());
     let train = Index::open(root, SPLITS[0], known)?;
-    let test = Index::open(root, SPLITS[1], known.or((!train.is_empty()).then_some(train.classes())))?;
+    let test =
+        Index::open(root, SPLITS[1], known.or((!train.is_empty()).then_some(train.classes())))?;
     if train.is_empty() && test.is_empty() {
-        return Err(bad_input(format!("{}: neither train/<class>/ nor val/<class>/ is in it, nor shards of them", root.display())).into());
+        return Err(bad_input(format!(
+            "{}: neither train/<class>/ nor val/<class>/ is in it, nor shards of them",
+            root.display()
+        ))
+        .into());
     }
     let names = if train.is_empty() { test.classes() } else { train.classes() }.to_vec();
     let counts = (names.len(), train.len(), test.len());
     let published = if name == DatasetName::TinyImagenet { OFFICIAL_TINY } else { OFFICIAL };
-    let status = match (counts == published, counts.0 >= published.0 && counts.1 >= published.1 && counts.2 >= published.2) {
+    let status = match (
+        counts == published,
+        counts.0 >= published.0 && counts.1 >= published.1 && counts.2 >= published.2,
+    ) {
         (true, _) if !train.is_sharded() => DataStatus::Official,
         (_, true) => DataStatus::Other,
         _ => DataStatus::Subset,
     };
     Ok(Dataset {
         name,
-        fingerprint: sha256(format!("{} {} {}", names.join(" "), train.fingerprint(), test.fingerprint()).as_bytes()),
+        fingerprint: sha256(
+            format!("{} {} {}", names.join(" "), train.fingerprint(), test.fingerprint())
+                .as_bytes(),
+        ),
         status,
         classes: names,
         train: Source::photographs(train),

@@ -64,7 +64,11 @@ impl Packing {
         let mut classes: Option<Vec<String>> = None;
         for split in SPLITS {
             if shards::any(out, split)? {
-                return Err(bad_input(format!("{}: there are shards already: choose another folder, or remove them", out.display())).into());
+                return Err(bad_input(format!(
+                    "{}: there are shards already: choose another folder, or remove them",
+                    out.display()
+                ))
+                .into());
             }
             let index = Index::open(root, split, classes.as_deref())?;
             if !index.is_empty() {
@@ -77,7 +81,14 @@ impl Packing {
         Ok(packed)
     }
 
-    fn pack_split(&self, index: &Index, split: &str, out: &Path, packed: &mut Packed, tell: &mut impl FnMut(&str)) -> Result<()> {
+    fn pack_split(
+        &self,
+        index: &Index,
+        split: &str,
+        out: &Path,
+        packed: &mut Packed,
+        tell: &mut impl FnMut(&str),
+    ) -> Result<()> {
         let mut order: Vec<usize> = (0..index.len()).collect();
         Stream::new(0, Purpose::Order, 0).shuffle(&mut order);
         let (mut writer, mut in_shard, mut shards) = (None, 0, 0);
@@ -97,7 +108,9 @@ impl Packing {
                     Ok((bytes, ending, scaled)) => {
                         let shard = match &mut writer {
                             Some(shard) => shard,
-                            None => writer.insert(Writer::create(&out.join(file_name(split, shards)))?),
+                            None => {
+                                writer.insert(Writer::create(&out.join(file_name(split, shards)))?)
+                            }
                         };
                         let name = index.name(made.position);
                         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -114,7 +127,11 @@ impl Packing {
                         shards += 1;
                         packed.shards += 1;
                         packed.splits.insert(split.to_string(), shards);
-                        tell(&format!("{split}: {} of {} photographs in {shards} shards", item + 1, order.len()));
+                        tell(&format!(
+                            "{split}: {} of {} photographs in {shards} shards",
+                            item + 1,
+                            order.len()
+                        ));
                     }
                     in_shard = 0;
                 }
@@ -131,19 +148,27 @@ impl Packing {
         if size.shorter() <= self.shorter_side {
             return Ok(None);
         }
-        let side = |side: u32| u16::try_from(side).map_err(|_| ImageError::Unsupported(format!("{side} pixels are more than a JPEG file has")));
+        let side = |side: u32| {
+            u16::try_from(side).map_err(|_| {
+                ImageError::Unsupported(format!("{side} pixels are more than a JPEG file has"))
+            })
+        };
         let mut encoded = Vec::new();
         let mut encoder = Encoder::new(&mut encoded, self.quality);
         // Colours at half the resolution, as nearly all photographs on the web have them.
         encoder.set_sampling_factor(SamplingFactor::F_2_2);
-        let done = encoder.encode(&pixels, side(scaled.width)?, side(scaled.height)?, ColorType::Rgb);
+        let done =
+            encoder.encode(&pixels, side(scaled.width)?, side(scaled.height)?, ColorType::Rgb);
         done.map_err(|error| ImageError::Unsupported(error.to_string()))?;
         Ok(Some(encoded))
     }
 
     fn make(&self, index: &Index, decoder: &mut Decoder, position: usize) -> Item {
         let mut bytes = Vec::new();
-        let result = read_with(index, (decoder, Quality::Exact), &mut bytes, position, |decoder, bytes| self.smaller(decoder, bytes));
+        let result =
+            read_with(index, (decoder, Quality::Exact), &mut bytes, position, |decoder, bytes| {
+                self.smaller(decoder, bytes)
+            });
         let bytes_before = bytes.len();
         let result = result.map(|smaller| match smaller {
             Some(smaller) => (smaller, "jpg", true),

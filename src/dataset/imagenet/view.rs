@@ -24,14 +24,25 @@ pub enum View {
 
 impl View {
     /// Writes the view's squares of `crop` pixels to `out`: [squares, crop, crop, 3].
-    pub fn decode(&self, decoder: &mut Decoder, bytes: &[u8], crop: u32, out: &mut [u8]) -> Result<(), ImageError> {
+    pub fn decode(
+        &self,
+        decoder: &mut Decoder,
+        bytes: &[u8],
+        crop: u32,
+        out: &mut [u8],
+    ) -> Result<(), ImageError> {
         match self {
             View::Random(draw) => decoder.training_view(bytes, draw, crop, out).map(|_| ()),
-            View::Centre { shorter_side } => decoder.view(bytes, *shorter_side, crop, |scaled| centre(scaled, crop), out).map(|_| ()),
+            View::Centre { shorter_side } => decoder
+                .view(bytes, *shorter_side, crop, |scaled| centre(scaled, crop), out)
+                .map(|_| ()),
             View::TenCrops { shorter_side } => {
                 let (size, pixels) = decoder.scaled(bytes, *shorter_side)?;
                 let squares = out.chunks_exact_mut((crop * crop * 3) as usize);
-                ten_crops(size, crop).into_iter().zip(squares).for_each(|(place, square)| cut(size, &pixels, place, crop, square));
+                ten_crops(size, crop)
+                    .into_iter()
+                    .zip(squares)
+                    .for_each(|(place, square)| cut(size, &pixels, place, crop, square));
                 Ok(())
             }
         }

@@ -20,7 +20,14 @@ impl Stem {
 
     /// The convolution as a layer.
     pub(crate) fn layer(self, image_side: i64) -> Layer {
-        Layer::convolution("conv1", self.kernel, self.stride, 3, self.filters, self.convolution_side(image_side))
+        Layer::convolution(
+            "conv1",
+            self.kernel,
+            self.stride,
+            3,
+            self.filters,
+            self.convolution_side(image_side),
+        )
     }
 }
 
@@ -72,10 +79,17 @@ impl Block {
             BlockLayer { kernel, outputs, stride, side }
         };
         match self.kind {
-            BlockKind::Basic => vec![layer(3, self.filters, self.stride), layer(3, self.filters, 1)],
+            BlockKind::Basic => {
+                vec![layer(3, self.filters, self.stride), layer(3, self.filters, 1)]
+            }
             BlockKind::Bottleneck { stride_on_3x3 } => {
-                let (first, second) = if stride_on_3x3 { (1, self.stride) } else { (self.stride, 1) };
-                vec![layer(1, self.filters, first), layer(3, self.filters, second), layer(1, self.outputs(), 1)]
+                let (first, second) =
+                    if stride_on_3x3 { (1, self.stride) } else { (self.stride, 1) };
+                vec![
+                    layer(1, self.filters, first),
+                    layer(3, self.filters, second),
+                    layer(1, self.outputs(), 1),
+                ]
             }
         }
     }
@@ -118,18 +132,43 @@ pub(crate) fn blocks(image_side: i64, stem: Stem, kind: BlockKind, stages: &[Sta
 }
 
 /// The layers of the main path but for the last, and the projections.
-pub(crate) fn layers(image_side: i64, stem: Stem, blocks: &[Block], shortcut: Shortcut) -> (Vec<Layer>, Vec<Layer>) {
+pub(crate) fn layers(
+    image_side: i64,
+    stem: Stem,
+    blocks: &[Block],
+    shortcut: Shortcut,
+) -> (Vec<Layer>, Vec<Layer>) {
     let mut main = vec![stem.layer(image_side)];
     let mut projections = Vec::new();
     for block in blocks {
         let mut inputs = block.inputs;
-        for (index, BlockLayer { kernel, outputs, stride, side }) in block.layers().into_iter().enumerate() {
-            main.push(Layer::convolution(&block.name(&format!("conv{}", index + 1)), kernel, stride, inputs, outputs, side));
+        for (index, BlockLayer { kernel, outputs, stride, side }) in
+            block.layers().into_iter().enumerate()
+        {
+            main.push(Layer::convolution(
+                &block.name(&format!("conv{}", index + 1)),
+                kernel,
+                stride,
+                inputs,
+                outputs,
+                side,
+            ));
             inputs = outputs;
         }
         if block.projects(shortcut) {
-            let layer = Layer::convolution(&block.name("downsample.0"), 1, block.stride, block.inputs, block.outputs(), block.side());
-            projections.push(Layer { kind: LayerKind::Projection { stride: block.stride }, role: LayerRole::Projection, ..layer });
+            let layer = Layer::convolution(
+                &block.name("downsample.0"),
+                1,
+                block.stride,
+                block.inputs,
+                block.outputs(),
+                block.side(),
+            );
+            projections.push(Layer {
+                kind: LayerKind::Projection { stride: block.stride },
+                role: LayerRole::Projection,
+                ..layer
+            });
         }
     }
     (main, projections)

@@ -29,8 +29,16 @@ impl Inception {
 
     fn layers(&self, inputs: i64, side: i64) -> [Layer; 6] {
         let [first, reduce_second, second, reduce_third, third, fourth] = self.filters;
-        let layer =
-            |name: &str, kernel, inputs, outputs| normalised(&format!("inception{}.{name}.conv", self.name), kernel, 1, inputs, outputs, side);
+        let layer = |name: &str, kernel, inputs, outputs| {
+            normalised(
+                &format!("inception{}.{name}.conv", self.name),
+                kernel,
+                1,
+                inputs,
+                outputs,
+                side,
+            )
+        };
         [
             layer("branch1", 1, inputs, first),
             layer("branch2.0", 1, inputs, reduce_second),
@@ -49,7 +57,10 @@ impl Default for Widths {
         Widths {
             stem: [64, 64, 192],
             groups: vec![
-                vec![module("3a", [64, 96, 128, 16, 32, 32]), module("3b", [128, 128, 192, 32, 96, 64])],
+                vec![
+                    module("3a", [64, 96, 128, 16, 32, 32]),
+                    module("3b", [128, 128, 192, 32, 96, 64]),
+                ],
                 vec![
                     module("4a", [192, 96, 208, 16, 48, 64]),
                     module("4b", [160, 112, 224, 24, 64, 64]),
@@ -57,7 +68,10 @@ impl Default for Widths {
                     module("4d", [112, 144, 288, 32, 64, 64]),
                     module("4e", [256, 160, 320, 32, 128, 128]),
                 ],
-                vec![module("5a", [256, 160, 320, 32, 128, 128]), module("5b", [384, 192, 384, 48, 128, 128])],
+                vec![
+                    module("5a", [256, 160, 320, 32, 128, 128]),
+                    module("5b", [384, 192, 384, 48, 128, 128]),
+                ],
             ],
             auxiliary: [128, 1024],
         }
@@ -92,8 +106,14 @@ impl Widths {
     pub(crate) fn modules(&self, image_side: i64) -> Vec<(&Inception, i64, i64)> {
         let mut inputs = self.stem[2];
         let sides = Sides::of(image_side).groups;
-        let modules = self.groups.iter().zip(sides).flat_map(|(group, side)| group.iter().map(move |module| (module, side)));
-        modules.map(|(module, side)| (module, std::mem::replace(&mut inputs, module.outputs()), side)).collect()
+        let modules = self
+            .groups
+            .iter()
+            .zip(sides)
+            .flat_map(|(group, side)| group.iter().map(move |module| (module, side)));
+        modules
+            .map(|(module, side)| (module, std::mem::replace(&mut inputs, module.outputs()), side))
+            .collect()
     }
 
     /// The weighted layers but for the last, without the auxiliary classifiers.
@@ -105,28 +125,45 @@ impl Widths {
             normalised("conv2.conv", 1, 1, first, second, sides.second),
             normalised("conv3.conv", 3, 1, second, third, sides.second),
         ];
-        layers.extend(self.modules(image_side).into_iter().flat_map(|(module, inputs, side)| module.layers(inputs, side)));
+        layers.extend(
+            self.modules(image_side)
+                .into_iter()
+                .flat_map(|(module, inputs, side)| module.layers(inputs, side)),
+        );
         layers
     }
 
     /// The layers of both auxiliary classifiers.
     pub(crate) fn auxiliary_layers(&self, classes: i64) -> Vec<Layer> {
         let [filters, hidden] = self.auxiliary;
-        let sources = AUXILIARY_AFTER.iter().filter_map(|name| self.groups.iter().flatten().find(|module| module.name == *name));
+        let sources = AUXILIARY_AFTER
+            .iter()
+            .filter_map(|name| self.groups.iter().flatten().find(|module| module.name == *name));
         let head = |(index, source): (usize, &Inception)| {
             let name = |layer: &str| format!("aux{}.{layer}", index + 1);
             [
                 normalised(&name("conv.conv"), 1, 1, source.outputs(), filters, AUXILIARY_SIDE),
-                Layer::fully_connected(&name("fc1"), filters * AUXILIARY_SIDE * AUXILIARY_SIDE, hidden),
+                Layer::fully_connected(
+                    &name("fc1"),
+                    filters * AUXILIARY_SIDE * AUXILIARY_SIDE,
+                    hidden,
+                ),
                 Layer::fully_connected(&name("fc2"), hidden, classes),
             ]
         };
-        sources.enumerate().flat_map(head).map(|layer| Layer { role: LayerRole::Auxiliary, ..layer }).collect()
+        sources
+            .enumerate()
+            .flat_map(head)
+            .map(|layer| Layer { role: LayerRole::Auxiliary, ..layer })
+            .collect()
     }
 }
 
 fn normalised(name: &str, kernel: i64, stride: i64, inputs: i64, outputs: i64, side: i64) -> Layer {
-    Layer { norm_epsilon: Some(EPSILON), ..Layer::convolution(name, kernel, stride, inputs, outputs, side) }
+    Layer {
+        norm_epsilon: Some(EPSILON),
+        ..Layer::convolution(name, kernel, stride, inputs, outputs, side)
+    }
 }
 
 /// Side of the output of `kernel`×`kernel` pooling with stride 2, without padding, whose last window may hang over the edge.

@@ -45,7 +45,12 @@ pub(crate) fn is_gated(inputs: i64, filters: i64) -> bool {
 }
 
 /// The weighted layers but for the last.
-pub(crate) fn layers(image_side: i64, stem: Option<Stem>, stages: &[LayerStage], hidden: Option<i64>) -> Vec<Layer> {
+pub(crate) fn layers(
+    image_side: i64,
+    stem: Option<Stem>,
+    stages: &[LayerStage],
+    hidden: Option<i64>,
+) -> Vec<Layer> {
     let mut layers: Vec<Layer> = stem.map(|stem| stem.layer(image_side)).into_iter().collect();
     let mut side = stem.map_or(image_side, |stem| stem.output_side(image_side));
     let mut channels = stem.map_or(3, |stem| stem.filters);
@@ -57,7 +62,10 @@ pub(crate) fn layers(image_side: i64, stem: Option<Stem>, stages: &[LayerStage],
             let name = |layer: &str| format!("layer{}.{position}.{layer}", stage_index + 1);
             layers.push(Layer::convolution(&name("conv"), 3, 1, channels, stage.filters, side));
             if is_gated(channels, stage.filters) {
-                layers.push(Layer { kind: LayerKind::Gate, ..Layer::biased_convolution(&name("gate"), channels, stage.filters, side) });
+                layers.push(Layer {
+                    kind: LayerKind::Gate,
+                    ..Layer::biased_convolution(&name("gate"), channels, stage.filters, side)
+                });
             }
             channels = stage.filters;
         }

@@ -41,23 +41,38 @@ pub fn architecture(name: NetworkName, side: i64, classes: i64) -> Result<Archit
     }
     let (body, shortcut) = match name.variant {
         Variant::Vgg => (vgg::body(name.depth), Shortcut::None),
-        Variant::GoogLeNet => (Body::GoogLeNet { widths: Widths::default(), auxiliary: false }, Shortcut::None),
-        Variant::GoogLeNetAuxiliary => (Body::GoogLeNet { widths: Widths::default(), auxiliary: true }, Shortcut::None),
-        Variant::Paper if name.shortcut == Shortcut::Gate => (highway::imagenet_body(name.depth, STEM), Shortcut::Gate),
+        Variant::GoogLeNet => {
+            (Body::GoogLeNet { widths: Widths::default(), auxiliary: false }, Shortcut::None)
+        }
+        Variant::GoogLeNetAuxiliary => {
+            (Body::GoogLeNet { widths: Widths::default(), auxiliary: true }, Shortcut::None)
+        }
+        Variant::Paper if name.shortcut == Shortcut::Gate => {
+            (highway::imagenet_body(name.depth, STEM), Shortcut::Gate)
+        }
         Variant::Paper | Variant::StrideOn3x3 => (table_1(name)?, shortcut(name)?),
     };
     Ok(Architecture { name, shortcut, image_side: side, body, classes })
 }
 
 fn table_1(name: NetworkName) -> Result<Body, BadInput> {
-    let blocks = blocks(name.depth)
-        .ok_or_else(|| bad_input(format!("{name}: the networks for ImageNet have {}, {} layers", list(&PAIR_DEPTHS), list(&BOTTLENECK_DEPTHS))))?;
+    let blocks = blocks(name.depth).ok_or_else(|| {
+        bad_input(format!(
+            "{name}: the networks for ImageNet have {}, {} layers",
+            list(&PAIR_DEPTHS),
+            list(&BOTTLENECK_DEPTHS)
+        ))
+    })?;
     let kind = match name.variant {
         _ if PAIR_DEPTHS.contains(&name.depth) => BlockKind::Basic,
         variant => BlockKind::Bottleneck { stride_on_3x3: variant == Variant::StrideOn3x3 },
     };
     let stage = |index: usize, filters, stride| Stage { blocks: blocks[index], filters, stride };
-    Ok(Body::Blocks { stem: STEM, kind, stages: vec![stage(0, 64, 1), stage(1, 128, 2), stage(2, 256, 2), stage(3, 512, 2)] })
+    Ok(Body::Blocks {
+        stem: STEM,
+        kind,
+        stages: vec![stage(0, 64, 1), stage(1, 128, 2), stage(2, 256, 2), stage(3, 512, 2)],
+    })
 }
 
 fn shortcut(name: NetworkName) -> Result<Shortcut, BadInput> {
@@ -65,7 +80,9 @@ fn shortcut(name: NetworkName) -> Result<Shortcut, BadInput> {
         Shortcut::OptionA if BOTTLENECK_DEPTHS.contains(&name.depth) => Ok(Shortcut::OptionB),
         Shortcut::OptionB if BOTTLENECK_DEPTHS.contains(&name.depth) => {
             let plain_name = NetworkName { shortcut: Shortcut::OptionA, ..name };
-            Err(bad_input(format!("{name}: on ImageNet {plain_name} already has shortcut option B: write {plain_name}")))
+            Err(bad_input(format!(
+                "{name}: on ImageNet {plain_name} already has shortcut option B: write {plain_name}"
+            )))
         }
         shortcut => Ok(shortcut),
     }
@@ -116,14 +133,30 @@ mod tests {
             ("vgg-19", 19.6e9),
         ] {
             let counted = net(name).multiply_adds() as f64;
-            assert!((counted / expected - 1.0).abs() < 0.02, "{name}: {counted:.3e} against {expected:.1e}");
+            assert!(
+                (counted / expected - 1.0).abs() < 0.02,
+                "{name}: {counted:.3e} against {expected:.1e}"
+            );
         }
-        assert!(net("resnet-50-v1.5").multiply_adds() > net("resnet-50").multiply_adds(), "its 3×3 layers work on larger maps");
+        assert!(
+            net("resnet-50-v1.5").multiply_adds() > net("resnet-50").multiply_adds(),
+            "its 3×3 layers work on larger maps"
+        );
     }
 
     #[test]
     fn the_number_of_weighted_layers_is_the_depth() {
-        for name in ["plain-18", "resnet-34c", "resnet-50", "plain-101", "resnet-152", "vgg-16", "vgg-19", "highway-19", "highway-32"] {
+        for name in [
+            "plain-18",
+            "resnet-34c",
+            "resnet-50",
+            "plain-101",
+            "resnet-152",
+            "vgg-16",
+            "vgg-19",
+            "highway-19",
+            "highway-32",
+        ] {
             let net = net(name);
             let counted = net.layers().iter().filter(|layer| layer.kind.counts()).count();
             assert_eq!(counted as u64, net.name.depth, "{name}");
@@ -135,8 +168,11 @@ mod tests {
     #[test]
     fn a_plain_net_and_its_residual_twin_differ_in_the_shortcut_alone() {
         for depth in [18, 34, 50, 101, 152] {
-            let [plain, residual] = [NetworkName::plain(depth), NetworkName::residual(depth)].map(|name| architecture(name, 224, 1000).unwrap());
-            let main = |net: &Architecture| net.layers().into_iter().filter(|layer| !layer.is_aside()).collect::<Vec<_>>();
+            let [plain, residual] = [NetworkName::plain(depth), NetworkName::residual(depth)]
+                .map(|name| architecture(name, 224, 1000).unwrap());
+            let main = |net: &Architecture| {
+                net.layers().into_iter().filter(|layer| !layer.is_aside()).collect::<Vec<_>>()
+            };
             assert_eq!(main(&plain), main(&residual), "{depth}");
             assert_ne!(plain.shortcut, residual.shortcut);
         }
@@ -144,9 +180,17 @@ mod tests {
 
     #[test]
     fn the_name_of_a_bottleneck_net_means_option_b_and_that_name_cannot_be_given_twice() {
-        assert_eq!((net("resnet-50").shortcut, net("resnet-50c").shortcut), (Shortcut::OptionB, Shortcut::OptionC));
-        assert_eq!((net("resnet-34").shortcut, net("plain-50").shortcut), (Shortcut::OptionA, Shortcut::None));
-        for (name, written) in [("resnet-50b", "write resnet-50"), ("resnet-152b-v1.5", "write resnet-152-v1.5")] {
+        assert_eq!(
+            (net("resnet-50").shortcut, net("resnet-50c").shortcut),
+            (Shortcut::OptionB, Shortcut::OptionC)
+        );
+        assert_eq!(
+            (net("resnet-34").shortcut, net("plain-50").shortcut),
+            (Shortcut::OptionA, Shortcut::None)
+        );
+        for (name, written) in
+            [("resnet-50b", "write resnet-50"), ("resnet-152b-v1.5", "write resnet-152-v1.5")]
+        {
             let message = architecture(name.parse().unwrap(), 224, 1000).unwrap_err().0;
             assert!(message.contains(written) && message.lines().count() == 1, "{message}");
         }
@@ -154,7 +198,8 @@ mod tests {
 
     #[test]
     fn depths_of_the_other_family_and_images_that_are_too_small_are_refused() {
-        let refused = |name: &str, side| architecture(name.parse().unwrap(), side, 1000).unwrap_err().0;
+        let refused =
+            |name: &str, side| architecture(name.parse().unwrap(), side, 1000).unwrap_err().0;
         assert!(refused("resnet-56", 224).contains("18, 34, 50, 101, 152"));
         assert!(refused("resnet-18", 31).contains("32×32"));
     }

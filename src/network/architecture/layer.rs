@@ -75,9 +75,15 @@ impl LayerKind {
 impl fmt::Display for LayerKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LayerKind::Convolution { kernel, stride: 1 } => write!(formatter, "{kernel}×{kernel} convolution"),
-            LayerKind::Convolution { kernel, stride } => write!(formatter, "{kernel}×{kernel} convolution, stride {stride}"),
-            LayerKind::Projection { stride } => write!(formatter, "1×1 convolution on the shortcut, stride {stride}"),
+            LayerKind::Convolution { kernel, stride: 1 } => {
+                write!(formatter, "{kernel}×{kernel} convolution")
+            }
+            LayerKind::Convolution { kernel, stride } => {
+                write!(formatter, "{kernel}×{kernel} convolution, stride {stride}")
+            }
+            LayerKind::Projection { stride } => {
+                write!(formatter, "1×1 convolution on the shortcut, stride {stride}")
+            }
             LayerKind::Gate => formatter.write_str("3×3 convolution with bias, the gate"),
             LayerKind::FullyConnected => formatter.write_str("fully connected"),
         }
@@ -120,19 +126,47 @@ impl Parameter {
 
 impl Layer {
     /// A convolution without bias, followed by batch normalisation.
-    pub(crate) fn convolution(name: &str, kernel: i64, stride: i64, inputs: i64, outputs: i64, output_side: i64) -> Layer {
+    pub(crate) fn convolution(
+        name: &str,
+        kernel: i64,
+        stride: i64,
+        inputs: i64,
+        outputs: i64,
+        output_side: i64,
+    ) -> Layer {
         let kind = LayerKind::Convolution { kernel, stride };
-        Layer { name: name.into(), kind, inputs, outputs, output_side, norm_epsilon: Some(EPSILON), role: LayerRole::Main }
+        Layer {
+            name: name.into(),
+            kind,
+            inputs,
+            outputs,
+            output_side,
+            norm_epsilon: Some(EPSILON),
+            role: LayerRole::Main,
+        }
     }
 
     /// A 3×3 convolution with bias and nothing after it.
-    pub(crate) fn biased_convolution(name: &str, inputs: i64, outputs: i64, output_side: i64) -> Layer {
+    pub(crate) fn biased_convolution(
+        name: &str,
+        inputs: i64,
+        outputs: i64,
+        output_side: i64,
+    ) -> Layer {
         Layer { norm_epsilon: None, ..Layer::convolution(name, 3, 1, inputs, outputs, output_side) }
     }
 
     /// A fully connected layer.
     pub(crate) fn fully_connected(name: &str, inputs: i64, outputs: i64) -> Layer {
-        Layer { name: name.into(), kind: LayerKind::FullyConnected, inputs, outputs, output_side: 1, norm_epsilon: None, role: LayerRole::Main }
+        Layer {
+            name: name.into(),
+            kind: LayerKind::FullyConnected,
+            inputs,
+            outputs,
+            output_side: 1,
+            norm_epsilon: None,
+            role: LayerRole::Main,
+        }
     }
 
     /// Whether it is aside of the way from the image to the class scores: on a shortcut, or in an auxiliary classifier.
@@ -156,8 +190,13 @@ impl Layer {
     pub fn parameters(&self) -> Vec<Parameter> {
         let parameter = |name: String, shape: Vec<i64>, kind| Parameter { name, shape, kind };
         let kernel = self.kind.kernel();
-        let weight =
-            |shape: Vec<i64>| parameter(format!("{}.weight", self.name), shape, ParameterKind::Weight { fan_in: self.inputs * kernel * kernel });
+        let weight = |shape: Vec<i64>| {
+            parameter(
+                format!("{}.weight", self.name),
+                shape,
+                ParameterKind::Weight { fan_in: self.inputs * kernel * kernel },
+            )
+        };
         let bias = |name: String, kind| parameter(format!("{name}.bias"), vec![self.outputs], kind);
         let mut parameters = vec![match self.kind {
             LayerKind::FullyConnected => weight(vec![self.outputs, self.inputs]),
@@ -165,10 +204,16 @@ impl Layer {
         }];
         match (self.norm_epsilon, self.kind) {
             (Some(_), _) => {
-                parameters.push(parameter(format!("{}.weight", self.norm_name()), vec![self.outputs], ParameterKind::Scale));
+                parameters.push(parameter(
+                    format!("{}.weight", self.norm_name()),
+                    vec![self.outputs],
+                    ParameterKind::Scale,
+                ));
                 parameters.push(bias(self.norm_name(), ParameterKind::Shift));
             }
-            (None, LayerKind::Gate) => parameters.push(bias(self.name.clone(), ParameterKind::GateBias)),
+            (None, LayerKind::Gate) => {
+                parameters.push(bias(self.name.clone(), ParameterKind::GateBias))
+            }
             (None, _) => parameters.push(bias(self.name.clone(), ParameterKind::Shift)),
         }
         parameters

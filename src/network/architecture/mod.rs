@@ -18,10 +18,17 @@ use crate::error::{BadInput, bad_input};
 use crate::network::architecture::table::Architecture;
 
 /// The network `name` of `family` for square images of `side` pixels in `classes` classes; an error says which networks the family has.
-pub fn build(name: NetworkName, family: Family, side: i64, classes: i64) -> Result<Architecture, BadInput> {
+pub fn build(
+    name: NetworkName,
+    family: Family,
+    side: i64,
+    classes: i64,
+) -> Result<Architecture, BadInput> {
     match family {
         Family::Imagenet => imagenet::architecture(name, side, classes),
-        Family::Cifar if name.variant != Variant::Paper => Err(bad_input(format!("{name} is a network for ImageNet: give --dataset imagenet"))),
+        Family::Cifar if name.variant != Variant::Paper => {
+            Err(bad_input(format!("{name} is a network for ImageNet: give --dataset imagenet")))
+        }
         Family::Cifar => {
             if name.shortcut != Shortcut::Gate {
                 depths::check_cifar_depth(name.depth)?;

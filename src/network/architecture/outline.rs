@@ -86,12 +86,15 @@ impl Outline {
     /// The outline of a network.
     pub fn of(architecture: &Architecture) -> Outline {
         let mut outline = Outline { steps: Vec::new(), shortcuts: Vec::new() };
-        let main: Vec<Layer> = architecture.layers().into_iter().filter(|layer| !layer.is_aside()).collect();
+        let main: Vec<Layer> =
+            architecture.layers().into_iter().filter(|layer| !layer.is_aside()).collect();
         match &architecture.body {
             Body::Blocks { stem, .. } => outline.blocks(architecture, *stem, &main),
             Body::Highway { stem, .. } => outline.highway(architecture, *stem, &main),
             Body::Vgg { stages, .. } => outline.vgg(stages, &main),
-            Body::GoogLeNet { widths, .. } => outline.googlenet(architecture.image_side, widths, &main),
+            Body::GoogLeNet { widths, .. } => {
+                outline.googlenet(architecture.image_side, widths, &main)
+            }
         }
         outline
     }
@@ -129,7 +132,11 @@ impl Outline {
             let after = self.steps.len();
             self.steps.extend(layers.by_ref().take(block.strides().len()).map(Step::of));
             if architecture.shortcut != Shortcut::None {
-                self.shortcuts.push(Join { after, to: self.steps.len() - 1, changes_shape: block.changes_shape() });
+                self.shortcuts.push(Join {
+                    after,
+                    to: self.steps.len() - 1,
+                    changes_shape: block.changes_shape(),
+                });
             }
         }
         self.classifier(layers.as_slice());
@@ -142,7 +149,8 @@ impl Outline {
             layers.next();
         }
         let is_convolution = |layer: &&&Layer| layer.kind != LayerKind::FullyConnected;
-        let convolutions = layers.as_slice().iter().take_while(|layer| is_convolution(&layer)).count();
+        let convolutions =
+            layers.as_slice().iter().take_while(|layer| is_convolution(&layer)).count();
         let (convolutions, rest) = layers.as_slice().split_at(convolutions);
         for layer in convolutions.iter().filter(|layer| layer.kind != LayerKind::Gate) {
             // Where the maps are smaller than those of the layer before, pooling is between.
@@ -199,8 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn the_34_layer_nets_have_33_convolutions_and_the_residual_one_16_shortcuts_of_which_3_increase_dimensions() {
-        let [plain, residual] = ["plain-34", "resnet-34"].map(|name| outline(name, Family::Imagenet));
+    fn the_34_layer_nets_have_33_convolutions_and_the_residual_one_16_shortcuts_of_which_3_increase_dimensions()
+     {
+        let [plain, residual] =
+            ["plain-34", "resnet-34"].map(|name| outline(name, Family::Imagenet));
         assert_eq!(plain.steps, residual.steps);
         assert_eq!(count(&plain, |kind| matches!(kind, StepKind::Convolution { .. })), 33);
         assert!(plain.shortcuts.is_empty());
@@ -213,18 +223,28 @@ mod tests {
     #[test]
     fn vgg_19_has_16_convolutions_five_poolings_and_three_fully_connected_layers() {
         let net = outline("vgg-19", Family::Imagenet);
-        assert_eq!(count(&net, |kind| matches!(kind, StepKind::Convolution { kernel: 3, stride: 1 })), 16);
+        assert_eq!(
+            count(&net, |kind| matches!(kind, StepKind::Convolution { kernel: 3, stride: 1 })),
+            16
+        );
         assert_eq!(count(&net, |kind| kind == StepKind::MaxPool { stride: 2 }), 5);
         assert_eq!(count(&net, |kind| kind == StepKind::FullyConnected), 3);
-        let sides: Vec<i64> = net.steps.iter().filter(|step| matches!(step.kind, StepKind::MaxPool { .. })).map(|step| step.side).collect();
+        let sides: Vec<i64> = net
+            .steps
+            .iter()
+            .filter(|step| matches!(step.kind, StepKind::MaxPool { .. }))
+            .map(|step| step.side)
+            .collect();
         assert_eq!(sides, [112, 56, 28, 14, 7]);
     }
 
     #[test]
     fn googlenet_has_nine_modules_on_maps_of_28_14_and_7_pixels() {
         let net = outline("googlenet", Family::Imagenet);
-        let modules = net.steps.iter().filter(|step| matches!(step.kind, StepKind::Inception { .. }));
-        let found: Vec<(&str, i64, i64)> = modules.map(|step| (step.name.as_str(), step.outputs, step.side)).collect();
+        let modules =
+            net.steps.iter().filter(|step| matches!(step.kind, StepKind::Inception { .. }));
+        let found: Vec<(&str, i64, i64)> =
+            modules.map(|step| (step.name.as_str(), step.outputs, step.side)).collect();
         assert_eq!(found[0], ("3a", 256, 28));
         assert_eq!(found[8], ("5b", 1024, 7));
         assert_eq!(found.len(), 9);
@@ -232,10 +252,16 @@ mod tests {
 
     #[test]
     fn a_highway_net_has_a_shortcut_around_each_gated_layer_and_pooling_between_stages() {
-        for (family, gated, pools) in [(Family::Imagenet, 4 + 3 + 4 + 3, 4), (Family::Cifar, 2 + 1 + 5 + 5, 3)] {
+        for (family, gated, pools) in
+            [(Family::Imagenet, 4 + 3 + 4 + 3, 4), (Family::Cifar, 2 + 1 + 5 + 5, 3)]
+        {
             let net = outline("highway-19", family);
             assert_eq!(net.shortcuts.len(), gated, "{family:?}");
-            assert_eq!(count(&net, |kind| matches!(kind, StepKind::MaxPool { .. })), pools, "{family:?}");
+            assert_eq!(
+                count(&net, |kind| matches!(kind, StepKind::MaxPool { .. })),
+                pools,
+                "{family:?}"
+            );
         }
     }
 }

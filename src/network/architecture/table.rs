@@ -29,11 +29,18 @@ impl Architecture {
     /// The latter come last so that nets of one depth start with the same weights whatever they have aside.
     pub fn layers(&self) -> Vec<Layer> {
         let (mut main, aside) = match &self.body {
-            Body::Blocks { stem, .. } => blocks::layers(self.image_side, *stem, &self.blocks(), self.shortcut),
-            Body::Highway { stem, stages, hidden } => (highway::layers(self.image_side, *stem, stages, *hidden), Vec::new()),
-            Body::Vgg { stages, hidden } => (vgg::layers(self.image_side, stages, *hidden), Vec::new()),
+            Body::Blocks { stem, .. } => {
+                blocks::layers(self.image_side, *stem, &self.blocks(), self.shortcut)
+            }
+            Body::Highway { stem, stages, hidden } => {
+                (highway::layers(self.image_side, *stem, stages, *hidden), Vec::new())
+            }
+            Body::Vgg { stages, hidden } => {
+                (vgg::layers(self.image_side, stages, *hidden), Vec::new())
+            }
             Body::GoogLeNet { widths, auxiliary } => {
-                let aside = if *auxiliary { widths.auxiliary_layers(self.classes) } else { Vec::new() };
+                let aside =
+                    if *auxiliary { widths.auxiliary_layers(self.classes) } else { Vec::new() };
                 (widths.layers(self.image_side), aside)
             }
         };
@@ -51,7 +58,9 @@ impl Architecture {
     /// The blocks in order; none in nets that are not made of blocks.
     pub(crate) fn blocks(&self) -> Vec<Block> {
         match &self.body {
-            Body::Blocks { stem, kind, stages } => blocks::blocks(self.image_side, *stem, *kind, stages),
+            Body::Blocks { stem, kind, stages } => {
+                blocks::blocks(self.image_side, *stem, *kind, stages)
+            }
             _ => Vec::new(),
         }
     }
@@ -66,7 +75,9 @@ impl Architecture {
     pub fn narrowed(self, divisor: i64) -> Architecture {
         let mut narrow = self.with_filters(|filters| (filters / divisor).max(1));
         match &mut narrow.body {
-            Body::Highway { hidden: Some(hidden), .. } | Body::Vgg { hidden, .. } => *hidden = (*hidden / divisor).max(1),
+            Body::Highway { hidden: Some(hidden), .. } | Body::Vgg { hidden, .. } => {
+                *hidden = (*hidden / divisor).max(1)
+            }
             _ => {}
         }
         narrow
@@ -82,7 +93,9 @@ impl Architecture {
                 stem.iter_mut().for_each(|stem| stem.filters = change(stem.filters));
                 stages.iter_mut().for_each(|stage| stage.filters = change(stage.filters));
             }
-            Body::Vgg { stages, .. } => stages.iter_mut().for_each(|stage| stage.filters = change(stage.filters)),
+            Body::Vgg { stages, .. } => {
+                stages.iter_mut().for_each(|stage| stage.filters = change(stage.filters))
+            }
             Body::GoogLeNet { widths, .. } => widths.change(change),
         }
         self
@@ -96,7 +109,11 @@ impl Architecture {
     /// Multiply-adds for one image of `image_side` pixels: of every convolution, projections included, and every fully connected layer. Batch
     /// normalisation, biases, additions and pooling are not counted, and neither are auxiliary classifiers, which a test does not use.
     pub fn multiply_adds(&self) -> i64 {
-        self.layers().iter().filter(|layer| layer.role != LayerRole::Auxiliary).map(Layer::multiply_adds).sum()
+        self.layers()
+            .iter()
+            .filter(|layer| layer.role != LayerRole::Auxiliary)
+            .map(Layer::multiply_adds)
+            .sum()
     }
 }
 
@@ -112,7 +129,8 @@ mod tests {
     fn plain_and_residual_nets_have_the_papers_parameter_counts() {
         for depth in depths::PAPER_DEPTHS {
             for name in [NetworkName::plain(depth), NetworkName::residual(depth)] {
-                let expected = paper::cifar10(name).expect("the paper trains these depths").parameters;
+                let expected =
+                    paper::cifar10(name).expect("the paper trains these depths").parameters;
                 assert_eq!(cifar::architecture(name, 10).parameter_count(), expected, "{name}");
             }
         }
@@ -120,9 +138,15 @@ mod tests {
 
     #[test]
     fn the_number_of_weighted_layers_is_the_depth() {
-        for name in ["plain-8", "resnet-20", "resnet-56b", "resnet-110c", "highway-19", "highway-32"] {
+        for name in
+            ["plain-8", "resnet-20", "resnet-56b", "resnet-110c", "highway-19", "highway-32"]
+        {
             let name: NetworkName = name.parse().unwrap();
-            let counted = cifar::architecture(name, 10).layers().iter().filter(|layer| layer.kind.counts()).count();
+            let counted = cifar::architecture(name, 10)
+                .layers()
+                .iter()
+                .filter(|layer| layer.kind.counts())
+                .count();
             assert_eq!(counted as u64, name.depth, "{name}");
         }
     }
@@ -153,13 +177,21 @@ mod tests {
         let first = 2 * 16 * 16 * 9 * 1024;
         let second = (16 * 32 + 32 * 32) * 9 * 256;
         let third = (32 * 64 + 64 * 64) * 9 * 64;
-        assert_eq!(cifar::architecture(NetworkName::plain(8), 10).multiply_adds(), stem + first + second + third + 640);
+        assert_eq!(
+            cifar::architecture(NetworkName::plain(8), 10).multiply_adds(),
+            stem + first + second + third + 640
+        );
     }
 
     #[test]
     fn networks_for_imagenet_have_the_parameters_of_table_1_and_the_papers_multiply_adds() {
         for row in paper::table_1() {
-            let Ok(architecture) = architecture::build(row.network, Family::Imagenet, paper::imagenet().crop, paper::imagenet().classes) else {
+            let Ok(architecture) = architecture::build(
+                row.network,
+                Family::Imagenet,
+                paper::imagenet().crop,
+                paper::imagenet().classes,
+            ) else {
                 continue;
             };
             assert_eq!(architecture.parameter_count(), row.parameters, "{}", row.network);
@@ -169,7 +201,13 @@ mod tests {
             }
             let Some(option_b) = row.option_b_parameters else { continue };
             let name: NetworkName = format!("{}b", row.network).parse().unwrap();
-            let architecture = architecture::build(name, Family::Imagenet, paper::imagenet().crop, paper::imagenet().classes).unwrap();
+            let architecture = architecture::build(
+                name,
+                Family::Imagenet,
+                paper::imagenet().crop,
+                paper::imagenet().classes,
+            )
+            .unwrap();
             assert_eq!(architecture.parameter_count(), option_b, "{name}");
         }
     }

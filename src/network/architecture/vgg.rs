@@ -22,7 +22,16 @@ pub(crate) const LAST: &str = "classifier.6";
 pub(crate) fn body(depth: u64) -> Body {
     let deep = if depth == 16 { 3 } else { 4 };
     let stage = |layers, filters| LayerStage { layers, filters };
-    Body::Vgg { stages: vec![stage(2, 64), stage(2, 128), stage(deep, 256), stage(deep, 512), stage(deep, 512)], hidden: HIDDEN }
+    Body::Vgg {
+        stages: vec![
+            stage(2, 64),
+            stage(2, 128),
+            stage(deep, 256),
+            stage(deep, 512),
+            stage(deep, 512),
+        ],
+        hidden: HIDDEN,
+    }
 }
 
 /// The weighted layers but for the last.
@@ -31,7 +40,12 @@ pub(crate) fn layers(image_side: i64, stages: &[LayerStage], hidden: i64) -> Vec
     let mut layers = Vec::new();
     for stage in stages {
         for _ in 0..stage.layers {
-            layers.push(Layer::biased_convolution(&format!("features.{index}"), channels, stage.filters, side));
+            layers.push(Layer::biased_convolution(
+                &format!("features.{index}"),
+                channels,
+                stage.filters,
+                side,
+            ));
             channels = stage.filters;
             // ReLU counts.
             index += 2;
@@ -40,7 +54,11 @@ pub(crate) fn layers(image_side: i64, stages: &[LayerStage], hidden: i64) -> Vec
         index += 1;
         side /= 2;
     }
-    layers.push(Layer::fully_connected("classifier.0", channels * CLASSIFIER_SIDE * CLASSIFIER_SIDE, hidden));
+    layers.push(Layer::fully_connected(
+        "classifier.0",
+        channels * CLASSIFIER_SIDE * CLASSIFIER_SIDE,
+        hidden,
+    ));
     layers.push(Layer::fully_connected("classifier.3", hidden, hidden));
     layers
 }

@@ -12,7 +12,12 @@ pub fn pooled(maps: &Tensor, kernel: i64) -> Tensor {
 
 impl Pass<'_> {
     /// All layers: images, float32 [n, 3, h, w], to class scores [n, classes]; in training also those of each auxiliary classifier.
-    pub(crate) fn googlenet(&mut self, images: &Tensor, widths: &Widths, auxiliary: bool) -> (Tensor, Vec<Tensor>) {
+    pub(crate) fn googlenet(
+        &mut self,
+        images: &Tensor,
+        widths: &Widths,
+        auxiliary: bool,
+    ) -> (Tensor, Vec<Tensor>) {
         let first = self.layer(&images.to_kind(self.kind()), 2, None).main;
         let second = self.layer(&pooled(&first, 3), 1, None).main;
         let mut maps = self.layer(&second, 1, None).main;
@@ -21,7 +26,10 @@ impl Pass<'_> {
             maps = pooled(&maps, if index == 2 { 2 } else { 3 });
             for module in group {
                 maps = self.inception(&maps);
-                if auxiliary && self.mode() != Mode::Evaluation && AUXILIARY_AFTER.contains(&module.name) {
+                if auxiliary
+                    && self.mode() != Mode::Evaluation
+                    && AUXILIARY_AFTER.contains(&module.name)
+                {
                     heads.push(self.auxiliary_classifier(&maps));
                 }
             }
@@ -37,13 +45,17 @@ impl Pass<'_> {
             self.layer(&reduced, 1, None).main
         };
         let (second, third) = (after_reduction(), after_reduction());
-        let fourth = self.layer(&maps.max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], true), 1, None).main;
+        let fourth =
+            self.layer(&maps.max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], true), 1, None).main;
         Tensor::cat(&[first, second, third, fourth], 1)
     }
 
     /// The next auxiliary classifier: [n, c, h, w] to class scores, float32 [n, classes].
     fn auxiliary_classifier(&mut self, maps: &Tensor) -> Tensor {
-        let small = maps.to_kind(Kind::Float).adaptive_avg_pool2d([AUXILIARY_SIDE, AUXILIARY_SIDE]).to_kind(self.kind());
+        let small = maps
+            .to_kind(Kind::Float)
+            .adaptive_avg_pool2d([AUXILIARY_SIDE, AUXILIARY_SIDE])
+            .to_kind(self.kind());
         self.aside(|pass| {
             let maps = pass.layer(&small, 1, None).main;
             let hidden = pass.fully_connected(&maps.to_kind(Kind::Float).flatten(1, -1)).relu_();

@@ -28,7 +28,9 @@ impl Network {
         }
         let (logits, auxiliary) = self.scores(images, Mode::Training);
         let loss = logits.cross_entropy_for_logits(labels);
-        let whole = auxiliary.iter().fold(loss.shallow_clone(), |sum, logits| sum + logits.cross_entropy_for_logits(labels) * AUXILIARY_WEIGHT);
+        let whole = auxiliary.iter().fold(loss.shallow_clone(), |sum, logits| {
+            sum + logits.cross_entropy_for_logits(labels) * AUXILIARY_WEIGHT
+        });
         let mut gradients = Tensor::run_backward(&[&whole], &[&self.parameters], false, false);
         Gradient { loss: loss.detach(), logits: logits.detach(), parameters: gradients.remove(0) }
     }
@@ -36,13 +38,18 @@ impl Network {
     /// Keeps the inputs of each segment only, and computes a segment again when its gradient is due. Each parameter belongs to one segment,
     /// so that the sum over segments adds zeros to it: the gradients are those of the plain way, bit for bit.
     fn checkpointed(&self, images: &Tensor, labels: &Tensor, blocks: &[Block]) -> Gradient {
-        let parts: Vec<&[Block]> = blocks.chunks(segment_blocks(blocks.len(), self.compute.segments)).collect();
+        let parts: Vec<&[Block]> =
+            blocks.chunks(segment_blocks(blocks.len(), self.compute.segments)).collect();
         let (last, before) = parts.split_last().expect("a network has blocks");
         let mut starts = Vec::new();
-        let mut here = Start { maps: images.shallow_clone(), position: Position::default(), first: true };
+        let mut here =
+            Start { maps: images.shallow_clone(), position: Position::default(), first: true };
         for part in before {
             let (maps, position) = tch::no_grad(|| self.segment(&here, part, Mode::Training));
-            starts.push(std::mem::replace(&mut here, Start { maps: maps.main, position, first: false }));
+            starts.push(std::mem::replace(
+                &mut here,
+                Start { maps: maps.main, position, first: false },
+            ));
         }
         let here = here.leaf();
         let mut pass = Pass::new(self, Mode::Training, here.position);
@@ -54,7 +61,9 @@ impl Network {
             let start = start.leaf();
             let (maps, _) = self.segment(&start, part, Mode::Recompute);
             // The gradient of this sum by the maps is `upstream`.
-            let carried = (maps.main * upstream.expect("only the first segment has no maps before it")).sum(Kind::Float);
+            let carried = (maps.main
+                * upstream.expect("only the first segment has no maps before it"))
+            .sum(Kind::Float);
             let (more, next) = start.backward(&carried, &self.parameters);
             parameters += more;
             upstream = next;
@@ -80,11 +89,16 @@ struct Start {
 impl Start {
     /// The same with maps that gradients can be taken of.
     fn leaf(self) -> Start {
-        if self.first { self } else { Start { maps: self.maps.detach().set_requires_grad(true), ..self } }
+        if self.first {
+            self
+        } else {
+            Start { maps: self.maps.detach().set_requires_grad(true), ..self }
+        }
     }
 
     fn walk(&self, pass: &mut Pass, part: &[Block]) -> Maps {
-        let maps = if self.first { pass.stem(&self.maps) } else { self.maps.shallow_clone().into() };
+        let maps =
+            if self.first { pass.stem(&self.maps) } else { self.maps.shallow_clone().into() };
         part.iter().fold(maps, |maps, block| pass.block(&maps, block))
     }
 
@@ -115,7 +129,8 @@ mod tests {
 
     fn after_one_pass_from(seed: u64, name: &str, compute: Compute) -> (Gradient, Tensor) {
         let name: NetworkName = name.parse().unwrap();
-        let network = Network::new(cifar::architecture(name, 10), seed, Device::Cpu).with_compute(compute);
+        let network =
+            Network::new(cifar::architecture(name, 10), seed, Device::Cpu).with_compute(compute);
         let mut stream = Stream::new(1, Purpose::Shapes, 0);
         let values: Vec<f32> = (0..4 * 32 * 32 * 3).map(|_| stream.normal() as f32).collect();
         let images = Tensor::from_slice(&values).view([4, 32, 32, 3]).permute([0, 3, 1, 2]);
@@ -127,11 +142,19 @@ mod tests {
     fn recomputed_segments_give_exactly_the_gradients_and_statistics_of_the_plain_way() {
         for precision in [Precision::F32, Precision::Bf16] {
             for name in ["resnet-20", "plain-20", "resnet-20b"] {
-                let (plain, statistics) = after_one_pass(name, Compute { precision, ..Compute::default() });
+                let (plain, statistics) =
+                    after_one_pass(name, Compute { precision, ..Compute::default() });
                 for segments in [2, 4, 9] {
-                    let (again, same) = after_one_pass(name, Compute { precision, segments, ..Compute::default() });
-                    assert!(plain.loss.equal(&again.loss) && plain.logits.equal(&again.logits), "{name} {precision} {segments}");
-                    assert!(plain.parameters.equal(&again.parameters), "{name} {precision} {segments}: gradients");
+                    let (again, same) =
+                        after_one_pass(name, Compute { precision, segments, ..Compute::default() });
+                    assert!(
+                        plain.loss.equal(&again.loss) && plain.logits.equal(&again.logits),
+                        "{name} {precision} {segments}"
+                    );
+                    assert!(
+                        plain.parameters.equal(&again.parameters),
+                        "{name} {precision} {segments}: gradients"
+                    );
                     assert!(statistics.equal(&same), "{name} {precision} {segments}: statistics");
                 }
             }
@@ -139,23 +162,39 @@ mod tests {
     }
 
     #[test]
-    fn recomputed_segments_of_imagenet_nets_give_exactly_the_gradients_and_statistics_of_the_plain_way() {
+    fn recomputed_segments_of_imagenet_nets_give_exactly_the_gradients_and_statistics_of_the_plain_way()
+     {
         for name in ["resnet-18", "plain-34", "resnet-50", "resnet-50-v1.5"] {
             // Odd map sizes, and channels of which the fused kernels can do some.
-            let net = || architecture::build(name.parse().unwrap(), network_name::Family::Imagenet, 56, 10).unwrap().narrowed(8);
+            let net = || {
+                architecture::build(name.parse().unwrap(), network_name::Family::Imagenet, 56, 10)
+                    .unwrap()
+                    .narrowed(8)
+            };
             let one_pass = |compute| {
                 let network = Network::new(net(), 3, Device::Cpu).with_compute(compute);
                 let mut stream = Stream::new(1, Purpose::Shapes, 0);
-                let values: Vec<f32> = (0..4 * 56 * 56 * 3).map(|_| stream.normal() as f32).collect();
+                let values: Vec<f32> =
+                    (0..4 * 56 * 56 * 3).map(|_| stream.normal() as f32).collect();
                 let images = Tensor::from_slice(&values).view([4, 56, 56, 3]).permute([0, 3, 1, 2]);
-                (network.gradient(&images, &Tensor::from_slice(&[1i64, 4, 0, 9])), network.running_stats().copy())
+                (
+                    network.gradient(&images, &Tensor::from_slice(&[1i64, 4, 0, 9])),
+                    network.running_stats().copy(),
+                )
             };
             for precision in [Precision::F32, Precision::Bf16] {
                 let (plain, statistics) = one_pass(Compute { precision, ..Compute::default() });
                 for segments in [2, 5, 16] {
-                    let (again, same) = one_pass(Compute { precision, segments, ..Compute::default() });
-                    assert!(plain.logits.equal(&again.logits) && statistics.equal(&same), "{name} {precision} {segments}");
-                    assert!(plain.parameters.equal(&again.parameters), "{name} {precision} {segments}: gradients");
+                    let (again, same) =
+                        one_pass(Compute { precision, segments, ..Compute::default() });
+                    assert!(
+                        plain.logits.equal(&again.logits) && statistics.equal(&same),
+                        "{name} {precision} {segments}"
+                    );
+                    assert!(
+                        plain.parameters.equal(&again.parameters),
+                        "{name} {precision} {segments}: gradients"
+                    );
                 }
             }
         }
@@ -170,8 +209,9 @@ mod tests {
         for name in ["resnet-8", "plain-8", "resnet-8c", "resnet-20", "plain-20", "highway-19"] {
             let mut differences: Vec<f64> = (0..7)
                 .map(|seed| {
-                    let [(fused, statistics), (plain, expected)] =
-                        [true, false].map(|fused| after_one_pass_from(seed, name, Compute { fused, ..Compute::default() }));
+                    let [(fused, statistics), (plain, expected)] = [true, false].map(|fused| {
+                        after_one_pass_from(seed, name, Compute { fused, ..Compute::default() })
+                    });
                     assert!(difference(&statistics, &expected) < 1e-5, "{name}: statistics");
                     assert!(difference(&fused.logits, &plain.logits) < 2e-5, "{name}: logits");
                     difference(&fused.parameters, &plain.parameters)
@@ -182,15 +222,20 @@ mod tests {
             // from one number of threads to another too: the more pixels, the rarer a net without one.
             let shallow = name.ends_with("-8") || name.ends_with("-8c");
             let (rank, bound) = if shallow { (3, 1e-5) } else { (0, 5e-5) };
-            assert!(differences[rank] < bound && differences[6] < 0.1, "{name}: gradients: {differences:?}");
+            assert!(
+                differences[rank] < bound && differences[6] < 0.1,
+                "{name}: gradients: {differences:?}"
+            );
         }
     }
 
     #[test]
     fn bfloat16_gradients_point_where_float32_ones_do() {
-        let [(half, _), (full, _)] =
-            [Precision::Bf16, Precision::F32].map(|precision| after_one_pass("resnet-20", Compute { precision, ..Compute::default() }));
-        let cosine = (&half.parameters * &full.parameters).sum(Kind::Double) / (half.parameters.norm() * full.parameters.norm());
+        let [(half, _), (full, _)] = [Precision::Bf16, Precision::F32].map(|precision| {
+            after_one_pass("resnet-20", Compute { precision, ..Compute::default() })
+        });
+        let cosine = (&half.parameters * &full.parameters).sum(Kind::Double)
+            / (half.parameters.norm() * full.parameters.norm());
         assert!(cosine.double_value(&[]) > 0.95, "{cosine:?}");
         assert_eq!((half.parameters.kind(), half.logits.kind()), (Kind::Float, Kind::Float));
     }

@@ -29,12 +29,20 @@ impl Network {
         let mut pass = Pass::new(self, mode, Position::default());
         let logits = match &self.architecture.body {
             Body::Blocks { .. } => {
-                let maps = self.architecture.blocks().iter().fold(pass.stem(images), |maps, block| pass.block(&maps, block));
+                let maps = self
+                    .architecture
+                    .blocks()
+                    .iter()
+                    .fold(pass.stem(images), |maps, block| pass.block(&maps, block));
                 pass.classify(&maps.main)
             }
-            Body::Highway { stem, stages, hidden } => pass.highway(images, *stem, stages, hidden.is_some()),
+            Body::Highway { stem, stages, hidden } => {
+                pass.highway(images, *stem, stages, hidden.is_some())
+            }
             Body::Vgg { stages, .. } => pass.vgg(images, stages),
-            Body::GoogLeNet { widths, auxiliary } => return pass.googlenet(images, widths, *auxiliary),
+            Body::GoogLeNet { widths, auxiliary } => {
+                return pass.googlenet(images, widths, *auxiliary);
+            }
         };
         (logits, Vec::new())
     }

@@ -59,7 +59,9 @@ impl<'a> Pass<'a> {
         let weights = match network.compute.precision {
             // One cast of the whole vector, through which the gradient comes back to the float32 leaf.
             Precision::Bf16 => network.views_of(&network.parameters.to_kind(Kind::BFloat16)),
-            Precision::F32 | Precision::Tf32 => parameters.iter().map(Tensor::shallow_clone).collect(),
+            Precision::F32 | Precision::Tf32 => {
+                parameters.iter().map(Tensor::shallow_clone).collect()
+            }
         };
         Pass { network, parameters, weights, position, mode }
     }
@@ -82,14 +84,20 @@ impl<'a> Pass<'a> {
     /// The first layer: images, float32 [n, 3, h, w], to the maps that the first block takes.
     pub(crate) fn stem(&mut self, images: &Tensor) -> Maps {
         match &self.network.architecture.body {
-            Body::Blocks { stem, .. } | Body::Highway { stem: Some(stem), .. } => self.convolution_and_pool(images, *stem),
+            Body::Blocks { stem, .. } | Body::Highway { stem: Some(stem), .. } => {
+                self.convolution_and_pool(images, *stem)
+            }
             _ => images.to_kind(self.kind()).into(),
         }
     }
 
     fn convolution_and_pool(&mut self, images: &Tensor, stem: Stem) -> Maps {
         let maps = self.layer(&images.to_kind(self.kind()), stem.stride, None);
-        if stem.pool { maps.main.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false).into() } else { maps }
+        if stem.pool {
+            maps.main.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false).into()
+        } else {
+            maps
+        }
     }
 
     /// The next block and its shortcut (Eqn. 1: y = F(x) + x): [n, c, h, w] to [n, outputs, h / stride, w / stride], rounded up.
@@ -114,11 +122,18 @@ impl<'a> Pass<'a> {
         self.normalised_convolution(input, stride, shortcut.as_ref(), true)
     }
 
-    fn normalised_convolution(&mut self, input: &Tensor, stride: i64, shortcut: Option<&Tensor>, relu: bool) -> Maps {
+    fn normalised_convolution(
+        &mut self,
+        input: &Tensor,
+        stride: i64,
+        shortcut: Option<&Tensor>,
+        relu: bool,
+    ) -> Maps {
         let at = self.position.main;
         let weight = &self.weights[at.parameter];
         let padding = weight.size()[2] / 2;
-        let output = input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1);
+        let output =
+            input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1);
         let state = &self.network.norms[at.norm];
         let norm = fused::Norm {
             scale: &self.parameters[at.parameter + 1],
@@ -138,7 +153,10 @@ impl<'a> Pass<'a> {
             return None;
         }
         if block.projects(kind) {
-            return Some(self.aside(|pass| pass.normalised_convolution(maps, block.stride, None, false)).main);
+            return Some(
+                self.aside(|pass| pass.normalised_convolution(maps, block.stride, None, false))
+                    .main,
+            );
         }
         if !block.changes_shape() {
             return Some(maps.shallow_clone());
@@ -178,7 +196,13 @@ impl<'a> Pass<'a> {
     }
 
     /// A highway net: where the width stays, y = H(x)·T(x) + x·(1 - T(x)), which is x + T(x)·(H(x) - x); maximum pooling between stages.
-    pub(crate) fn highway(&mut self, images: &Tensor, stem: Option<Stem>, stages: &[LayerStage], hidden: bool) -> Tensor {
+    pub(crate) fn highway(
+        &mut self,
+        images: &Tensor,
+        stem: Option<Stem>,
+        stages: &[LayerStage],
+        hidden: bool,
+    ) -> Tensor {
         let mut maps = self.stem(images).main;
         let mut channels = stem.map_or(3, |stem| stem.filters);
         for (index, stage) in stages.iter().enumerate() {

@@ -36,7 +36,10 @@ impl Pass<'_> {
         let (weight, bias) = self.next_weight_and_bias();
         let kernel = weight.view([weight.size()[0], maps.size()[1], side, side]);
         // [n, hidden, rows, columns] to [n, rows, columns, hidden].
-        let hidden = maps.conv2d(&kernel, Some(&bias), [1, 1], [0, 0], [1, 1], 1).relu_().permute([0, 2, 3, 1]);
+        let hidden = maps
+            .conv2d(&kernel, Some(&bias), [1, 1], [0, 0], [1, 1], 1)
+            .relu_()
+            .permute([0, 2, 3, 1]);
         self.vgg_rest(&hidden).mean_dim([1i64, 2].as_slice(), false, Kind::Float)
     }
 

@@ -98,8 +98,13 @@ impl Group {
 
 /// The map sizes of all columns, from the largest down.
 fn groups(columns: &[Column]) -> Vec<Group> {
-    let count = |column: &Column, side| column.outline.steps.iter().filter(|step| step.side == side).count();
-    let mut sides: Vec<i64> = columns.iter().flat_map(|column| column.outline.steps.iter().map(|step| step.side)).collect();
+    let count = |column: &Column, side| {
+        column.outline.steps.iter().filter(|step| step.side == side).count()
+    };
+    let mut sides: Vec<i64> = columns
+        .iter()
+        .flat_map(|column| column.outline.steps.iter().map(|step| step.side))
+        .collect();
     sides.sort_unstable_by(|a, b| b.cmp(a));
     sides.dedup();
     let mut top = HEADER;
@@ -129,7 +134,11 @@ fn sizes(text: &mut String, groups: &[Group], width: f64) {
 
 impl Column {
     fn of(architecture: &Architecture) -> Column {
-        Column { title: architecture.name.to_string(), image_side: architecture.image_side, outline: Outline::of(architecture) }
+        Column {
+            title: architecture.name.to_string(),
+            image_side: architecture.image_side,
+            outline: Outline::of(architecture),
+        }
     }
 
     fn width(&self) -> f64 {
@@ -141,7 +150,8 @@ impl Column {
         let mut row = (0, 0);
         let top = |step: &Step| {
             row = if row.0 == step.side { (step.side, row.1 + 1) } else { (step.side, 0) };
-            let start = groups.iter().find(|group| group.side == step.side).map_or(0.0, |group| group.top);
+            let start =
+                groups.iter().find(|group| group.side == step.side).map_or(0.0, |group| group.top);
             start + row.1 as f64 * PITCH
         };
         self.outline.steps.iter().map(top).collect()
@@ -184,8 +194,11 @@ fn shortcut(text: &mut String, centre: f64, join: &Join, tops: &[f64]) {
     let above = if join.after == 0 { HEADER - PITCH } else { tops[join.after - 1] };
     let (from, to) = (above + BOX.1 + JOIN.1, tops[join.to] + BOX.1 + JOIN.0);
     let (edge, out) = (centre + BOX.0 / 2.0, centre + BOX.0 / 2.0 + REACH);
-    let (class, dotted) =
-        if join.changes_shape { ("shortcut increases", " stroke-dasharray=\"2 4\" stroke-linecap=\"round\"") } else { ("shortcut", "") };
+    let (class, dotted) = if join.changes_shape {
+        ("shortcut increases", " stroke-dasharray=\"2 4\" stroke-linecap=\"round\"")
+    } else {
+        ("shortcut", "")
+    };
     let _ = writeln!(
         text,
         "<path class=\"{class}\" d=\"M{centre:.1} {from:.1} L{edge:.1} {from:.1} C{out:.1} {from:.1} {out:.1} {to:.1} {edge:.1} {to:.1} \
@@ -216,11 +229,15 @@ fn labelled_box(text: &mut String, centre: f64, top: f64, step: &Step) {
 fn label(step: &Step) -> (String, &'static str) {
     let every = |stride| if stride == 1 { String::new() } else { format!(", /{stride}") };
     match step.kind {
-        StepKind::Convolution { kernel, stride } => (format!("{kernel}x{kernel} conv, {}{}", step.outputs, every(stride)), "conv"),
+        StepKind::Convolution { kernel, stride } => {
+            (format!("{kernel}x{kernel} conv, {}{}", step.outputs, every(stride)), "conv")
+        }
         StepKind::MaxPool { stride } => (format!("pool{}", every(stride)), "pool"),
         StepKind::AveragePool => ("avg pool".to_string(), "pool"),
         StepKind::FullyConnected => (format!("fc {}", step.outputs), "fc"),
-        StepKind::Inception { .. } => (format!("inception ({}), {}", step.name, step.outputs), "inception"),
+        StepKind::Inception { .. } => {
+            (format!("inception ({}), {}", step.name, step.outputs), "inception")
+        }
     }
 }
 
@@ -240,7 +257,10 @@ mod tests {
     use crate::network::architecture;
 
     fn drawn(names: &[&str], family: Family) -> String {
-        let networks: Vec<Architecture> = names.iter().map(|name| architecture::build(name.parse().unwrap(), family, 224, 1000).unwrap()).collect();
+        let networks: Vec<Architecture> = names
+            .iter()
+            .map(|name| architecture::build(name.parse().unwrap(), family, 224, 1000).unwrap())
+            .collect();
         svg(&networks)
     }
 
@@ -257,17 +277,31 @@ mod tests {
         assert_eq!(count(&svg, "class=\"pool\""), 5 + 2 + 2);
         assert_eq!(count(&svg, "class=\"shortcut"), 16);
         assert_eq!(count(&svg, "class=\"shortcut changes_shape\""), 3);
-        for label in ["7x7 conv, 64, /2", "3x3 conv, 128, /2", "pool, /2", "avg pool", "fc 1000", "fc 4096", "image, 224×224"] {
+        for label in [
+            "7x7 conv, 64, /2",
+            "3x3 conv, 128, /2",
+            "pool, /2",
+            "avg pool",
+            "fc 1000",
+            "fc 4096",
+            "image, 224×224",
+        ] {
             assert!(svg.contains(label), "{label}");
         }
-        let sizes: Vec<&str> = svg.split("size: ").skip(1).filter_map(|rest| rest.split('<').next()).collect();
+        let sizes: Vec<&str> =
+            svg.split("size: ").skip(1).filter_map(|rest| rest.split('<').next()).collect();
         assert_eq!(sizes, ["224", "112", "56", "28", "14", "7", "1"]);
     }
 
     #[test]
     fn boxes_for_maps_of_one_size_stand_at_one_height_and_none_overlap() {
         let columns: Vec<Column> = ["vgg-19", "plain-34", "googlenet"]
-            .map(|name| Column::of(&architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 1000).unwrap()))
+            .map(|name| {
+                Column::of(
+                    &architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 1000)
+                        .unwrap(),
+                )
+            })
             .into();
         let groups = groups(&columns);
         for column in &columns {
@@ -275,7 +309,12 @@ mod tests {
             assert!(tops.windows(2).all(|pair| pair[1] - pair[0] >= PITCH), "{}", column.title);
             for (index, step) in column.outline.steps.iter().enumerate() {
                 if index == 0 || column.outline.steps[index - 1].side != step.side {
-                    assert_eq!(tops[index], groups.iter().find(|group| group.side == step.side).unwrap().top, "{}", column.title);
+                    assert_eq!(
+                        tops[index],
+                        groups.iter().find(|group| group.side == step.side).unwrap().top,
+                        "{}",
+                        column.title
+                    );
                 }
             }
         }
@@ -285,7 +324,13 @@ mod tests {
     fn networks_of_every_kind_and_both_families_can_be_drawn() {
         let bottlenecks = drawn(&["resnet-50", "plain-50"], Family::Imagenet);
         assert_eq!(count(&bottlenecks, "class=\"conv\""), 2 * (1 + 3 * 16));
-        assert_eq!((count(&bottlenecks, "class=\"shortcut"), count(&bottlenecks, "class=\"shortcut changes_shape\"")), (16, 4));
+        assert_eq!(
+            (
+                count(&bottlenecks, "class=\"shortcut"),
+                count(&bottlenecks, "class=\"shortcut changes_shape\"")
+            ),
+            (16, 4)
+        );
         let googlenet = drawn(&["googlenet"], Family::Imagenet);
         assert_eq!(count(&googlenet, "class=\"inception\""), 9);
         assert!(googlenet.contains("inception (3a), 256"));

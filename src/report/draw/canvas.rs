@@ -5,7 +5,9 @@ use std::sync::Once;
 
 use anyhow::{Context, Result, anyhow};
 use plotters::coord::Shift;
-use plotters::prelude::{BitMapBackend, DrawingArea, DrawingBackend, FontStyle, IntoDrawingArea, SVGBackend};
+use plotters::prelude::{
+    BitMapBackend, DrawingArea, DrawingBackend, FontStyle, IntoDrawingArea, SVGBackend,
+};
 
 use crate::system::atomic_file;
 
@@ -29,7 +31,9 @@ pub trait Drawing {
 pub fn write(drawing: &impl Drawing, path: &Path) -> Result<String> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
-        for (style, bytes) in [(FontStyle::Normal, notosans::REGULAR_TTF), (FontStyle::Bold, notosans::BOLD_TTF)] {
+        for (style, bytes) in
+            [(FontStyle::Normal, notosans::REGULAR_TTF), (FontStyle::Bold, notosans::BOLD_TTF)]
+        {
             // The result only says whether the bytes are a font, and these are.
             let _ = plotters::style::register_font("sans-serif", style, bytes);
         }
@@ -55,12 +59,14 @@ fn write_png(drawing: &impl Drawing, path: &Path) -> Result<()> {
     let scale = PNG_SCALE * OVERSAMPLING;
     let mut drawn = vec![255u8; (width * scale * height * scale * 3) as usize];
     {
-        let area = BitMapBackend::with_buffer(&mut drawn, (width * scale, height * scale)).into_drawing_area();
+        let area = BitMapBackend::with_buffer(&mut drawn, (width * scale, height * scale))
+            .into_drawing_area();
         drawing.draw(&area, scale)?;
         area.present().map_err(|error| anyhow!("{}: {error}", path.display()))?;
     }
     let pixels = reduce(&drawn, (width * scale) as usize, OVERSAMPLING as usize);
-    let bytes = encode_png(&pixels, width * PNG_SCALE, height * PNG_SCALE).with_context(|| format!("{}: cannot be encoded", path.display()))?;
+    let bytes = encode_png(&pixels, width * PNG_SCALE, height * PNG_SCALE)
+        .with_context(|| format!("{}: cannot be encoded", path.display()))?;
     atomic_file::write_atomically(path, &bytes)
 }
 
@@ -80,8 +86,10 @@ fn reduce(pixels: &[u8], width: usize, side: usize) -> Vec<u8> {
     for row in 0..rows {
         for column in 0..columns {
             for channel in 0..3 {
-                let square = (0..side).flat_map(|y| (0..side).map(move |x| (row * side + y, column * side + x)));
-                let sum: u32 = square.map(|(y, x)| u32::from(pixels[(y * width + x) * 3 + channel])).sum();
+                let square = (0..side)
+                    .flat_map(|y| (0..side).map(move |x| (row * side + y, column * side + x)));
+                let sum: u32 =
+                    square.map(|(y, x)| u32::from(pixels[(y * width + x) * 3 + channel])).sum();
                 reduced.push((sum / (side * side) as u32) as u8);
             }
         }
@@ -95,7 +103,8 @@ mod tests {
 
     #[test]
     fn reducing_takes_the_mean_of_each_square() {
-        let pixels: Vec<u8> = [0, 100, 10, 20, 200, 100, 30, 40].iter().flat_map(|&value| [value; 3]).collect();
+        let pixels: Vec<u8> =
+            [0, 100, 10, 20, 200, 100, 30, 40].iter().flat_map(|&value| [value; 3]).collect();
         assert_eq!(reduce(&pixels, 4, 2), [100, 100, 100, 25, 25, 25]);
     }
 }

@@ -73,8 +73,13 @@ pub struct Series {
 impl Panel {
     /// Whether every curve ends at its highest value, which leaves the upper left corner free.
     pub(crate) fn rises(&self) -> bool {
-        let rises =
-            |series: &Series| series.points.len() > 1 && series.points.last().is_some_and(|last| series.points.iter().all(|point| point.1 <= last.1));
+        let rises = |series: &Series| {
+            series.points.len() > 1
+                && series
+                    .points
+                    .last()
+                    .is_some_and(|last| series.points.iter().all(|point| point.1 <= last.1))
+        };
         self.series.iter().all(rises)
     }
 }
@@ -83,12 +88,26 @@ impl Chart {
     /// The points of all curves as CSV.
     pub fn to_csv(&self) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(["panel", "network", "series", &self.x_label, &self.y_label, "deviation"])?;
+        writer.write_record([
+            "panel",
+            "network",
+            "series",
+            &self.x_label,
+            &self.y_label,
+            "deviation",
+        ])?;
         for panel in &self.panels {
             for series in &panel.series {
                 for (x, mean, deviation) in &series.points {
                     let numbers = [x.to_string(), rounded(*mean), rounded(*deviation)];
-                    writer.write_record([&panel.title, &series.network, &series.kind, &numbers[0], &numbers[1], &numbers[2]])?;
+                    writer.write_record([
+                        &panel.title,
+                        &series.network,
+                        &series.kind,
+                        &numbers[0],
+                        &numbers[1],
+                        &numbers[2],
+                    ])?;
                 }
             }
         }

@@ -45,16 +45,25 @@ pub fn write(data: &Dataset, path: &Path) -> Result<()> {
     let mut pixels = vec![255u8; width * height * 3];
     let labels = data.train.labels();
     for class in 0..rows {
-        let members = (0..labels.len()).filter(|&index| labels[index] == class as i64).take(columns);
+        let members =
+            (0..labels.len()).filter(|&index| labels[index] == class as i64).take(columns);
         for (column, index) in members.enumerate() {
             let image = match &data.train {
                 Source::Resident(images) => resident(images, index).to_vec(),
                 Source::Streamed(photographs) => training_view(photographs, index, data, side)?,
             };
-            paste(&image, side, enlargement, &mut pixels, width, (GAP + column * cell, GAP + class * cell));
+            paste(
+                &image,
+                side,
+                enlargement,
+                &mut pixels,
+                width,
+                (GAP + column * cell, GAP + class * cell),
+            );
         }
     }
-    let bytes = canvas::encode_png(&pixels, width as u32, height as u32).with_context(|| path.display().to_string())?;
+    let bytes = canvas::encode_png(&pixels, width as u32, height as u32)
+        .with_context(|| path.display().to_string())?;
     atomic_file::write_atomically(path, &bytes)
 }
 
@@ -63,19 +72,37 @@ fn resident(images: &Images, index: usize) -> &[u8] {
 }
 
 /// One photograph as an iteration of seed 0 would see it; one that cannot be read is grey.
-fn training_view(photographs: &Index, index: usize, data: &Dataset, side: usize) -> Result<Vec<u8>> {
+fn training_view(
+    photographs: &Index,
+    index: usize,
+    data: &Dataset,
+    side: usize,
+) -> Result<Vec<u8>> {
     let views = ViewPlan::new(0, &Recipe::for_dataset(data.name)).views(index as u64 + 1, 1);
     let mut image = vec![128; side * side * 3];
-    if let Err(unreadable) =
-        read(photographs, (&mut decoder(Quality::Fast), Quality::Fast), &mut Vec::new(), index, &views[0].0, side as u32, &mut image)
-    {
+    if let Err(unreadable) = read(
+        photographs,
+        (&mut decoder(Quality::Fast), Quality::Fast),
+        &mut Vec::new(),
+        index,
+        &views[0].0,
+        side as u32,
+        &mut image,
+    ) {
         output::say(&unreadable.reason);
     }
     Ok(image)
 }
 
 /// Draws one image with its upper left corner at `(left, top)`.
-fn paste(image: &[u8], side: usize, enlargement: usize, pixels: &mut [u8], width: usize, (left, top): (usize, usize)) {
+fn paste(
+    image: &[u8],
+    side: usize,
+    enlargement: usize,
+    pixels: &mut [u8],
+    width: usize,
+    (left, top): (usize, usize),
+) {
     for row in 0..side * enlargement {
         for column in 0..side * enlargement {
             let source = (row / enlargement * side + column / enlargement) * 3;

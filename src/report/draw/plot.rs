@@ -64,7 +64,11 @@ impl Chart {
     }
 
     fn width(&self) -> u32 {
-        if self.panels.len() == 1 { ONLY_PANEL_WIDTH } else { PANEL_WIDTH * self.panels.len() as u32 }
+        if self.panels.len() == 1 {
+            ONLY_PANEL_WIDTH
+        } else {
+            PANEL_WIDTH * self.panels.len() as u32
+        }
     }
 }
 
@@ -84,9 +88,20 @@ impl Drawing for Chart {
         area.fill(&WHITE).map_err(failed)?;
         let (title, rest) = area.split_vertically(TITLE_HEIGHT * scale);
         let (panels, note) = rest.split_vertically(PANEL_HEIGHT * scale);
-        let centred = |size: u32| ("sans-serif", size * scale).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Center));
+        let centred = |size: u32| {
+            ("sans-serif", size * scale)
+                .into_font()
+                .color(&INK)
+                .pos(Pos::new(HPos::Center, VPos::Center))
+        };
         let middle = (self.width() * scale / 2) as i32;
-        title.draw(&Text::new(self.title.clone(), (middle, (TITLE_HEIGHT * scale / 2) as i32), centred(20))).map_err(failed)?;
+        title
+            .draw(&Text::new(
+                self.title.clone(),
+                (middle, (TITLE_HEIGHT * scale / 2) as i32),
+                centred(20),
+            ))
+            .map_err(failed)?;
         for (index, line) in self.note_lines().into_iter().enumerate() {
             let height = ((NOTE_LINE_HEIGHT * index as u32 + NOTE_LINE_HEIGHT / 2) * scale) as i32;
             note.draw(&Text::new(line, (middle, height), centred(14))).map_err(failed)?;
@@ -104,14 +119,23 @@ impl Chart {
         if self.y_log { value.log10() } else { value }
     }
 
-    fn panel<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, panel: &Panel, scale: u32) -> Result<()>
+    fn panel<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+        panel: &Panel,
+        scale: u32,
+    ) -> Result<()>
     where
         B::ErrorType: 'static,
     {
         let failed = |error: DrawingAreaErrorKind<B::ErrorType>| anyhow!("drawing failed: {error}");
         let font = |size: u32| ("sans-serif", size * scale).into_font().color(&INK);
         let range = (self.height(panel.y.0), self.height(panel.y.1));
-        if !(range.0 < range.1 && range.0.is_finite() && range.1.is_finite() && panel.x.0 < panel.x.1) {
+        if !(range.0 < range.1
+            && range.0.is_finite()
+            && range.1.is_finite()
+            && panel.x.0 < panel.x.1)
+        {
             bail!("{}: the axis from {} to {} cannot be drawn", self.name, panel.y.0, panel.y.1);
         }
         let mut chart = ChartBuilder::on(area)
@@ -136,25 +160,41 @@ impl Chart {
             .label_style(font(13))
             .axis_desc_style(font(15))
             .x_label_formatter(&|x| grouped(x / self.x_scale))
-            .y_label_formatter(&|y| if self.y_log { significant(10f64.powf(*y)) } else { grouped(*y) })
+            .y_label_formatter(&|y| {
+                if self.y_log { significant(10f64.powf(*y)) } else { grouped(*y) }
+            })
             .draw()
             .map_err(failed)?;
         for series in &panel.series {
             let colour = COLOURS[series.colour % COLOURS.len()];
             if let Some(band) = self.band(series, range) {
-                chart.draw_series(std::iter::once(Polygon::new(band, colour.mix(0.15)))).map_err(failed)?;
+                chart
+                    .draw_series(std::iter::once(Polygon::new(band, colour.mix(0.15))))
+                    .map_err(failed)?;
             }
-            let line: Vec<(f64, f64)> = series.points.iter().map(|point| (point.0, self.height(point.1))).collect();
+            let line: Vec<(f64, f64)> =
+                series.points.iter().map(|point| (point.0, self.height(point.1))).collect();
             let style = colour.stroke_width(if series.bold { 3 } else { 1 } * scale);
             for piece in clip(&line, range) {
                 if series.dashed {
-                    chart.draw_series(DashedLineSeries::new(piece, DASH.0 * scale, DASH.1 * scale, style)).map_err(failed)?;
+                    chart
+                        .draw_series(DashedLineSeries::new(
+                            piece,
+                            DASH.0 * scale,
+                            DASH.1 * scale,
+                            style,
+                        ))
+                        .map_err(failed)?;
                 } else {
                     chart.draw_series(LineSeries::new(piece, style)).map_err(failed)?;
                 }
             }
-            let marked = line.iter().filter(|point| line.len() <= FEW_POINTS && (range.0..=range.1).contains(&point.1));
-            chart.draw_series(marked.map(|&point| Circle::new(point, 4 * scale, colour.filled()))).map_err(failed)?;
+            let marked = line
+                .iter()
+                .filter(|point| line.len() <= FEW_POINTS && (range.0..=range.1).contains(&point.1));
+            chart
+                .draw_series(marked.map(|&point| Circle::new(point, 4 * scale, colour.filled())))
+                .map_err(failed)?;
         }
         for (network, colour) in panel.networks() {
             let colour = COLOURS[colour % COLOURS.len()];
@@ -163,12 +203,22 @@ impl Chart {
                 .draw_series(std::iter::empty::<Circle<(f64, f64), u32>>())
                 .map_err(failed)?
                 .label(network)
-                .legend(move |(x, y)| Rectangle::new([(x, y - scale as i32), (x + 20 * scale as i32, y + 2 * scale as i32)], colour.filled()));
+                .legend(move |(x, y)| {
+                    Rectangle::new(
+                        [(x, y - scale as i32), (x + 20 * scale as i32, y + 2 * scale as i32)],
+                        colour.filled(),
+                    )
+                });
         }
         if panel.series.is_empty() {
-            let style = ("sans-serif", 15 * scale).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Center));
+            let style = ("sans-serif", 15 * scale)
+                .into_font()
+                .color(&INK)
+                .pos(Pos::new(HPos::Center, VPos::Center));
             let centre = ((panel.x.0 + panel.x.1) / 2.0, (range.0 + range.1) / 2.0);
-            chart.draw_series(std::iter::once(Text::new("no runs yet", centre, style))).map_err(failed)?;
+            chart
+                .draw_series(std::iter::once(Text::new("no runs yet", centre, style)))
+                .map_err(failed)?;
             return Ok(());
         }
         chart
@@ -191,8 +241,11 @@ impl Chart {
     /// The area within a standard deviation of a curve, if there is one to show; cut at the figure's edges.
     fn band(&self, series: &Series, (low, high): (f64, f64)) -> Option<Vec<(f64, f64)>> {
         let edge = |x: f64, value: f64| (x, self.height(value).clamp(low, high));
-        let shown: Vec<&(f64, f64, f64)> =
-            series.points.iter().filter(|point| point.1.is_finite() && self.height(point.1 - point.2) <= high).collect();
+        let shown: Vec<&(f64, f64, f64)> = series
+            .points
+            .iter()
+            .filter(|point| point.1.is_finite() && self.height(point.1 - point.2) <= high)
+            .collect();
         if shown.len() < 2 || shown.iter().all(|point| point.2 == 0.0) {
             return None;
         }
@@ -205,7 +258,8 @@ impl Chart {
 impl Panel {
     /// Each network once, with its colour.
     fn networks(&self) -> Vec<(String, usize)> {
-        let mut networks: Vec<(String, usize)> = self.series.iter().map(|series| (series.network.clone(), series.colour)).collect();
+        let mut networks: Vec<(String, usize)> =
+            self.series.iter().map(|series| (series.network.clone(), series.colour)).collect();
         networks.dedup();
         networks
     }
@@ -216,12 +270,16 @@ fn clip(points: &[(f64, f64)], (low, high): (f64, f64)) -> Vec<Vec<(f64, f64)>> 
     let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
     for pair in points.windows(2) {
         let [start, end] = [pair[0], pair[1]];
-        if !(start.1.is_finite() && end.1.is_finite()) || start.1.min(end.1) > high || start.1.max(end.1) < low {
+        if !(start.1.is_finite() && end.1.is_finite())
+            || start.1.min(end.1) > high
+            || start.1.max(end.1) < low
+        {
             continue;
         }
         let on_line = |y: f64| (start.0 + (end.0 - start.0) * (y - start.1) / (end.1 - start.1), y);
-        let [start_inside, end_inside] =
-            [start, end].map(|point| if (low..=high).contains(&point.1) { point } else { on_line(point.1.clamp(low, high)) });
+        let [start_inside, end_inside] = [start, end].map(|point| {
+            if (low..=high).contains(&point.1) { point } else { on_line(point.1.clamp(low, high)) }
+        });
         match pieces.last_mut() {
             Some(piece) if piece.last() == Some(&start_inside) => piece.push(end_inside),
             _ => pieces.push(vec![start_inside, end_inside]),
@@ -240,7 +298,11 @@ fn grouped(value: f64) -> String {
 fn significant(value: f64) -> String {
     let digits = (1.0 - value.abs().log10().floor()).max(0.0) as usize;
     let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -249,13 +311,23 @@ mod tests {
 
     #[test]
     fn curves_are_cut_where_they_leave_the_figure() {
-        let pieces = clip(&[(0.0, 90.0), (1.0, 70.0), (2.0, 70.0), (3.0, 110.0), (4.0, 70.0)], (60.0, 80.0));
-        assert_eq!(pieces, [vec![(0.5, 80.0), (1.0, 70.0), (2.0, 70.0), (2.25, 80.0)], vec![(3.75, 80.0), (4.0, 70.0)]]);
+        let pieces =
+            clip(&[(0.0, 90.0), (1.0, 70.0), (2.0, 70.0), (3.0, 110.0), (4.0, 70.0)], (60.0, 80.0));
+        assert_eq!(
+            pieces,
+            [
+                vec![(0.5, 80.0), (1.0, 70.0), (2.0, 70.0), (2.25, 80.0)],
+                vec![(3.75, 80.0), (4.0, 70.0)]
+            ]
+        );
     }
 
     #[test]
     fn ticks_are_written_as_people_write_them() {
-        assert_eq!((grouped(64_000.0), grouped(0.5), grouped(20.0)), ("64,000".into(), "0.5".into(), "20".into()));
+        assert_eq!(
+            (grouped(64_000.0), grouped(0.5), grouped(20.0)),
+            ("64,000".into(), "0.5".into(), "20".into())
+        );
         assert_eq!(
             (significant(0.1), significant(0.001), significant(158.4), significant(1000.0)),
             ("0.1".into(), "0.001".into(), "158".into(), "1000".into())

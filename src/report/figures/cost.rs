@@ -13,17 +13,33 @@ const BATCH: u64 = 128;
 
 /// Milliseconds of an iteration against depth, width and batch.
 pub fn charts(measurements: &[Measurements]) -> Vec<Chart> {
-    let depth = |row: &Row| Some(row.network.depth as f64).filter(|_| row.batch == BATCH && row.width == 1);
+    let depth =
+        |row: &Row| Some(row.network.depth as f64).filter(|_| row.batch == BATCH && row.width == 1);
     let panels = vec![
-        panel(measurements, format!("up to {SHALLOW} layers"), &|row| depth(row).filter(|_| row.network.depth <= SHALLOW)),
+        panel(measurements, format!("up to {SHALLOW} layers"), &|row| {
+            depth(row).filter(|_| row.network.depth <= SHALLOW)
+        }),
         panel(measurements, "up to 1202 layers".to_string(), &depth),
     ];
-    let width = |row: &Row| Some(row.width as f64).filter(|_| row.batch == BATCH && row.network.depth == 20);
-    let batch = |row: &Row| Some(row.batch as f64).filter(|_| row.width == 1 && row.network.depth == 20);
+    let width = |row: &Row| {
+        Some(row.width as f64).filter(|_| row.batch == BATCH && row.network.depth == 20)
+    };
+    let batch =
+        |row: &Row| Some(row.batch as f64).filter(|_| row.width == 1 && row.network.depth == 20);
     [
         chart("cost-depth", "against depth", "weighted layers", panels),
-        chart("cost-width", "against width, 20 layers", "filters, as a multiple of the paper's", vec![panel(measurements, String::new(), &width)]),
-        chart("cost-batch", "against the batch, 20 layers", "images a batch", vec![panel(measurements, String::new(), &batch)]),
+        chart(
+            "cost-width",
+            "against width, 20 layers",
+            "filters, as a multiple of the paper's",
+            vec![panel(measurements, String::new(), &width)],
+        ),
+        chart(
+            "cost-batch",
+            "against the batch, 20 layers",
+            "images a batch",
+            vec![panel(measurements, String::new(), &batch)],
+        ),
     ]
     .into_iter()
     .flatten()
@@ -52,9 +68,18 @@ fn chart(name: &str, against: &str, x_label: &str, mut panels: Vec<Panel>) -> Op
 fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Option<f64>) -> Panel {
     let mut series: Vec<Series> = Vec::new();
     for measured in measurements {
-        for row in measured.rows.iter().filter(|row| row.network.shortcut == Shortcut::OptionA && is_usual(measured, row)) {
+        for row in measured
+            .rows
+            .iter()
+            .filter(|row| row.network.shortcut == Shortcut::OptionA && is_usual(measured, row))
+        {
             let Some(x) = x(row) else { continue };
-            let label = format!("{}{} on {}", row.precision, if row.graph { ", graph" } else { "" }, machine(measured));
+            let label = format!(
+                "{}{} on {}",
+                row.precision,
+                if row.graph { ", graph" } else { "" },
+                machine(measured)
+            );
             if !series.iter().any(|series| series.label == label) {
                 series.push(Series {
                     network: label.clone(),
@@ -68,7 +93,11 @@ fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Optio
                 });
             }
             if let Some(curve) = series.iter_mut().find(|series| series.label == label) {
-                curve.points.push((x, row.milliseconds, (row.quartiles[1] - row.quartiles[0]) / 2.0));
+                curve.points.push((
+                    x,
+                    row.milliseconds,
+                    (row.quartiles[1] - row.quartiles[0]) / 2.0,
+                ));
             }
         }
     }
@@ -77,7 +106,8 @@ fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Optio
         curve.points.dedup_by(|later, earlier| later.0 == earlier.0);
     }
     let points = || series.iter().flat_map(|series| &series.points);
-    let (widest, highest) = points().fold((0.0f64, 0.0f64), |(x, y), point| (x.max(point.0), y.max(point.1 + point.2)));
+    let (widest, highest) =
+        points().fold((0.0f64, 0.0f64), |(x, y), point| (x.max(point.0), y.max(point.1 + point.2)));
     Panel { title, x: (0.0, widest * 1.05), y: (0.0, highest * 1.08), series }
 }
 

@@ -35,19 +35,35 @@ pub struct Curves<'a> {
 impl Curves<'_> {
     /// The networks that pass `filter`, plain before residual, shallow before deep.
     pub fn networks(&self, filter: impl Fn(NetworkName) -> bool) -> Vec<NetworkName> {
-        let mut networks: Vec<NetworkName> = self.runs.iter().map(|run| run.network).filter(|&name| filter(name)).collect();
+        let mut networks: Vec<NetworkName> =
+            self.runs.iter().map(|run| run.network).filter(|&name| filter(name)).collect();
         networks.sort();
         networks.dedup();
         networks
     }
 
     /// A chart of errors: a panel for each (title, networks), all on one vertical axis.
-    pub fn errors(&self, name: &str, title: String, panels: &[(&str, Vec<NetworkName>)], kinds: &[&str]) -> Chart {
+    pub fn errors(
+        &self,
+        name: &str,
+        title: String,
+        panels: &[(&str, Vec<NetworkName>)],
+        kinds: &[&str],
+    ) -> Chart {
         let mut panels: Vec<Panel> = panels
             .iter()
             .map(|(title, networks)| {
-                let series = networks.iter().flat_map(|&network| kinds.iter().map(move |kind| self.series(network, kind))).flatten().collect();
-                Panel { title: title.to_string(), x: (0.0, self.iterations.max(1) as f64), y: (0.0, 100.0), series }
+                let series = networks
+                    .iter()
+                    .flat_map(|&network| kinds.iter().map(move |kind| self.series(network, kind)))
+                    .flatten()
+                    .collect();
+                Panel {
+                    title: title.to_string(),
+                    x: (0.0, self.iterations.max(1) as f64),
+                    y: (0.0, 100.0),
+                    series,
+                }
             })
             .collect();
         let range = self.paper_axis.unwrap_or_else(|| joined(&panels));
@@ -92,11 +108,14 @@ impl Curves<'_> {
 
     /// What the bands are, as the end of a sentence; empty for one seed.
     pub fn bands(&self) -> String {
-        let seeds = |network: NetworkName| self.runs.iter().filter(|run| run.network == network).count();
+        let seeds =
+            |network: NetworkName| self.runs.iter().filter(|run| run.network == network).count();
         let counts: Vec<usize> = self.networks(|_| true).into_iter().map(seeds).collect();
         match counts.iter().max() {
             Some(1) | None => String::new(),
-            Some(most) if counts.iter().all(|count| count == most) => format!("; mean over {most} seeds, bands ± 1 standard deviation"),
+            Some(most) if counts.iter().all(|count| count == most) => {
+                format!("; mean over {most} seeds, bands ± 1 standard deviation")
+            }
             Some(most) => format!("; mean over up to {most} seeds, bands ± 1 standard deviation"),
         }
     }
@@ -108,20 +127,33 @@ impl Curves<'_> {
 
     /// Label of the axis of iterations.
     pub fn x_label(&self) -> String {
-        if self.iterations >= TEN_THOUSANDS_FROM { "iteration (1e4)".to_string() } else { "iteration".to_string() }
+        if self.iterations >= TEN_THOUSANDS_FROM {
+            "iteration (1e4)".to_string()
+        } else {
+            "iteration".to_string()
+        }
     }
 
     /// One network's curve: the mean over its complete runs, or over all if none is complete.
     fn series(&self, network: NetworkName, kind: &str) -> Option<Series> {
-        let all: Vec<&&PlottedRun> = self.runs.iter().filter(|run| run.network == network).collect();
-        let complete: Vec<&&PlottedRun> = all.iter().copied().filter(|run| run.is_complete()).collect();
-        let partial = all
-            .iter()
-            .filter(|run| !run.is_complete())
-            .map(|run| format!("seed {} at iteration {} of {}", run.seed, thousands(run.done as i64), thousands(run.planned as i64)));
+        let all: Vec<&&PlottedRun> =
+            self.runs.iter().filter(|run| run.network == network).collect();
+        let complete: Vec<&&PlottedRun> =
+            all.iter().copied().filter(|run| run.is_complete()).collect();
+        let partial = all.iter().filter(|run| !run.is_complete()).map(|run| {
+            format!(
+                "seed {} at iteration {} of {}",
+                run.seed,
+                thousands(run.done as i64),
+                thousands(run.planned as i64)
+            )
+        });
         let notes: Vec<String> = partial.collect();
         let drawn = if complete.is_empty() { &all } else { &complete };
-        let curves: Vec<&[(f64, f64)]> = drawn.iter().map(|run| if kind == TRAINING { &run.training[..] } else { &run.test[..] }).collect();
+        let curves: Vec<&[(f64, f64)]> = drawn
+            .iter()
+            .map(|run| if kind == TRAINING { &run.training[..] } else { &run.test[..] })
+            .collect();
         let points = over_seeds(&curves);
         let shown = if kind == TRAINING { kind } else { self.test() };
         (!points.is_empty()).then(|| Series {
@@ -151,7 +183,9 @@ fn over_seeds(curves: &[&[(f64, f64)]]) -> Vec<(f64, f64, f64)> {
     (0..length)
         .map(|position| {
             let spread = MeanStd::of(curves.iter().map(|curve| Some(curve[position].1)));
-            let (mean, deviation) = spread.map_or((f64::NAN, 0.0), |spread| (spread.mean, spread.standard_deviation.unwrap_or(0.0)));
+            let (mean, deviation) = spread.map_or((f64::NAN, 0.0), |spread| {
+                (spread.mean, spread.standard_deviation.unwrap_or(0.0))
+            });
             (curves[0][position].0, mean, deviation)
         })
         .collect()
@@ -167,12 +201,22 @@ pub fn joined(panels: &[Panel]) -> (f64, f64) {
         .filter(|error| error.is_finite())
         .collect();
     training.sort_by(f64::total_cmp);
-    let final_tests = series().filter(|series| series.kind != TRAINING).filter_map(|series| series.points.last()).map(|point| point.1);
-    let high = final_tests.filter(|error| error.is_finite()).fold(training.get(training.len() * 9 / 10).copied().unwrap_or(0.0), f64::max);
+    let final_tests = series()
+        .filter(|series| series.kind != TRAINING)
+        .filter_map(|series| series.points.last())
+        .map(|point| point.1);
+    let high = final_tests
+        .filter(|error| error.is_finite())
+        .fold(training.get(training.len() * 9 / 10).copied().unwrap_or(0.0), f64::max);
     let high = if high > 0.0 { high } else { 100.0 };
-    let lowest = series().flat_map(|series| &series.points).map(|point| point.1 - point.2).filter(|error| error.is_finite()).fold(high, f64::min);
+    let lowest = series()
+        .flat_map(|series| &series.points)
+        .map(|point| point.1 - point.2)
+        .filter(|error| error.is_finite())
+        .fold(high, f64::min);
     // A curve that stays just below a line of tens (chance is 90 %) needs the room above it.
-    let (low, high) = ((lowest / 10.0).floor() * 10.0, (((high + 1.0) / 10.0).ceil() * 10.0).min(100.0));
+    let (low, high) =
+        ((lowest / 10.0).floor() * 10.0, (((high + 1.0) / 10.0).ceil() * 10.0).min(100.0));
     (low.max(0.0).min(high - 10.0), high)
 }
 
@@ -181,13 +225,21 @@ fn above(panels: &[Panel]) -> String {
     let mut hidden: Vec<&str> = Vec::new();
     for panel in panels {
         for network in panel.series.iter().map(|series| series.network.as_str()) {
-            let mut points = panel.series.iter().filter(|series| series.network == network).flat_map(|series| &series.points);
+            let mut points = panel
+                .series
+                .iter()
+                .filter(|series| series.network == network)
+                .flat_map(|series| &series.points);
             if points.all(|point| point.1 > panel.y.1) && !hidden.contains(&network) {
                 hidden.push(network);
             }
         }
     }
-    if hidden.is_empty() { String::new() } else { format!("; above the axis: {}", hidden.join(", ")) }
+    if hidden.is_empty() {
+        String::new()
+    } else {
+        format!("; above the axis: {}", hidden.join(", "))
+    }
 }
 
 /// The last value of every curve, for a reader who cannot see the picture.
@@ -198,10 +250,19 @@ fn describe(panels: &[Panel]) -> String {
             .iter()
             .filter_map(|series| {
                 let last = series.points.last()?;
-                Some(format!("{} {:.1} % at iteration {}", series.label, last.1, thousands(last.0 as i64)))
+                Some(format!(
+                    "{} {:.1} % at iteration {}",
+                    series.label,
+                    last.1,
+                    thousands(last.0 as i64)
+                ))
             })
             .collect();
-        format!("{}: {}", panel.title, if curves.is_empty() { "no runs yet".to_string() } else { curves.join(", ") })
+        format!(
+            "{}: {}",
+            panel.title,
+            if curves.is_empty() { "no runs yet".to_string() } else { curves.join(", ") }
+        )
     });
     format!("Error curves over iterations. {}.", panels.collect::<Vec<_>>().join(". "))
 }

@@ -10,9 +10,9 @@ use crate::report::protocol::Protocol;
 pub fn chart(protocol: &Protocol) -> Option<Chart> {
     let mut groups: Vec<(String, Vec<&LoggedRun>)> = Vec::new();
     for run in &protocol.runs {
-        let Some(record) =
-            run.record.as_ref().filter(|record| record.progress.images_per_second > 0.0 && record.progress.images_per_second.is_finite())
-        else {
+        let Some(record) = run.record.as_ref().filter(|record| {
+            record.progress.images_per_second > 0.0 && record.progress.images_per_second.is_finite()
+        }) else {
             continue;
         };
         let machine = &record.provenance.machine;
@@ -21,7 +21,10 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
             Shortcut::OptionA => "residual nets",
             _ => continue,
         };
-        let place = machine.gpu.clone().unwrap_or_else(|| format!("{}, {} threads", machine.processor, machine.threads));
+        let place = machine
+            .gpu
+            .clone()
+            .unwrap_or_else(|| format!("{}, {} threads", machine.processor, machine.threads));
         let name = format!("{family} on {place}");
         match groups.iter_mut().find(|(other, _)| *other == name) {
             Some((_, runs)) => runs.push(run),
@@ -44,7 +47,8 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
         .collect();
     let values = || series.iter().flat_map(|series| &series.points);
     let deepest = values().map(|point| point.0).fold(0.0, f64::max);
-    let (low, high) = values().fold((f64::INFINITY, 0.0f64), |(low, high), point| (low.min(point.1), high.max(point.1)));
+    let (low, high) = values()
+        .fold((f64::INFINITY, 0.0f64), |(low, high), point| (low.min(point.1), high.max(point.1)));
     (!series.is_empty()).then(|| Chart {
         name: "throughput".to_string(),
         title: format!("Throughput: {}", protocol.title()),
@@ -62,11 +66,13 @@ fn points(runs: &[&LoggedRun]) -> Vec<(f64, f64, f64)> {
     let mut depths: Vec<u64> = runs.iter().map(|run| run.network.depth).collect();
     depths.sort_unstable();
     depths.dedup();
-    let speed = |run: &&LoggedRun| run.record.as_ref().map(|record| record.progress.images_per_second);
+    let speed =
+        |run: &&LoggedRun| run.record.as_ref().map(|record| record.progress.images_per_second);
     depths
         .into_iter()
         .filter_map(|depth| {
-            let spread = MeanStd::of(runs.iter().filter(|run| run.network.depth == depth).map(speed))?;
+            let spread =
+                MeanStd::of(runs.iter().filter(|run| run.network.depth == depth).map(speed))?;
             Some((depth as f64, spread.mean, spread.standard_deviation.unwrap_or(0.0)))
         })
         .collect()

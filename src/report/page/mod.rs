@@ -38,22 +38,35 @@ pub struct Cost {
 const COST: &str = "cost-of-a-step";
 
 /// The page. `command` is what makes it again; `problems` are runs that could not be read.
-pub fn page(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -> Result<String> {
+pub fn page(
+    sections: &[Section],
+    cost: &Cost,
+    command: &str,
+    problems: &[String],
+) -> Result<String> {
     let mut charts = serde_json::Map::new();
     for section in sections {
         for (chart, _) in &section.charts {
-            charts.insert(identifier(section, &chart.name), serde_json::to_value(rounded(chart)).context("a chart")?);
+            charts.insert(
+                identifier(section, &chart.name),
+                serde_json::to_value(rounded(chart)).context("a chart")?,
+            );
         }
     }
     for (chart, _) in &cost.charts {
-        charts.insert(format!("{COST}-{}", chart.name), serde_json::to_value(rounded(chart)).context("a chart")?);
+        charts.insert(
+            format!("{COST}-{}", chart.name),
+            serde_json::to_value(rounded(chart)).context("a chart")?,
+        );
     }
     let data = serde_json::json!({ "charts": charts }).to_string().replace('<', "\\u003c");
     let body = body(sections, cost, command, problems)?;
     // In this order nothing that was inserted is looked at again for placeholders of the template.
     let (before_data, after_data) = TEMPLATE.split_once("{{data}}").context("the template")?;
     let (before_body, between) = before_data.split_once("{{body}}").context("the template")?;
-    let head = before_body.replace("{{title}}", "Plain and residual nets: report").replace("{{style}}", STYLE);
+    let head = before_body
+        .replace("{{title}}", "Plain and residual nets: report")
+        .replace("{{style}}", STYLE);
     Ok(format!("{head}{body}{between}{data}{}", after_data.replace("{{script}}", SCRIPT)))
 }
 
@@ -64,17 +77,31 @@ fn identifier(section: &Section, name: &str) -> String {
 /// Fewer digits make a smaller page, and none of those left out can be seen.
 fn rounded(chart: &Chart) -> Chart {
     let mut chart = chart.clone();
-    for point in chart.panels.iter_mut().flat_map(|panel| &mut panel.series).flat_map(|series| &mut series.points) {
+    for point in chart
+        .panels
+        .iter_mut()
+        .flat_map(|panel| &mut panel.series)
+        .flat_map(|series| &mut series.points)
+    {
         let digits = if chart.y_log { 1e6 } else { 1e3 };
-        (point.1, point.2) = ((point.1 * digits).round() / digits, (point.2 * digits).round() / digits);
+        (point.1, point.2) =
+            ((point.1 * digits).round() / digits, (point.2 * digits).round() / digits);
     }
     chart
 }
 
 fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -> Result<String> {
     let measured = !cost.table.rows.is_empty();
-    let mut links: String =
-        sections.iter().map(|section| format!("<a href=\"#{}\">{}</a>\n", section.protocol.slug, escaped(&section.protocol.title()))).collect();
+    let mut links: String = sections
+        .iter()
+        .map(|section| {
+            format!(
+                "<a href=\"#{}\">{}</a>\n",
+                section.protocol.slug,
+                escaped(&section.protocol.title())
+            )
+        })
+        .collect();
     if measured {
         links.push_str(&format!("<a href=\"#{COST}\">{}</a>\n", cost.table.title));
     }
@@ -98,17 +125,24 @@ fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -
         html.push_str(&format!("{}</section>\n", table_html(&cost.table)));
     }
     let sources = "Hover, touch or use the arrow keys on a figure to read its values; the buttons above it show and hide networks.";
-    html.push_str(&format!("</main>\n<footer><p>{sources}</p><p>resnet-repro {}</p></footer>\n", env!("CARGO_PKG_VERSION")));
+    html.push_str(&format!(
+        "</main>\n<footer><p>{sources}</p><p>resnet-repro {}</p></footer>\n",
+        env!("CARGO_PKG_VERSION")
+    ));
     Ok(html)
 }
 
 fn section_html(section: &Section, command: &str) -> Result<String> {
     let protocol = section.protocol;
-    let mut html = format!("<section id=\"{}\">\n<h2>{}</h2>\n", protocol.slug, escaped(&protocol.title()));
+    let mut html =
+        format!("<section id=\"{}\">\n<h2>{}</h2>\n", protocol.slug, escaped(&protocol.title()));
     let partial = protocol.partial();
     let (class, status) = match partial.is_empty() {
         true => ("complete", format!("{} runs, all complete", protocol.runs.len())),
-        false => ("partial", format!("{} runs; not complete: {}", protocol.runs.len(), partial.join(", "))),
+        false => (
+            "partial",
+            format!("{} runs; not complete: {}", protocol.runs.len(), partial.join(", ")),
+        ),
     };
     html.push_str(&format!("<p class=\"status {class}\">{}</p>\n", escaped(&status)));
     for sentence in &section.sentences {
@@ -125,7 +159,9 @@ fn section_html(section: &Section, command: &str) -> Result<String> {
 }
 
 fn figure_html(identifier: &str, chart: &Chart, svg: &str, command: &str) -> Result<String> {
-    let last = |points: &[(f64, f64, f64)]| points.last().map_or("–".to_string(), |point| format!("{:.2} at {}", point.1, point.0));
+    let last = |points: &[(f64, f64, f64)]| {
+        points.last().map_or("–".to_string(), |point| format!("{:.2} at {}", point.1, point.0))
+    };
     let rows: String = chart
         .panels
         .iter()
@@ -141,7 +177,10 @@ fn figure_html(identifier: &str, chart: &Chart, svg: &str, command: &str) -> Res
         .collect();
     let (title, rest) = chart.title.split_once(": ").unwrap_or((&chart.title, ""));
     let mut letters = chart.note.chars();
-    let note: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    let note: String = letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default();
     let caption = if rest.is_empty() { format!("{note}.") } else { format!("{rest}. {note}.") };
     Ok(format!(
         "<figure class=\"chart\" id=\"{identifier}\" data-chart=\"{identifier}\">\n<img alt=\"{alt}\" src=\"data:image/svg+xml;base64,{svg}\">\n\
@@ -165,7 +204,11 @@ fn table_html(table: &Table) -> String {
         .iter()
         .enumerate()
         .map(|(column, title)| {
-            format!("<th scope=\"col\"{}>{}</th>", if column == 0 || Some(column) == verdict { "" } else { " class=\"number\"" }, escaped(title))
+            format!(
+                "<th scope=\"col\"{}>{}</th>",
+                if column == 0 || Some(column) == verdict { "" } else { " class=\"number\"" },
+                escaped(title)
+            )
         })
         .collect();
     let rows: String = table

@@ -10,7 +10,18 @@ pub fn machine(measured: &Measurements) -> String {
 
 /// Every measurement.
 pub fn table(measurements: &[Measurements]) -> Table {
-    let header = ["network", "machine", "format", "batch", "images/s", "ms", "GFLOP/s", "of peak", "outside conv.", "memory"];
+    let header = [
+        "network",
+        "machine",
+        "format",
+        "batch",
+        "images/s",
+        "ms",
+        "GFLOP/s",
+        "of peak",
+        "outside conv.",
+        "memory",
+    ];
     let line = |measured: &Measurements, row: &Row| {
         let width = if row.width == 1 { String::new() } else { format!(", width {}", row.width) };
         TableRow {
@@ -28,7 +39,10 @@ pub fn table(measurements: &[Measurements]) -> Table {
                 format!("{:.0}", row.images_per_second),
                 format!("{:.1}", row.milliseconds),
                 format!("{:.0}", row.flops_per_second / 1e9),
-                format!("{:.0} %", row.flops_per_second / measured.peaks.operations(row.precision) * 100.0),
+                format!(
+                    "{:.0} %",
+                    row.flops_per_second / measured.peaks.operations(row.precision) * 100.0
+                ),
                 format!("{:.0} %", row.outside_convolutions_percent),
                 row.peak_memory_bytes.map_or("–".to_string(), memory::gib),
             ],

@@ -31,6 +31,11 @@ pub fn tables(protocol: &Protocol, ensembles: &[Ensemble]) -> Vec<Table> {
             table_5(protocol, ensembles),
         ],
     };
-    tables.extend([test_errors(protocol), training_errors(protocol), pairs::table(protocol), runs(protocol)]);
+    tables.extend([
+        test_errors(protocol),
+        training_errors(protocol),
+        pairs::table(protocol),
+        runs(protocol),
+    ]);
     tables
 }

@@ -15,7 +15,12 @@ pub fn table(protocol: &Protocol) -> Table {
     let rows = pairs.twins.iter().chain(&pairs.depths).filter_map(|&(network, reference)| {
         let training = paired(&summaries, network, reference, |summary| summary.training_error)?;
         let test = paired(&summaries, network, reference, |summary| summary.final_test_error);
-        let cells = vec![format!("{network} – {reference}"), training.count.to_string(), difference(Some(training)), difference(test)];
+        let cells = vec![
+            format!("{network} – {reference}"),
+            training.count.to_string(),
+            difference(Some(training)),
+            difference(test),
+        ];
         Some(Row { kind: RowKind::Whole, cells })
     });
     Table {
@@ -32,6 +37,8 @@ pub fn table(protocol: &Protocol) -> Table {
 /// "-1.42 [-1.90, -0.94]".
 fn difference(spread: Option<MeanStd>) -> String {
     let Some(spread) = spread else { return NONE.to_string() };
-    let interval = spread.confidence().map_or(String::new(), |half| format!(" [{:+.2}, {:+.2}]", spread.mean - half, spread.mean + half));
+    let interval = spread.confidence().map_or(String::new(), |half| {
+        format!(" [{:+.2}, {:+.2}]", spread.mean - half, spread.mean + half)
+    });
     format!("{:+.2}{interval}", spread.mean)
 }

@@ -6,19 +6,32 @@ use crate::report::tables::table::{Row, RowKind, Table};
 
 /// One row a run: where it is and how it went.
 pub fn runs(protocol: &Protocol) -> Table {
-    let percent = |error: Option<f64>| error.map_or(NONE.to_string(), |error| format!("{error:.2}"));
+    let percent =
+        |error: Option<f64>| error.map_or(NONE.to_string(), |error| format!("{error:.2}"));
     let rows = protocol.runs.iter().map(|run| {
         let complete = run.drawn.is_complete();
         let state = match (run.summary.diverged_at, complete) {
             (Some(iteration), _) => format!("diverged at {}", thousands(iteration as i64)),
             (None, true) => "complete".to_string(),
-            (None, false) => format!("partial: {} of {}", thousands(run.drawn.done as i64), thousands(run.drawn.planned as i64)),
+            (None, false) => format!(
+                "partial: {} of {}",
+                thousands(run.drawn.done as i64),
+                thousands(run.drawn.planned as i64)
+            ),
         };
         let record = run.record.as_ref();
-        let hours = record.map_or(NONE.to_string(), |record| format!("{:.2}", record.progress.seconds / 3600.0));
-        let machine =
-            record.map_or(NONE.to_string(), |record| record.provenance.machine.gpu.clone().unwrap_or(record.provenance.machine.processor.clone()));
-        let attempts = record.map_or(NONE.to_string(), |record| (record.earlier_attempts.len() + 1).to_string());
+        let hours = record
+            .map_or(NONE.to_string(), |record| format!("{:.2}", record.progress.seconds / 3600.0));
+        let machine = record.map_or(NONE.to_string(), |record| {
+            record
+                .provenance
+                .machine
+                .gpu
+                .clone()
+                .unwrap_or(record.provenance.machine.processor.clone())
+        });
+        let attempts = record
+            .map_or(NONE.to_string(), |record| (record.earlier_attempts.len() + 1).to_string());
         let cells = vec![
             run.path.display().to_string(),
             state,

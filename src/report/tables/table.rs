@@ -62,7 +62,8 @@ impl Table {
     /// The table as CSV, with the kind of each row in front.
     pub fn to_csv(&self) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(std::iter::once("row").chain(self.header.iter().map(String::as_str)))?;
+        writer
+            .write_record(std::iter::once("row").chain(self.header.iter().map(String::as_str)))?;
         for row in &self.rows {
             let kind = match row.kind {
                 RowKind::Whole => "complete",
@@ -70,7 +71,8 @@ impl Table {
                 RowKind::Missing => "missing",
                 RowKind::Quoted => "quoted",
             };
-            writer.write_record(std::iter::once(kind).chain(row.cells.iter().map(String::as_str)))?;
+            writer
+                .write_record(std::iter::once(kind).chain(row.cells.iter().map(String::as_str)))?;
         }
         String::from_utf8(writer.into_inner()?).context("text")
     }
@@ -78,7 +80,10 @@ impl Table {
     /// Writes `<folder>/<name>` as .md and .csv.
     pub fn write(&self, folder: &std::path::Path) -> Result<()> {
         let path = folder.join(&self.name);
-        atomic_file::write_atomically(&path.with_extension("md"), format!("## {}\n\n{}", self.title, self.to_markdown()).as_bytes())?;
+        atomic_file::write_atomically(
+            &path.with_extension("md"),
+            format!("## {}\n\n{}", self.title, self.to_markdown()).as_bytes(),
+        )?;
         atomic_file::write_atomically(&path.with_extension("csv"), self.to_csv()?.as_bytes())
     }
 }
@@ -86,7 +91,11 @@ impl Table {
 /// A table; the first column is text, the others are numbers.
 pub fn render(header: &[&str], rows: &[Vec<String>], style: Style) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_preset(if style == Style::Markdown { presets::ASCII_MARKDOWN } else { presets::NOTHING });
+    table.load_preset(if style == Style::Markdown {
+        presets::ASCII_MARKDOWN
+    } else {
+        presets::NOTHING
+    });
     table.set_header(header);
     table.add_rows(rows);
     for column in table.column_iter_mut().skip(1) {
@@ -129,7 +138,12 @@ mod tests {
         RunCurves {
             network,
             seed,
-            training: TrainingCurve { iterations: vec![1.0, 2.0], errors: vec![90.0, error], losses: vec![2.0, 1.0], learning_rates: vec![0.1; 2] },
+            training: TrainingCurve {
+                iterations: vec![1.0, 2.0],
+                errors: vec![90.0, error],
+                losses: vec![2.0, 1.0],
+                learning_rates: vec![0.1; 2],
+            },
             test: EvaluationCurve { iterations: vec![2.0], errors: vec![error + 1.0] },
             validation: EvaluationCurve::default(),
         }
@@ -141,8 +155,13 @@ mod tests {
 
     #[test]
     fn the_table_shows_ours_the_papers_and_the_deviation() {
-        let runs = [curves(NetworkName::residual(56), 0, 8.0), curves(NetworkName::plain(56), 0, 14.0), curves(NetworkName::plain(26), 0, 9.0)];
-        let found = comparison(&Comparison::new(&data(DatasetName::Cifar10), 2, &runs), Style::Markdown);
+        let runs = [
+            curves(NetworkName::residual(56), 0, 8.0),
+            curves(NetworkName::plain(56), 0, 14.0),
+            curves(NetworkName::plain(26), 0, 9.0),
+        ];
+        let found =
+            comparison(&Comparison::new(&data(DatasetName::Cifar10), 2, &runs), Style::Markdown);
         let expected = "\
 | network   | parameters | training error (last 1) | final test error | best test error | paper's test error | deviation |
 |-----------|-----------:|------------------------:|-----------------:|----------------:|-------------------:|----------:|
@@ -155,12 +174,16 @@ mod tests {
     #[test]
     fn several_seeds_give_mean_and_deviation_and_other_data_has_no_column_for_the_paper() {
         let runs = [curves(NetworkName::plain(8), 0, 10.0), curves(NetworkName::plain(8), 1, 12.0)];
-        let found = comparison(&Comparison::new(&data(DatasetName::Shapes), 2, &runs), Style::Markdown);
+        let found =
+            comparison(&Comparison::new(&data(DatasetName::Shapes), 2, &runs), Style::Markdown);
         assert!(found.contains("11.00 ± 1.41 %") && !found.contains("paper"), "{found}");
     }
 
     #[test]
     fn long_numbers_have_separators() {
-        assert_eq!((thousands(12), thousands(1_234), thousands(19_421_274)), ("12".into(), "1,234".into(), "19,421,274".into()));
+        assert_eq!(
+            (thousands(12), thousands(1_234), thousands(19_421_274)),
+            ("12".into(), "1,234".into(), "19,421,274".into())
+        );
     }
 }

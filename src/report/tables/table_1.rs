@@ -13,14 +13,23 @@ use crate::report::tables::table::{Row, RowKind, Table};
 pub fn table_1(protocol: &Protocol) -> Table {
     let of_paper = (paper::imagenet().crop, paper::imagenet().classes);
     let here = protocol.image_side_and_classes();
-    let mut rows: Vec<Vec<String>> = paper::table_1().iter().map(|row| cells(row.network, Some(row), of_paper)).collect();
-    let others = protocol.networks().into_iter().filter(|network| paper::table_1().iter().all(|row| row.network != *network));
+    let mut rows: Vec<Vec<String>> =
+        paper::table_1().iter().map(|row| cells(row.network, Some(row), of_paper)).collect();
+    let others = protocol
+        .networks()
+        .into_iter()
+        .filter(|network| paper::table_1().iter().all(|row| row.network != *network));
     rows.extend(others.map(|network| cells(network, None, of_paper)));
     let mut header: Vec<String> = ["network", "block"].map(str::to_string).to_vec();
-    header.extend((2..=5).map(|stage| format!("conv{stage}_x ({0}×{0})", side_of_stage(here.0, stage))));
+    header.extend(
+        (2..=5).map(|stage| format!("conv{stage}_x ({0}×{0})", side_of_stage(here.0, stage))),
+    );
     header.extend(["parameters", "FLOPs", "paper", "deviation"].map(str::to_string));
     if here != of_paper {
-        header.extend([format!("parameters, {} classes", thousands(here.1)), format!("FLOPs, {0}×{0}", here.0)]);
+        header.extend([
+            format!("parameters, {} classes", thousands(here.1)),
+            format!("FLOPs, {0}×{0}", here.0),
+        ]);
         for row in &mut rows {
             let built = row[0].parse().ok().and_then(|network| built(network, here));
             row.extend(costs(built.as_ref()));
@@ -42,14 +51,26 @@ pub fn table_1(protocol: &Protocol) -> Table {
     }
 }
 
-fn cells(network: NetworkName, paper: Option<&TableOneRow>, (side, classes): (i64, i64)) -> Vec<String> {
+fn cells(
+    network: NetworkName,
+    paper: Option<&TableOneRow>,
+    (side, classes): (i64, i64),
+) -> Vec<String> {
     let dash = || NONE.to_string();
     let built = built(network, (side, classes));
     let papers = paper.and_then(|row| row.multiply_adds);
-    let deviation = built.as_ref().zip(papers).map(|(built, papers)| (built.multiply_adds() as f64 / papers - 1.0) * 100.0);
+    let deviation = built
+        .as_ref()
+        .zip(papers)
+        .map(|(built, papers)| (built.multiply_adds() as f64 / papers - 1.0) * 100.0);
     // A net with other shortcuts has the blocks of its depth.
-    let blocks = paper.or_else(|| paper::table_1().iter().find(|row| row.network.depth == network.depth && network.is_residual()));
-    let mut cells = vec![network.to_string(), blocks.and_then(|row| row.block.clone()).unwrap_or_else(dash)];
+    let blocks = paper.or_else(|| {
+        paper::table_1()
+            .iter()
+            .find(|row| row.network.depth == network.depth && network.is_residual())
+    });
+    let mut cells =
+        vec![network.to_string(), blocks.and_then(|row| row.block.clone()).unwrap_or_else(dash)];
     match blocks.and_then(|row| row.blocks) {
         Some(blocks) => cells.extend(blocks.map(|count| count.to_string())),
         None => cells.extend((0..4).map(|_| dash())),
@@ -63,7 +84,10 @@ fn cells(network: NetworkName, paper: Option<&TableOneRow>, (side, classes): (i6
 /// Parameters and multiply-adds.
 fn costs(built: Option<&Architecture>) -> [String; 2] {
     match built {
-        Some(built) => [thousands(built.parameter_count()), format!("{:.2}", built.multiply_adds() as f64 / 1e9)],
+        Some(built) => [
+            thousands(built.parameter_count()),
+            format!("{:.2}", built.multiply_adds() as f64 / 1e9),
+        ],
         None => [NONE.to_string(), NONE.to_string()],
     }
 }

@@ -43,13 +43,19 @@ pub fn read(results: &Path) -> Result<(Vec<Ensemble>, Vec<String>)> {
 
 /// The ensembles whose place is in the section of each of the `protocols`. A file says of which networks, not of which runs it is: it belongs to the
 /// first protocol that has complete runs of all of them. Those without a place come last.
-pub fn assign(protocols: &[Protocol], ensembles: Vec<Ensemble>) -> (Vec<Vec<Ensemble>>, Vec<Ensemble>) {
+pub fn assign(
+    protocols: &[Protocol],
+    ensembles: Vec<Ensemble>,
+) -> (Vec<Vec<Ensemble>>, Vec<Ensemble>) {
     let (mut places, mut homeless) = (vec![Vec::new(); protocols.len()], Vec::new());
     for ensemble in ensembles {
-        let complete = |protocol: &Protocol, network| protocol.of_network(network).any(|run| run.drawn.is_complete());
-        let place = protocols
-            .iter()
-            .position(|protocol| protocol.dataset == Some(ensemble.dataset) && ensemble.networks.iter().all(|&network| complete(protocol, network)));
+        let complete = |protocol: &Protocol, network| {
+            protocol.of_network(network).any(|run| run.drawn.is_complete())
+        };
+        let place = protocols.iter().position(|protocol| {
+            protocol.dataset == Some(ensemble.dataset)
+                && ensemble.networks.iter().all(|&network| complete(protocol, network))
+        });
         match place {
             Some(place) => places[place].push(ensemble),
             None => homeless.push(ensemble),
@@ -68,12 +74,18 @@ impl Ensemble {
                 None => counts.push((network, 1)),
             }
         }
-        let parts = counts.iter().map(|(network, count)| if *count == 1 { network.to_string() } else { format!("{count} × {network}") });
+        let parts = counts.iter().map(|(network, count)| {
+            if *count == 1 { network.to_string() } else { format!("{count} × {network}") }
+        });
         parts.collect::<Vec<_>>().join(" + ")
     }
 
     fn row(&self, protocol: &Protocol) -> Row {
-        let all = protocol.runs.iter().find_map(|run| run.record.as_ref()).map(|record| record.run.dataset.test_images as u64);
+        let all = protocol
+            .runs
+            .iter()
+            .find_map(|run| run.record.as_ref())
+            .map(|record| record.run.dataset.test_images as u64);
         let missing = all.filter(|&all| self.images < all);
         let of = missing.map_or(String::new(), |all| format!(" of {}", thousands(all as i64)));
         let reason = protocol.not_comparable().unwrap_or("validation images".to_string());

@@ -35,7 +35,18 @@ pub fn test_errors(protocol: &Protocol) -> Table {
         rows.extend(paper::quoted().iter().map(quoted_row));
     }
     rows.extend(networks.into_iter().map(|network| network_row(protocol, network)));
-    let header = ["network", "layers", "parameters", "paper", "seeds", "final test error", "best", "selected on validation", "deviation", "verdict"];
+    let header = [
+        "network",
+        "layers",
+        "parameters",
+        "paper",
+        "seeds",
+        "final test error",
+        "best",
+        "selected on validation",
+        "deviation",
+        "verdict",
+    ];
     let mut table = Table {
         name: if on_cifar { "table-6" } else { "test-errors" }.to_string(),
         title: match (on_cifar, protocol.family()) {
@@ -46,19 +57,29 @@ pub fn test_errors(protocol: &Protocol) -> Table {
         .to_string(),
         caption: match (on_cifar, protocol.dataset) {
             (true, _) => cifar_caption(),
-            (false, Some(DatasetName::Imagenet)) => format!("{} {}", general_caption(), centre_crop_caption()),
+            (false, Some(DatasetName::Imagenet)) => {
+                format!("{} {}", general_caption(), centre_crop_caption())
+            }
             (false, _) => general_caption(),
         },
         header: header.iter().map(|title| title.to_string()).collect(),
         rows,
     };
     if protocol.family() == Family::Imagenet {
-        table.header.iter_mut().filter(|title| *title == "final test error").for_each(|title| *title = "final error".to_string());
+        table
+            .header
+            .iter_mut()
+            .filter(|title| *title == "final test error")
+            .for_each(|title| *title = "final error".to_string());
     }
     if !on_cifar {
         keep_columns(&mut table, |title| !["paper", "deviation", "verdict"].contains(&title));
     }
-    if table.rows.iter().all(|row| row.cells[table.header.iter().position(|title| title == "selected on validation").unwrap_or(0)] == NONE) {
+    if table.rows.iter().all(|row| {
+        row.cells
+            [table.header.iter().position(|title| title == "selected on validation").unwrap_or(0)]
+            == NONE
+    }) {
         keep_columns(&mut table, |title| title != "selected on validation");
     }
     table
@@ -70,8 +91,12 @@ fn general_caption() -> String {
 }
 
 fn centre_crop_caption() -> String {
-    let others: Vec<String> = paper::centre_crop().iter().map(|row| format!("{} {:.2}", row.network, row.top1)).collect();
-    format!("The paper has no numbers of the centre crop; public weights (torchvision's first) have {}.", others.join(", "))
+    let others: Vec<String> =
+        paper::centre_crop().iter().map(|row| format!("{} {:.2}", row.network, row.top1)).collect();
+    format!(
+        "The paper has no numbers of the centre crop; public weights (torchvision's first) have {}.",
+        others.join(", ")
+    )
 }
 
 fn cifar_caption() -> String {
@@ -87,7 +112,8 @@ fn quoted_row(quoted: &paper::Quoted) -> Row {
     let dash = || NONE.to_string();
     let parameters = quoted.million_parameters.map_or(dash(), |millions| format!("{millions}M"));
     let layers = quoted.layers.map_or(dash(), |layers| layers.to_string());
-    let error = published(quoted.test_error, quoted.mean_test_error.zip(quoted.standard_deviation), false);
+    let error =
+        published(quoted.test_error, quoted.mean_test_error.zip(quoted.standard_deviation), false);
     let mut cells = vec![quoted.name.clone(), layers, parameters, error];
     cells.resize(9, dash());
     cells.push("quoted".to_string());
@@ -96,18 +122,27 @@ fn quoted_row(quoted: &paper::Quoted) -> Row {
 
 /// "6.43 (6.61 ± 0.16)", or "≈ 9.50".
 fn published(best: f64, spread: Option<(f64, f64)>, approximate: bool) -> String {
-    let spread = spread.map_or(String::new(), |(mean, deviation)| format!(" ({mean:.2} ± {deviation:.2})"));
+    let spread =
+        spread.map_or(String::new(), |(mean, deviation)| format!(" ({mean:.2} ± {deviation:.2})"));
     format!("{}{best:.2}{spread}", if approximate { "≈ " } else { "" })
 }
 
 fn network_row(protocol: &Protocol, network: NetworkName) -> Row {
-    let paper = (protocol.dataset == Some(DatasetName::Cifar10)).then(|| paper::cifar10(network)).flatten();
+    let paper =
+        (protocol.dataset == Some(DatasetName::Cifar10)).then(|| paper::cifar10(network)).flatten();
     let found: Vec<&LoggedRun> = protocol.of_network(network).collect();
-    let complete: Vec<&RunSummary> =
-        found.iter().filter(|run| run.drawn.is_complete() && run.summary.diverged_at.is_none()).map(|run| &run.summary).collect();
-    let spread = |value: fn(&RunSummary) -> Option<f64>| MeanStd::of(complete.iter().map(|summary| value(summary)));
+    let complete: Vec<&RunSummary> = found
+        .iter()
+        .filter(|run| run.drawn.is_complete() && run.summary.diverged_at.is_none())
+        .map(|run| &run.summary)
+        .collect();
+    let spread = |value: fn(&RunSummary) -> Option<f64>| {
+        MeanStd::of(complete.iter().map(|summary| value(summary)))
+    };
     let final_error = spread(|summary| summary.final_test_error);
-    let deviation = final_error.zip(paper.and_then(|paper| paper.mean_test_error.or(paper.test_error))).map(|(ours, paper)| ours.mean - paper);
+    let deviation = final_error
+        .zip(paper.and_then(|paper| paper.mean_test_error.or(paper.test_error)))
+        .map(|(ours, paper)| ours.mean - paper);
     let approximate = if paper.is_some_and(|paper| paper.approximate) { "≈ " } else { "" };
     let kind = match (found.is_empty(), complete.is_empty()) {
         (true, _) => RowKind::Missing,
@@ -131,21 +166,35 @@ fn network_row(protocol: &Protocol, network: NetworkName) -> Row {
 
 fn paper_error(paper: &CifarResult) -> String {
     match (paper.test_error, paper.network.is_plain()) {
-        (Some(best), _) => published(best, paper.mean_test_error.zip(paper.standard_deviation), paper.approximate),
+        (Some(best), _) => {
+            published(best, paper.mean_test_error.zip(paper.standard_deviation), paper.approximate)
+        }
         (None, true) if paper.network.depth == 110 => "> 60".to_string(),
         (None, _) => NONE.to_string(),
     }
 }
 
-fn verdict(protocol: &Protocol, paper: Option<&CifarResult>, found: &[&LoggedRun], kind: RowKind, deviation: Option<f64>) -> String {
-    if let (RowKind::Partial, Some(iteration)) = (kind, found.iter().find_map(|run| run.summary.diverged_at)) {
+fn verdict(
+    protocol: &Protocol,
+    paper: Option<&CifarResult>,
+    found: &[&LoggedRun],
+    kind: RowKind,
+    deviation: Option<f64>,
+) -> String {
+    if let (RowKind::Partial, Some(iteration)) =
+        (kind, found.iter().find_map(|run| run.summary.diverged_at))
+    {
         return format!("diverged at iteration {}", thousands(iteration as i64));
     }
     match kind {
         RowKind::Missing => return "missing".to_string(),
         RowKind::Partial => {
             let done = found.iter().map(|run| run.drawn.done).max().unwrap_or(0);
-            return format!("partial: {} of {} iterations", thousands(done as i64), thousands(protocol.iterations as i64));
+            return format!(
+                "partial: {} of {} iterations",
+                thousands(done as i64),
+                thousands(protocol.iterations as i64)
+            );
         }
         RowKind::Whole | RowKind::Quoted => {}
     }

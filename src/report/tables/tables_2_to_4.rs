@@ -18,7 +18,8 @@ const BAND: f64 = 0.5;
 /// Table 2: what depth does to plain and to residual nets.
 pub fn table_2(protocol: &Protocol) -> Table {
     let rows = paper::table_2().iter().map(|paper| row(protocol, Views::TenCrop, paper)).collect();
-    let mut table = table("table-2", "Table 2: plain and residual nets, top-1 error (%)", Views::TenCrop, rows);
+    let mut table =
+        table("table-2", "Table 2: plain and residual nets, top-1 error (%)", Views::TenCrop, rows);
     keep_columns(&mut table, |title| !title.contains("top-5"));
     table
 }
@@ -26,25 +27,51 @@ pub fn table_2(protocol: &Protocol) -> Table {
 /// Table 3, and the networks that neither it nor Table 2 has.
 pub fn table_3(protocol: &Protocol) -> Table {
     let known: Vec<&ImagenetResult> = paper::table_2().iter().chain(paper::table_3()).collect();
-    let others = protocol.networks().into_iter().filter(|&network| !known.iter().any(|paper| paper.network == Some(network)));
+    let others = protocol
+        .networks()
+        .into_iter()
+        .filter(|&network| !known.iter().any(|paper| paper.network == Some(network)));
     let rows = paper::table_3().iter().map(|paper| row(protocol, Views::TenCrop, paper));
-    let rows = rows.chain(others.map(|network| row(protocol, Views::TenCrop, &unknown(network)))).collect();
+    let rows = rows
+        .chain(others.map(|network| row(protocol, Views::TenCrop, &unknown(network))))
+        .collect();
     table("table-3", "Table 3: top-1 and top-5 error (%), 10-crop", Views::TenCrop, rows)
 }
 
 /// Table 4, and the other networks that were tested in its way.
 pub fn table_4(protocol: &Protocol) -> Table {
-    let tested = |network: NetworkName| protocol.of_network(network).any(|run| run.test(Views::MultiScale).is_some());
-    let others =
-        protocol.networks().into_iter().filter(|&network| !paper::table_4().iter().any(|paper| paper.network == Some(network)) && tested(network));
+    let tested = |network: NetworkName| {
+        protocol.of_network(network).any(|run| run.test(Views::MultiScale).is_some())
+    };
+    let others = protocol.networks().into_iter().filter(|&network| {
+        !paper::table_4().iter().any(|paper| paper.network == Some(network)) && tested(network)
+    });
     let rows = paper::table_4().iter().map(|paper| row(protocol, Views::MultiScale, paper));
-    let rows = rows.chain(others.map(|network| row(protocol, Views::MultiScale, &unknown(network)))).collect();
-    table("table-4", "Table 4: single models at several scales, top-1 and top-5 error (%)", Views::MultiScale, rows)
+    let rows = rows
+        .chain(others.map(|network| row(protocol, Views::MultiScale, &unknown(network))))
+        .collect();
+    table(
+        "table-4",
+        "Table 4: single models at several scales, top-1 and top-5 error (%)",
+        Views::MultiScale,
+        rows,
+    )
 }
 
 fn table(name: &str, title: &str, views: Views, rows: Vec<Row>) -> Table {
     let [top1, top5] = ["top-1", "top-5"].map(|kind| format!("{views} {kind}"));
-    let header = ["network", "paper top-1", "paper top-5", "seeds", &top1, &top5, "centre crop", "deviation top-1", "deviation top-5", "verdict"];
+    let header = [
+        "network",
+        "paper top-1",
+        "paper top-5",
+        "seeds",
+        &top1,
+        &top5,
+        "centre crop",
+        "deviation top-1",
+        "deviation top-5",
+        "verdict",
+    ];
     let test = match views {
         Views::MultiScale => "the whole image and its mirror image at five scales",
         _ => "ten crops: four corners, centre, and their mirror images",
@@ -69,14 +96,25 @@ fn unknown(network: NetworkName) -> ImagenetResult {
 }
 
 fn row(protocol: &Protocol, views: Views, paper: &ImagenetResult) -> Row {
-    let found: Vec<&LoggedRun> = protocol.runs.iter().copied().filter(|run| paper.network == Some(run.network)).collect();
-    let complete: Vec<&LoggedRun> = found.iter().copied().filter(|run| run.drawn.is_complete() && run.summary.diverged_at.is_none()).collect();
-    let spread = |value: fn(&TestRow) -> f64| MeanStd::of(complete.iter().map(|run| run.test(views).map(value)));
+    let found: Vec<&LoggedRun> =
+        protocol.runs.iter().copied().filter(|run| paper.network == Some(run.network)).collect();
+    let complete: Vec<&LoggedRun> = found
+        .iter()
+        .copied()
+        .filter(|run| run.drawn.is_complete() && run.summary.diverged_at.is_none())
+        .collect();
+    let spread = |value: fn(&TestRow) -> f64| {
+        MeanStd::of(complete.iter().map(|run| run.test(views).map(value)))
+    };
     let (top1, top5) = (spread(|test| test.error), spread(|test| test.top5_error));
-    let deviation = |ours: Option<MeanStd>, paper: Option<f64>| ours.zip(paper).map(|(ours, paper)| ours.mean - paper);
+    let deviation = |ours: Option<MeanStd>, paper: Option<f64>| {
+        ours.zip(paper).map(|(ours, paper)| ours.mean - paper)
+    };
     let deviations = [deviation(top1, paper.top1), deviation(top5, paper.top5)];
     let number = |value: Option<f64>| value.map_or(NONE.to_string(), |value| format!("{value:.2}"));
-    let [first, second] = deviations.map(|deviation| deviation.map_or(NONE.to_string(), |deviation| format!("{deviation:+.2}")));
+    let [first, second] = deviations.map(|deviation| {
+        deviation.map_or(NONE.to_string(), |deviation| format!("{deviation:+.2}"))
+    });
     let kind = match (found.is_empty(), complete.is_empty(), top1) {
         (true, _, _) if paper.quoted => RowKind::Quoted,
         (true, _, _) | (_, false, None) => RowKind::Missing,
@@ -90,19 +128,42 @@ fn row(protocol: &Protocol, views: Views, paper: &ImagenetResult) -> Row {
     };
     let centre = MeanStd::of(complete.iter().map(|run| run.summary.final_test_error));
     let verdict = verdict(protocol, views, &found, kind, deviations[0].or(deviations[1]));
-    let cells = vec![paper.label(), number(paper.top1), number(paper.top5), seeds, bare(top1), bare(top5), bare(centre), first, second, verdict];
+    let cells = vec![
+        paper.label(),
+        number(paper.top1),
+        number(paper.top5),
+        seeds,
+        bare(top1),
+        bare(top5),
+        bare(centre),
+        first,
+        second,
+        verdict,
+    ];
     Row { kind, cells }
 }
 
-fn verdict(protocol: &Protocol, views: Views, found: &[&LoggedRun], kind: RowKind, deviation: Option<f64>) -> String {
+fn verdict(
+    protocol: &Protocol,
+    views: Views,
+    found: &[&LoggedRun],
+    kind: RowKind,
+    deviation: Option<f64>,
+) -> String {
     match kind {
         RowKind::Quoted => return "quoted".to_string(),
-        RowKind::Missing => return if found.is_empty() { "missing" } else { "not tested" }.to_string(),
+        RowKind::Missing => {
+            return if found.is_empty() { "missing" } else { "not tested" }.to_string();
+        }
         RowKind::Partial => return progress(protocol, found),
         RowKind::Whole => {}
     }
     let Some(deviation) = deviation else { return NONE.to_string() };
-    let reasons: Vec<String> = protocol.not_comparable().into_iter().chain(found.iter().find_map(|run| partly_tested(run, views))).collect();
+    let reasons: Vec<String> = protocol
+        .not_comparable()
+        .into_iter()
+        .chain(found.iter().find_map(|run| partly_tested(run, views)))
+        .collect();
     match reasons.is_empty() {
         false => format!("not comparable: {}", reasons.join(", ")),
         true if deviation.abs() <= BAND => format!("inside ± {BAND}"),
@@ -116,7 +177,11 @@ fn progress(protocol: &Protocol, found: &[&LoggedRun]) -> String {
         Some(iteration) => format!("diverged at iteration {}", thousands(iteration as i64)),
         None => {
             let done = found.iter().map(|run| run.drawn.done).max().unwrap_or(0);
-            format!("partial: {} of {}", thousands(done as i64), thousands(protocol.iterations as i64))
+            format!(
+                "partial: {} of {}",
+                thousands(done as i64),
+                thousands(protocol.iterations as i64)
+            )
         }
     }
 }

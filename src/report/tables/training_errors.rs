@@ -10,7 +10,8 @@ use crate::report::tables::table::{Row, RowKind, Table};
 /// Training errors along the run.
 pub fn training_errors(protocol: &Protocol) -> Table {
     let window = final_window(protocol.iterations as usize);
-    let titles = ["a quarter", "half", "three quarters", "the end"].map(|quarter| format!("at {quarter}"));
+    let titles =
+        ["a quarter", "half", "three quarters", "the end"].map(|quarter| format!("at {quarter}"));
     let rows = protocol.networks().into_iter().map(|network| {
         let found: Vec<&LoggedRun> = protocol.of_network(network).collect();
         let complete = found.iter().filter(|run| run.drawn.is_complete()).count();

@@ -35,12 +35,16 @@ pub fn library() -> Result<&'static Library, String> {
 
 fn path() -> PathBuf {
     let beside = || std::env::current_exe().ok().map(|program| program.with_file_name(FILE));
-    std::env::var_os(VARIABLE).map(PathBuf::from).or_else(beside).unwrap_or_else(|| PathBuf::from(FILE))
+    std::env::var_os(VARIABLE)
+        .map(PathBuf::from)
+        .or_else(beside)
+        .unwrap_or_else(|| PathBuf::from(FILE))
 }
 
 fn load() -> Result<Library, String> {
     let path = path();
-    let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| format!("{}: not a path", path.display()))?;
+    let name = CString::new(path.as_os_str().as_encoded_bytes())
+        .map_err(|_| format!("{}: not a path", path.display()))?;
     // SAFETY: loading the library runs no initialiser but those of C++'s standard library and libtorch.
     let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if handle.is_null() {
@@ -52,21 +56,46 @@ fn load() -> Result<Library, String> {
         let name = CString::new(name).expect("no zero byte");
         // SAFETY: the handle is that of a loaded library.
         let address = unsafe { libc::dlsym(handle, name.as_ptr()) };
-        if address.is_null() { Err(format!("{}: has no {name:?}: run scripts/build-cuda-graph again", path.display())) } else { Ok(address) }
+        if address.is_null() {
+            Err(format!("{}: has no {name:?}: run scripts/build-cuda-graph again", path.display()))
+        } else {
+            Ok(address)
+        }
     };
     // SAFETY: graph.cpp defines these functions with these types.
     unsafe {
         Ok(Library {
-            error: std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(symbol("resnet_graph_error")?),
-            new: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> *mut c_void>(symbol("resnet_graph_new")?),
-            side_stream: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void, c_int) -> c_int>(symbol("resnet_graph_side_stream")?),
-            begin: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(symbol("resnet_graph_begin")?),
-            end: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(symbol("resnet_graph_end")?),
-            abort: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(symbol("resnet_graph_abort")?),
-            replay: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(symbol("resnet_graph_replay")?),
-            free: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(symbol("resnet_graph_free")?),
-            peak_memory: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> i64>(symbol("resnet_cuda_peak_memory")?),
-            reset_peak_memory: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int)>(symbol("resnet_cuda_reset_peak_memory")?),
+            error: std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(
+                symbol("resnet_graph_error")?,
+            ),
+            new: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> *mut c_void>(
+                symbol("resnet_graph_new")?,
+            ),
+            side_stream: std::mem::transmute::<
+                *mut c_void,
+                unsafe extern "C" fn(*mut c_void, c_int) -> c_int,
+            >(symbol("resnet_graph_side_stream")?),
+            begin: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(
+                symbol("resnet_graph_begin")?,
+            ),
+            end: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(
+                symbol("resnet_graph_end")?,
+            ),
+            abort: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(
+                symbol("resnet_graph_abort")?,
+            ),
+            replay: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(
+                symbol("resnet_graph_replay")?,
+            ),
+            free: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(symbol(
+                "resnet_graph_free",
+            )?),
+            peak_memory: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> i64>(
+                symbol("resnet_cuda_peak_memory")?,
+            ),
+            reset_peak_memory: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int)>(
+                symbol("resnet_cuda_reset_peak_memory")?,
+            ),
         })
     }
 }
@@ -78,7 +107,14 @@ impl Library {
 
     fn failure(&self) -> anyhow::Error {
         // SAFETY: the text lives until this thread's next call into the library.
-        anyhow!("CUDA graph: {}", unsafe { CStr::from_ptr((self.error)()) }.to_string_lossy().lines().next().unwrap_or("no message"))
+        anyhow!(
+            "CUDA graph: {}",
+            unsafe { CStr::from_ptr((self.error)()) }
+                .to_string_lossy()
+                .lines()
+                .next()
+                .unwrap_or("no message")
+        )
     }
 }
 
@@ -142,8 +178,14 @@ impl Drop for CudaGraph {
 /// tch reports libtorch's errors as panics.
 fn caught(work: impl FnOnce()) -> Result<()> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        anyhow!("{}", text.and_then(|text| text.lines().next()).unwrap_or("stopped by an unexpected error"))
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        anyhow!(
+            "{}",
+            text.and_then(|text| text.lines().next()).unwrap_or("stopped by an unexpected error")
+        )
     })
 }
 

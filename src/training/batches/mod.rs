@@ -46,11 +46,20 @@ pub struct Normalization {
 impl Normalization {
     /// The normalisation `how` of images of `side` pixels. `mean` gives the mean image of all training images ([side, side, 3], in [0, 1]),
     /// and is asked only where one is needed.
-    pub fn new(how: Normalize, side: i64, mean: impl FnOnce() -> Result<Vec<f32>>, device: Device) -> Result<Normalization> {
+    pub fn new(
+        how: Normalize,
+        side: i64,
+        mean: impl FnOnce() -> Result<Vec<f32>>,
+        device: Device,
+    ) -> Result<Normalization> {
         let (mean, deviation) = match how {
-            Normalize::PixelMean => (Tensor::from_slice(&mean()?).view([side, side, 3]), Tensor::ones([3], (Kind::Float, Device::Cpu))),
+            Normalize::PixelMean => (
+                Tensor::from_slice(&mean()?).view([side, side, 3]),
+                Tensor::ones([3], (Kind::Float, Device::Cpu)),
+            ),
             Normalize::Imagenet => {
-                let mean = Tensor::from_slice(&IMAGENET_MEAN).expand([side, side, 3], false).contiguous();
+                let mean =
+                    Tensor::from_slice(&IMAGENET_MEAN).expand([side, side, 3], false).contiguous();
                 (mean, Tensor::from_slice(&IMAGENET_DEVIATION))
             }
         };
@@ -117,8 +126,10 @@ mod tests {
                         let inside = (0..32).contains(&row) && (0..32).contains(&column);
                         let position = ((row * 32 + column) * 3 + channel) as usize;
                         values.push(if inside {
-                            let pixel = images.pixels[image as usize * images.image_bytes() + position];
-                            (f32::from(pixel) / 255.0 - mean[position]) / deviation[channel as usize]
+                            let pixel =
+                                images.pixels[image as usize * images.image_bytes() + position];
+                            (f32::from(pixel) / 255.0 - mean[position])
+                                / deviation[channel as usize]
                         } else {
                             0.0
                         });
@@ -134,8 +145,10 @@ mod tests {
         let images = images(40);
         let plan = || Sampler::new(9, 40, 0, 16, true);
         for how in [Normalize::PixelMean, Normalize::Imagenet] {
-            let normalization = Normalization::new(how, 32, || Ok(images.mean()), Device::Cpu).unwrap();
-            let mut batches = ResidentBatches::new(plan(), &images, normalization, 300, Device::Cpu);
+            let normalization =
+                Normalization::new(how, 32, || Ok(images.mean()), Device::Cpu).unwrap();
+            let mut batches =
+                ResidentBatches::new(plan(), &images, normalization, 300, Device::Cpu);
             for iteration in [1, 2, 299] {
                 batches.load(iteration).unwrap();
                 let (batch, labels) = batches.micro_batch(0, 16);
@@ -146,8 +159,12 @@ mod tests {
                 };
                 let found = Vec::<f32>::try_from(batch.contiguous().view(-1)).unwrap();
                 let expected = by_hand(&images, &mean, deviation, &draws);
-                assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{how:?}, iteration {iteration}");
-                let expected: Vec<i64> = draws.iter().map(|draw| i64::from(images.labels[draw[0] as usize])).collect();
+                assert!(
+                    found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6),
+                    "{how:?}, iteration {iteration}"
+                );
+                let expected: Vec<i64> =
+                    draws.iter().map(|draw| i64::from(images.labels[draw[0] as usize])).collect();
                 assert_eq!(Vec::<i64>::try_from(labels).unwrap(), expected);
             }
         }

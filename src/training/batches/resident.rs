@@ -35,10 +35,17 @@ pub struct ResidentBatches {
 
 impl ResidentBatches {
     /// Puts the images on the device. `iterations` is where the run ends.
-    pub fn new(plan: Sampler, images: &Images, normalization: Normalization, iterations: u64, device: Device) -> ResidentBatches {
+    pub fn new(
+        plan: Sampler,
+        images: &Images,
+        normalization: Normalization,
+        iterations: u64,
+        device: Device,
+    ) -> ResidentBatches {
         let side = images.side as i64;
         let batch_size = plan.batch_size() as i64;
-        let padded = |tensor: &Tensor| tensor.constant_pad_nd([0, 0, PADDING, PADDING, PADDING, PADDING]);
+        let padded =
+            |tensor: &Tensor| tensor.constant_pad_nd([0, 0, PADDING, PADDING, PADDING, PADDING]);
         ResidentBatches {
             plan,
             side,
@@ -59,7 +66,12 @@ impl Batches for ResidentBatches {
     fn load(&mut self, iteration: u64) -> Result<()> {
         if !self.uploaded.contains(&iteration) {
             self.uploaded = iteration..(iteration + UPLOAD).min(self.iterations.max(iteration) + 1);
-            let flat: Vec<i64> = self.uploaded.clone().flat_map(|iteration| self.plan.batch(iteration)).flatten().collect();
+            let flat: Vec<i64> = self
+                .uploaded
+                .clone()
+                .flat_map(|iteration| self.plan.batch(iteration))
+                .flatten()
+                .collect();
             let count = (self.uploaded.end - iteration) as i64;
             self.plans.narrow(0, 0, count).copy_(&Tensor::from_slice(&flat).view([count, -1, 4]));
         }
@@ -76,7 +88,11 @@ impl Batches for ResidentBatches {
         let flip = column(3).unsqueeze(1);
         let steps: Tensor = &self.steps + flip * (self.side - 1 - 2 * &self.steps);
         let columns = (column(2).unsqueeze(1) + steps).unsqueeze(1);
-        let pixels = self.pixels.index(&[Some(image.view([-1, 1, 1])), Some(rows.shallow_clone()), Some(columns.shallow_clone())]);
+        let pixels = self.pixels.index(&[
+            Some(image.view([-1, 1, 1])),
+            Some(rows.shallow_clone()),
+            Some(columns.shallow_clone()),
+        ]);
         let mean = self.padded_mean.index(&[Some(rows), Some(columns)]);
         (self.normalization.apply_with(&pixels, &mean), self.labels.index_select(0, &image))
     }

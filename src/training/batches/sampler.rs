@@ -24,7 +24,13 @@ pub type CropFlip = [i64; 4];
 
 impl Sampler {
     /// The plan for a data set of `images`, of which `validation` are held out (see [`split`]).
-    pub fn new(seed: u64, images: usize, validation: usize, batch_size: u64, augment: bool) -> Sampler {
+    pub fn new(
+        seed: u64,
+        images: usize,
+        validation: usize,
+        batch_size: u64,
+        augment: bool,
+    ) -> Sampler {
         let (members, held_out) = split(seed, images, validation);
         let order = (0, shuffled(seed, 0, &members));
         Sampler { seed, batch_size, augment, members, held_out, order }
@@ -99,7 +105,8 @@ mod tests {
     #[test]
     fn every_image_is_seen_once_an_epoch_and_batches_cross_the_border_between_epochs() {
         let mut plan = Sampler::new(0, 10, 0, 4, true);
-        let seen: Vec<i64> = (1..=5).flat_map(|iteration| plan.batch(iteration)).map(|draw| draw[0]).collect();
+        let seen: Vec<i64> =
+            (1..=5).flat_map(|iteration| plan.batch(iteration)).map(|draw| draw[0]).collect();
         for epoch in seen.chunks(10) {
             let mut images = epoch.to_vec();
             images.sort_unstable();
@@ -124,13 +131,16 @@ mod tests {
         let draws: Vec<CropFlip> = (1..=100).flat_map(|iteration| plan.batch(iteration)).collect();
         for part in [1, 2] {
             for offset in 0..=8 {
-                let share = draws.iter().filter(|draw| draw[part] == offset).count() as f64 / draws.len() as f64;
+                let share = draws.iter().filter(|draw| draw[part] == offset).count() as f64
+                    / draws.len() as f64;
                 assert!((share - 1.0 / 9.0).abs() < 0.015, "offset {offset}: {share}");
             }
         }
         let flipped = draws.iter().filter(|draw| draw[3] == 1).count() as f64 / draws.len() as f64;
         assert!((flipped - 0.5).abs() < 0.02, "{flipped}");
-        assert!(Sampler::new(0, 100, 0, 10, false).batch(1).iter().all(|draw| draw[1..] == [4, 4, 0]));
+        assert!(
+            Sampler::new(0, 100, 0, 10, false).batch(1).iter().all(|draw| draw[1..] == [4, 4, 0])
+        );
     }
 
     #[test]
@@ -138,7 +148,8 @@ mod tests {
         let (training, held_out) = split(3, 1000, 200);
         assert_eq!((training.len(), held_out.len()), (800, 200));
         let mut plan = Sampler::new(3, 1000, 200, 100, true);
-        let seen: Vec<i64> = (1..=8).flat_map(|iteration| plan.batch(iteration)).map(|draw| draw[0]).collect();
+        let seen: Vec<i64> =
+            (1..=8).flat_map(|iteration| plan.batch(iteration)).map(|draw| draw[0]).collect();
         assert!(held_out.iter().all(|image| !seen.contains(image)));
         assert!(training.iter().all(|image| seen.contains(image)));
     }

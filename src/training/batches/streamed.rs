@@ -46,14 +46,20 @@ impl ViewPlan {
     pub fn views(&self, iteration: u64, count: usize) -> Vec<(View, [f32; 3])> {
         let mut stream = Stream::new(self.seed, Purpose::Augmentation, iteration);
         let mut draw = || {
-            let Some([least, most]) = self.scale else { return (View::Centre { shorter_side: self.test_scale }, [0.0; 3]) };
+            let Some([least, most]) = self.scale else {
+                return (View::Centre { shorter_side: self.test_scale }, [0.0; 3]);
+            };
             let draw = RandomCrop {
                 shorter_side: (least + stream.below(most - least + 1)) as u32,
                 row: stream.uniform(),
                 column: stream.uniform(),
                 mirrored: stream.below(2) == 1,
             };
-            let shift = if self.lighting > 0.0 { lighting::shift(&mut stream, self.lighting) } else { [0.0; 3] };
+            let shift = if self.lighting > 0.0 {
+                lighting::shift(&mut stream, self.lighting)
+            } else {
+                [0.0; 3]
+            };
             (View::Random(draw), shift)
         };
         (0..count).map(|_| draw()).collect()
@@ -128,8 +134,17 @@ impl StreamedBatches {
             let positions = self.plan.positions(next);
             let views = self.views.views(next, positions.len());
             let shifts = views.iter().flat_map(|(_, shift)| *shift).collect();
-            let samples = positions.iter().zip(views).map(|(&position, (view, _))| Sample { position: position as usize, view }).collect();
-            self.ahead.push_back(Planned { iteration: next, filling: self.loader.fill(samples, buffer), positions, shifts });
+            let samples = positions
+                .iter()
+                .zip(views)
+                .map(|(&position, (view, _))| Sample { position: position as usize, view })
+                .collect();
+            self.ahead.push_back(Planned {
+                iteration: next,
+                filling: self.loader.fill(samples, buffer),
+                positions,
+                shifts,
+            });
             next += 1;
         }
     }
@@ -142,14 +157,21 @@ impl Batches for StreamedBatches {
             self.free.extend(self.ahead.pop_front().map(|planned| planned.filling.wait().0));
         }
         self.plan_ahead(iteration);
-        let Some(Planned { filling, mut positions, shifts, .. }) = self.ahead.pop_front() else { bail!("no buffer for a batch is left") };
+        let Some(Planned { filling, mut positions, shifts, .. }) = self.ahead.pop_front() else {
+            bail!("no buffer for a batch is left")
+        };
         let (buffer, replacements) = filling.wait();
         for Replacement { row, by, reason } in &replacements {
-            let Some(by) = by else { bail!("{reason}; nor can those that follow it in the list be read: is this the right folder?") };
+            let Some(by) = by else {
+                bail!(
+                    "{reason}; nor can those that follow it in the list be read: is this the right folder?"
+                )
+            };
             positions[*row] = *by as i64;
         }
         self.replacements.extend(replacements);
-        let labels: Vec<i64> = positions.iter().map(|&position| self.index.label(position as usize)).collect();
+        let labels: Vec<i64> =
+            positions.iter().map(|&position| self.index.label(position as usize)).collect();
         copy_ahead(&mut self.pixels, &buffer.pixels);
         // These are small: a copy from ordinary memory has read its source when it returns.
         copy_ahead(&mut self.shifts, &Tensor::from_slice(&shifts).view([-1, 3]));
@@ -170,12 +192,16 @@ impl Batches for StreamedBatches {
     }
 
     fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
-        let [pixels, shifts, labels] = [&self.pixels, &self.shifts, &self.labels].map(|tensor| tensor.narrow(0, start, count));
+        let [pixels, shifts, labels] =
+            [&self.pixels, &self.shifts, &self.labels].map(|tensor| tensor.narrow(0, start, count));
         (self.normalization.apply_shifted(&pixels, &shifts), labels)
     }
 
     fn replacements(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.replacements).into_iter().map(|replacement| replacement.reason).collect()
+        std::mem::take(&mut self.replacements)
+            .into_iter()
+            .map(|replacement| replacement.reason)
+            .collect()
     }
 }
 
@@ -207,7 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_stands_in_anothers_place_has_its_own_class_and_pixels_and_is_never_a_held_out_one() {
+    fn an_image_that_stands_in_anothers_place_has_its_own_class_and_pixels_and_is_never_a_held_out_one()
+     {
         let folder = folder();
         for validation in [0, 1] {
             let index = Arc::new(Index::open(folder.path(), "train", None).unwrap());
@@ -219,25 +246,52 @@ mod tests {
                 ..Recipe::for_dataset(DatasetName::TinyImagenet)
             };
             // The image after the damaged one, position 3, is the one that would stand in its place.
-            let seed = (0..1000).find(|&seed| validation == 0 || Sampler::new(seed, 6, 1, 5, true).held_out() == [4]).unwrap();
+            let seed = (0..1000)
+                .find(|&seed| {
+                    validation == 0 || Sampler::new(seed, 6, 1, 5, true).held_out() == [4]
+                })
+                .unwrap();
             let plan = Sampler::new(seed, 6, validation, 5, true);
-            let normalization = Normalization::new(Normalize::PixelMean, 32, || Ok(vec![0.0; 32 * 32 * 3]), Device::Cpu).unwrap();
-            let mut batches = StreamedBatches::new(plan, index, &Recipe { lighting: Some(0.0), ..recipe }, seed, normalization, Device::Cpu, 2);
+            let normalization = Normalization::new(
+                Normalize::PixelMean,
+                32,
+                || Ok(vec![0.0; 32 * 32 * 3]),
+                Device::Cpu,
+            )
+            .unwrap();
+            let mut batches = StreamedBatches::new(
+                plan,
+                index,
+                &Recipe { lighting: Some(0.0), ..recipe },
+                seed,
+                normalization,
+                Device::Cpu,
+                2,
+            );
             let (mut labels_seen, mut reasons) = (Vec::new(), Vec::new());
             for iteration in 1..=6 {
                 batches.load(iteration).unwrap();
                 let (images, labels) = batches.micro_batch(0, 5);
                 let labels = Vec::<i64>::try_from(labels).unwrap();
-                let brightness = Vec::<f32>::try_from(images.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float) * 255.0 / 60.0).unwrap();
+                let brightness = Vec::<f32>::try_from(
+                    images.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float) * 255.0 / 60.0,
+                )
+                .unwrap();
                 for (label, brightness) in labels.iter().zip(brightness) {
-                    assert!((brightness - *label as f32).abs() < 0.1, "pixels of class {brightness} are labelled {label}");
+                    assert!(
+                        (brightness - *label as f32).abs() < 0.1,
+                        "pixels of class {brightness} are labelled {label}"
+                    );
                 }
                 labels_seen.extend(labels);
                 reasons.extend(batches.replacements());
             }
             let count = |label: i64| labels_seen.iter().filter(|&&other| other == label).count();
             // 30 images are five epochs of six: the damaged one's five places go to class 2; with position 4 held out six epochs of five, and they go to 5.
-            assert_eq!((count(0), count(1), count(2)), if validation == 0 { (10, 5, 15) } else { (12, 6, 12) });
+            assert_eq!(
+                (count(0), count(1), count(2)),
+                if validation == 0 { (10, 5, 15) } else { (12, 6, 12) }
+            );
             assert_eq!(reasons.len(), if validation == 0 { 5 } else { 6 });
             assert!(reasons.iter().all(|reason| reason.contains("n1/1.jpg")), "{reasons:?}");
         }

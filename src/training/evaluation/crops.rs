@@ -49,10 +49,17 @@ struct Decoded {
 
 impl ViewTest {
     /// A test of the photographs at `positions`, or of all. `threads` decode them.
-    pub fn new(index: Arc<Index>, positions: Option<Vec<i64>>, recipe: &Recipe, views: Views, threads: usize) -> ViewTest {
+    pub fn new(
+        index: Arc<Index>,
+        positions: Option<Vec<i64>>,
+        recipe: &Recipe,
+        views: Views,
+        threads: usize,
+    ) -> ViewTest {
         let crop = recipe.image_side() as u32;
         // Smaller images have scales that are smaller by as much.
-        let scales = SCALES.iter().map(|&side| (side * u64::from(crop) / SCALES_CROP) as u32).collect();
+        let scales =
+            SCALES.iter().map(|&side| (side * u64::from(crop) / SCALES_CROP) as u32).collect();
         let test_scale = recipe.test_scale.unwrap_or_default() as u32;
         ViewTest { index, positions, views, crop, test_scale, scales, threads }
     }
@@ -63,9 +70,16 @@ impl ViewTest {
     }
 
     /// Loss and errors of `network`. `unreadable` is told of each photograph that cannot be read, which counts as wrong.
-    pub fn evaluate(&self, network: &Network, normalization: &Normalization, unreadable: &mut dyn FnMut(String)) -> Result<Evaluation> {
+    pub fn evaluate(
+        &self,
+        network: &Network,
+        normalization: &Normalization,
+        unreadable: &mut dyn FnMut(String),
+    ) -> Result<Evaluation> {
         let mut tally = Tally::new(network.device());
-        self.scores(&[(network, normalization)], unreadable, |log_probabilities, labels| tally.add(log_probabilities, labels))?;
+        self.scores(&[(network, normalization)], unreadable, |log_probabilities, labels| {
+            tally.add(log_probabilities, labels)
+        })?;
         Ok(tally.result())
     }
 
@@ -99,11 +113,20 @@ impl ViewTest {
                 waiting.push(decoded);
                 if waiting.len() == at_once || item + 1 == count {
                     tch::no_grad(|| {
-                        let each: Vec<Tensor> =
-                            networks.iter().map(|(network, normalization)| self.forward(&waiting, network, normalization)).collect();
-                        let together = Tensor::stack(&each, 0).logsumexp([0i64].as_slice(), false) - (each.len() as f64).ln();
-                        let labels: Vec<i64> = waiting.iter().map(|decoded| decoded.label).collect();
-                        take(if each.len() == 1 { &each[0] } else { &together }, &Tensor::from_slice(&labels).to_device(device));
+                        let each: Vec<Tensor> = networks
+                            .iter()
+                            .map(|(network, normalization)| {
+                                self.forward(&waiting, network, normalization)
+                            })
+                            .collect();
+                        let together = Tensor::stack(&each, 0).logsumexp([0i64].as_slice(), false)
+                            - (each.len() as f64).ln();
+                        let labels: Vec<i64> =
+                            waiting.iter().map(|decoded| decoded.label).collect();
+                        take(
+                            if each.len() == 1 { &each[0] } else { &together },
+                            &Tensor::from_slice(&labels).to_device(device),
+                        );
                     });
                     waiting.clear();
                 }
@@ -114,16 +137,31 @@ impl ViewTest {
 
     fn decode(&self, decoder: &mut Decoder, bytes: &mut Vec<u8>, item: usize) -> Decoded {
         let position = self.positions.as_ref().map_or(item, |positions| positions[item] as usize);
-        let mut decoded = Decoded { label: self.index.label(position), crops: Vec::new(), whole: Vec::new(), problem: None };
+        let mut decoded = Decoded {
+            label: self.index.label(position),
+            crops: Vec::new(),
+            whole: Vec::new(),
+            problem: None,
+        };
         let result = match self.views {
-            Views::MultiScale => self.decode_whole(decoder, bytes, position).map(|whole| decoded.whole = whole),
+            Views::MultiScale => {
+                self.decode_whole(decoder, bytes, position).map(|whole| decoded.whole = whole)
+            }
             views => {
                 let (view, count) = match views {
                     Views::TenCrop => (View::TenCrops { shorter_side: self.test_scale }, 10),
                     _ => (View::Centre { shorter_side: self.test_scale }, 1),
                 };
                 decoded.crops = vec![0; count * (self.crop * self.crop * 3) as usize];
-                read(&self.index, (decoder, Quality::Exact), bytes, position, &view, self.crop, &mut decoded.crops)
+                read(
+                    &self.index,
+                    (decoder, Quality::Exact),
+                    bytes,
+                    position,
+                    &view,
+                    self.crop,
+                    &mut decoded.crops,
+                )
             }
         };
         if let Err(unreadable) = result {
@@ -133,31 +171,61 @@ impl ViewTest {
         decoded
     }
 
-    fn decode_whole(&self, decoder: &mut Decoder, bytes: &mut Vec<u8>, position: usize) -> Result<Vec<(Size, Vec<u8>)>, Unreadable> {
-        self.scales.iter().map(|&side| read_whole(&self.index, (&mut *decoder, Quality::Exact), bytes, position, side)).collect()
+    fn decode_whole(
+        &self,
+        decoder: &mut Decoder,
+        bytes: &mut Vec<u8>,
+        position: usize,
+    ) -> Result<Vec<(Size, Vec<u8>)>, Unreadable> {
+        self.scales
+            .iter()
+            .map(|&side| {
+                read_whole(&self.index, (&mut *decoder, Quality::Exact), bytes, position, side)
+            })
+            .collect()
     }
 
     /// Averaged scores of some images: [images, classes].
-    fn forward(&self, images: &[Decoded], network: &Network, normalization: &Normalization) -> Tensor {
+    fn forward(
+        &self,
+        images: &[Decoded],
+        network: &Network,
+        normalization: &Normalization,
+    ) -> Tensor {
         if self.views == Views::MultiScale {
-            let rows: Vec<Tensor> = images.iter().map(|image| self.forward_whole(image, network, normalization)).collect();
+            let rows: Vec<Tensor> = images
+                .iter()
+                .map(|image| self.forward_whole(image, network, normalization))
+                .collect();
             return Tensor::cat(&rows, 0);
         }
         let crop = i64::from(self.crop);
         let bytes: Vec<u8> = images.iter().flat_map(|image| &image.crops).copied().collect();
-        let pixels = Tensor::from_slice(&bytes).view([-1, crop, crop, 3]).to_device(network.device());
+        let pixels =
+            Tensor::from_slice(&bytes).view([-1, crop, crop, 3]).to_device(network.device());
         let views = pixels.size()[0] / images.len() as i64;
         averaged(&network.forward(&normalization.apply(&pixels), Mode::Evaluation), views)
     }
 
     /// One image at all scales, each with its mirror image: [1, classes].
-    fn forward_whole(&self, image: &Decoded, network: &Network, normalization: &Normalization) -> Tensor {
+    fn forward_whole(
+        &self,
+        image: &Decoded,
+        network: &Network,
+        normalization: &Normalization,
+    ) -> Tensor {
         let classes = network.architecture().classes;
         if image.whole.is_empty() {
-            return Tensor::full([1, classes], -(classes as f64).ln(), (Kind::Float, network.device()));
+            return Tensor::full(
+                [1, classes],
+                -(classes as f64).ln(),
+                (Kind::Float, network.device()),
+            );
         }
         let scores = image.whole.iter().map(|(size, bytes)| {
-            let pixels = Tensor::from_slice(bytes).view([1, i64::from(size.height), i64::from(size.width), 3]).to_device(network.device());
+            let pixels = Tensor::from_slice(bytes)
+                .view([1, i64::from(size.height), i64::from(size.width), 3])
+                .to_device(network.device());
             let both = Tensor::cat(&[pixels.shallow_clone(), pixels.flip([2])], 0);
             network.forward(&normalization.apply_any_size(&both), Mode::Evaluation)
         });

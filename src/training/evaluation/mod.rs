@@ -31,31 +31,52 @@ pub enum EvaluationSet {
 
 impl EvaluationSet {
     /// The images of `source`, or those at `positions` in it, as `recipe` has them seen. `threads` decode photographs.
-    pub fn new(source: &Source, positions: Option<Vec<i64>>, recipe: &Recipe, device: Device, threads: usize) -> EvaluationSet {
+    pub fn new(
+        source: &Source,
+        positions: Option<Vec<i64>>,
+        recipe: &Recipe,
+        device: Device,
+        threads: usize,
+    ) -> EvaluationSet {
         match source {
             Source::Resident(images) => EvaluationSet::resident(images, positions, device),
-            Source::Streamed(index) => {
-                EvaluationSet::Streamed(ViewTest::new(Arc::clone(index), positions, recipe, Views::Centre, threads))
-            }
+            Source::Streamed(index) => EvaluationSet::Streamed(ViewTest::new(
+                Arc::clone(index),
+                positions,
+                recipe,
+                Views::Centre,
+                threads,
+            )),
         }
     }
 
     /// Puts the images of a set that is in memory on the device.
     pub fn resident(images: &Images, positions: Option<Vec<i64>>, device: Device) -> EvaluationSet {
-        let (pixels, labels) = (upload_pixels(images, Device::Cpu), upload_labels(images, Device::Cpu));
+        let (pixels, labels) =
+            (upload_pixels(images, Device::Cpu), upload_labels(images, Device::Cpu));
         match positions {
             None => EvaluationSet::Resident(pixels.to_device(device), labels.to_device(device)),
             Some(positions) => {
                 let positions = Tensor::from_slice(&positions);
-                EvaluationSet::Resident(pixels.index_select(0, &positions).to_device(device), labels.index_select(0, &positions).to_device(device))
+                EvaluationSet::Resident(
+                    pixels.index_select(0, &positions).to_device(device),
+                    labels.index_select(0, &positions).to_device(device),
+                )
             }
         }
     }
 
     /// Evaluates `network`. `unreadable` is told of each image that cannot be read, which counts as wrong.
-    pub fn evaluate(&self, network: &Network, normalization: &Normalization, unreadable: &mut dyn FnMut(String)) -> Result<Evaluation> {
+    pub fn evaluate(
+        &self,
+        network: &Network,
+        normalization: &Normalization,
+        unreadable: &mut dyn FnMut(String),
+    ) -> Result<Evaluation> {
         let (pixels, labels) = match self {
-            EvaluationSet::Streamed(photographs) => return photographs.evaluate(network, normalization, unreadable),
+            EvaluationSet::Streamed(photographs) => {
+                return photographs.evaluate(network, normalization, unreadable);
+            }
             EvaluationSet::Resident(pixels, labels) => (pixels, labels),
         };
         Ok(tch::no_grad(|| {
@@ -63,7 +84,10 @@ impl EvaluationSet {
             let mut tally = Tally::new(labels.device());
             for start in (0..images).step_by(BATCH as usize) {
                 let count = BATCH.min(images - start);
-                let logits = network.forward(&normalization.apply(&pixels.narrow(0, start, count)), Mode::Evaluation);
+                let logits = network.forward(
+                    &normalization.apply(&pixels.narrow(0, start, count)),
+                    Mode::Evaluation,
+                );
                 tally.add(&averaged(&logits, 1), &labels.narrow(0, start, count));
             }
             tally.result()

@@ -49,8 +49,12 @@ impl Tally {
     pub fn add(&mut self, log_probabilities: &Tensor, labels: &Tensor) {
         let classes = log_probabilities.size()[1];
         let unread = labels.lt(0);
-        let own = log_probabilities.gather(1, &labels.clamp_min(0).unsqueeze(1), false).squeeze_dim(1).neg();
-        let loss = own.where_scalarother(&unread.logical_not(), (classes as f64).ln()).sum(Kind::Double);
+        let own = log_probabilities
+            .gather(1, &labels.clamp_min(0).unsqueeze(1), false)
+            .squeeze_dim(1)
+            .neg();
+        let loss =
+            own.where_scalarother(&unread.logical_not(), (classes as f64).ln()).sum(Kind::Double);
         let wrong = log_probabilities.argmax(-1, false).ne_tensor(labels).sum(Kind::Double);
         let best_five = log_probabilities.topk(classes.min(5), -1, true, false).1;
         let top5_right = best_five.eq_tensor(&labels.unsqueeze(1)).sum(Kind::Double);
@@ -63,7 +67,12 @@ impl Tally {
         let mut sums = [0f64; 3];
         self.sums.to_device(Device::Cpu).copy_data(&mut sums, 3);
         let images = self.images as u64;
-        Evaluation { images, loss: sums[0] / images as f64, wrong: sums[1] as u64, top5_wrong: images - sums[2] as u64 }
+        Evaluation {
+            images,
+            loss: sums[0] / images as f64,
+            wrong: sums[1] as u64,
+            top5_wrong: images - sums[2] as u64,
+        }
     }
 }
 
@@ -74,7 +83,8 @@ pub fn averaged(logits: &Tensor, views: i64) -> Tensor {
     if views == 1 {
         return log_probabilities;
     }
-    log_probabilities.view([-1, views, logits.size()[1]]).logsumexp([1i64].as_slice(), false) - (views as f64).ln()
+    log_probabilities.view([-1, views, logits.size()[1]]).logsumexp([1i64].as_slice(), false)
+        - (views as f64).ln()
 }
 
 #[cfg(test)]
@@ -86,7 +96,8 @@ mod tests {
         let logits = Tensor::from_slice(&[0.0f32, 2.0f32.ln(), 6.0f32.ln(), 0.0]).view([2, 2]);
         let found = averaged(&logits, 2);
         // Probabilities 1/3, 2/3 and 6/7, 1/7: their mean is 25/42, 17/42.
-        let expected = Tensor::from_slice(&[(25.0f32 / 42.0).ln(), (17.0f32 / 42.0).ln()]).view([1, 2]);
+        let expected =
+            Tensor::from_slice(&[(25.0f32 / 42.0).ln(), (17.0f32 / 42.0).ln()]).view([1, 2]);
         assert!((&found - &expected).abs().max().double_value(&[]) < 1e-6);
         let mut tally = Tally::new(Device::Cpu);
         tally.add(&found, &Tensor::from_slice(&[0i64]));

@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 /// The views of each test image whose scores are averaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+)]
 pub enum Views {
     /// The centre crop of the image, scaled to the recipe's `test_scale` (Figure 4, Table 1's nets in other code).
     #[serde(rename = "centre")]

@@ -57,7 +57,9 @@ impl Size {
 
     /// The size with the given shorter side and the same shape: torchvision's rule for the longer one, ⌊shorter·long/short⌋.
     pub fn scaled(self, shorter_side: u32) -> Size {
-        let longer = |long: u32, short: u32| (f64::from(shorter_side) * f64::from(long) / f64::from(short)) as u32;
+        let longer = |long: u32, short: u32| {
+            (f64::from(shorter_side) * f64::from(long) / f64::from(short)) as u32
+        };
         if self.width <= self.height {
             Size { width: shorter_side, height: longer(self.height, self.width) }
         } else {
@@ -78,13 +80,18 @@ impl RandomCrop {
             let room = side.saturating_sub(crop);
             ((draw * (f64::from(room) + 1.0)) as u32).min(room)
         };
-        CropBox { top: position(self.row, scaled.height), left: position(self.column, scaled.width), mirrored: self.mirrored }
+        CropBox {
+            top: position(self.row, scaled.height),
+            left: position(self.column, scaled.width),
+            mirrored: self.mirrored,
+        }
     }
 }
 
 /// The square in the middle, as torchvision's CenterCrop cuts it: half a pixel is rounded to the even neighbour.
 pub fn centre(scaled: Size, crop: u32) -> CropBox {
-    let position = |side: u32| (f64::from(side.saturating_sub(crop)) / 2.0).round_ties_even() as u32;
+    let position =
+        |side: u32| (f64::from(side.saturating_sub(crop)) / 2.0).round_ties_even() as u32;
     CropBox { top: position(scaled.height), left: position(scaled.width), mirrored: false }
 }
 
@@ -96,7 +103,11 @@ pub fn ten_crops(scaled: Size, crop: u32) -> [CropBox; 10] {
     let five = [(0, 0), (0, right), (bottom, 0), (bottom, right), (middle.top, middle.left)];
     std::array::from_fn(|index| {
         let (top, left) = five[index % 5];
-        if index < 5 { CropBox { top, left, mirrored: false } } else { CropBox { top, left: right - left, mirrored: true } }
+        if index < 5 {
+            CropBox { top, left, mirrored: false }
+        } else {
+            CropBox { top, left: right - left, mirrored: true }
+        }
     })
 }
 
@@ -131,17 +142,31 @@ mod tests {
 
     #[test]
     fn the_middle_is_rounded_to_the_even_neighbour() {
-        assert_eq!(centre(Size { width: 341, height: 256 }, 224), CropBox { top: 16, left: 58, mirrored: false });
-        assert_eq!(centre(Size { width: 227, height: 225 }, 224), CropBox { top: 0, left: 2, mirrored: false });
+        assert_eq!(
+            centre(Size { width: 341, height: 256 }, 224),
+            CropBox { top: 16, left: 58, mirrored: false }
+        );
+        assert_eq!(
+            centre(Size { width: 227, height: 225 }, 224),
+            CropBox { top: 0, left: 2, mirrored: false }
+        );
     }
 
     #[test]
     fn the_smallest_and_the_largest_draw_are_the_first_and_the_last_position() {
         let size = Size { width: 341, height: 256 };
-        let draw = |number| RandomCrop { shorter_side: 256, row: number, column: number, mirrored: false }.place(size, 224);
+        let draw = |number| {
+            RandomCrop { shorter_side: 256, row: number, column: number, mirrored: false }
+                .place(size, 224)
+        };
         assert_eq!(draw(0.0), CropBox { top: 0, left: 0, mirrored: false });
         assert_eq!(draw(1.0 - f64::EPSILON), CropBox { top: 32, left: 117, mirrored: false });
-        assert_eq!(RandomCrop { shorter_side: 224, row: 0.99, column: 0.99, mirrored: true }.place(Size { width: 224, height: 224 }, 224).top, 0);
+        assert_eq!(
+            RandomCrop { shorter_side: 224, row: 0.99, column: 0.99, mirrored: true }
+                .place(Size { width: 224, height: 224 }, 224)
+                .top,
+            0
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::dataset::imagenet::decoder::crop::{RandomCrop, CropBox, Region, Size};
-use crate::dataset::imagenet::decoder::error::{MOST_PIXELS, ImageError};
+use crate::dataset::imagenet::decoder::crop::{CropBox, RandomCrop, Region, Size};
+use crate::dataset::imagenet::decoder::error::{ImageError, MOST_PIXELS};
 use crate::dataset::imagenet::decoder::jpeg::Jpeg;
 use crate::dataset::imagenet::decoder::orientation::{Turn, preamble};
 use crate::dataset::imagenet::decoder::png;
@@ -60,7 +60,15 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder that applies the EXIF orientation.
     pub fn new(quality: Quality) -> Decoder {
-        Decoder { quality, oriented: true, jpeg: Jpeg::new(), resizer: Resizer::new(), source: Vec::new(), middle: Vec::new(), tile: Vec::new() }
+        Decoder {
+            quality,
+            oriented: true,
+            jpeg: Jpeg::new(),
+            resizer: Resizer::new(),
+            source: Vec::new(),
+            middle: Vec::new(),
+            tile: Vec::new(),
+        }
     }
 
     /// The same, but it leaves the picture as it is stored, as torchvision's ImageFolder does.
@@ -87,31 +95,59 @@ impl Decoder {
         choose: impl FnOnce(Size) -> CropBox,
         out: &mut [u8],
     ) -> Result<Size, ImageError> {
-        assert!((1..=shorter_side).contains(&crop), "a crop of {crop} from a shorter side of {shorter_side}");
-        assert_eq!(out.len(), crop as usize * crop as usize * 3, "bytes of a square of {crop} pixels");
+        assert!(
+            (1..=shorter_side).contains(&crop),
+            "a crop of {crop} from a shorter side of {shorter_side}"
+        );
+        assert_eq!(
+            out.len(),
+            crop as usize * crop as usize * 3,
+            "bytes of a square of {crop} pixels"
+        );
         let opened = self.open(bytes)?;
         let upright = opened.stored.transposed(opened.turn.transposed);
         let scaled = upright.scaled(shorter_side);
         let place = choose(scaled);
         // A place outside the image, which no function of this module gives, is moved to its border.
-        let place = CropBox { top: place.top.min(scaled.height - crop), left: place.left.min(scaled.width - crop), ..place };
+        let place = CropBox {
+            top: place.top.min(scaled.height - crop),
+            left: place.left.min(scaled.width - crop),
+            ..place
+        };
         self.render(bytes, &opened, scaled, place, Size { width: crop, height: crop }, out)?;
         Ok(scaled)
     }
 
     /// The view of training that `draw` describes; see [`Decoder::view`].
-    pub fn training_view(&mut self, bytes: &[u8], draw: &RandomCrop, crop: u32, out: &mut [u8]) -> Result<Size, ImageError> {
+    pub fn training_view(
+        &mut self,
+        bytes: &[u8],
+        draw: &RandomCrop,
+        crop: u32,
+        out: &mut [u8],
+    ) -> Result<Size, ImageError> {
         self.view(bytes, draw.shorter_side, crop, |scaled| draw.place(scaled, crop), out)
     }
 
     /// The whole photograph scaled to a shorter side: its size, and its pixels as [height, width, 3].
-    pub fn scaled(&mut self, bytes: &[u8], shorter_side: u32) -> Result<(Size, Vec<u8>), ImageError> {
+    pub fn scaled(
+        &mut self,
+        bytes: &[u8],
+        shorter_side: u32,
+    ) -> Result<(Size, Vec<u8>), ImageError> {
         assert!(shorter_side > 0, "a shorter side of 0 pixels");
         let opened = self.open(bytes)?;
         let scaled = opened.stored.transposed(opened.turn.transposed).scaled(shorter_side);
         check_size(scaled)?;
         let mut out = vec![0; scaled.pixels() as usize * 3];
-        self.render(bytes, &opened, scaled, CropBox { top: 0, left: 0, mirrored: false }, scaled, &mut out)?;
+        self.render(
+            bytes,
+            &opened,
+            scaled,
+            CropBox { top: 0, left: 0, mirrored: false },
+            scaled,
+            &mut out,
+        )?;
         Ok((scaled, out))
     }
 
@@ -121,7 +157,10 @@ impl Decoder {
             Kind::Png => (png::size(bytes)?, Turn::default(), true),
             Kind::Jpeg => {
                 let preamble = preamble(bytes);
-                let turn = preamble.orientation.filter(|_| self.oriented).map_or(Turn::default(), Turn::from_exif);
+                let turn = preamble
+                    .orientation
+                    .filter(|_| self.oriented)
+                    .map_or(Turn::default(), Turn::from_exif);
                 (self.jpeg.size(bytes)?, turn, has_end(bytes, preamble.picture.unwrap_or(0)))
             }
         };
@@ -130,7 +169,15 @@ impl Decoder {
     }
 
     /// Writes the part of `size` at `place` of the upright image scaled to `scaled`.
-    fn render(&mut self, bytes: &[u8], opened: &Opened, scaled: Size, place: CropBox, size: Size, out: &mut [u8]) -> Result<(), ImageError> {
+    fn render(
+        &mut self,
+        bytes: &[u8],
+        opened: &Opened,
+        scaled: Size,
+        place: CropBox,
+        size: Size,
+        out: &mut [u8],
+    ) -> Result<(), ImageError> {
         let Opened { kind, stored, turn, ended } = *opened;
         let scaled = scaled.transposed(turn.transposed);
         let window = turn.window(scaled, place, size);
@@ -166,7 +213,15 @@ impl Decoder {
     }
 
     /// Scales the decoded region to the window.
-    fn resize(&mut self, stored: Size, eighths: u32, region: Region, scaled: Size, window: Region, out: &mut [u8]) {
+    fn resize(
+        &mut self,
+        stored: Size,
+        eighths: u32,
+        region: Region,
+        scaled: Size,
+        window: Region,
+        out: &mut [u8],
+    ) {
         let pixels = &self.source[..region.size.pixels() as usize * 3];
         if self.quality == Quality::Exact {
             return resample(stored, region, pixels, scaled, window, &mut self.middle, out);
@@ -176,11 +231,30 @@ impl Decoder {
             let start = (f64::from(first) * factor - f64::from(origin)).max(0.0);
             (start, (f64::from(count) * factor).min(f64::from(limit) - start))
         };
-        let (left, width) = side(stored.width, scaled.width, window.x, window.size.width, region.x, region.size.width);
-        let (top, height) = side(stored.height, scaled.height, window.y, window.size.height, region.y, region.size.height);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(left, top, width, height);
-        let source = ImageRef::new(region.size.width, region.size.height, pixels, PixelType::U8x3).expect("the region has as many pixels");
-        let mut target = Image::from_slice_u8(window.size.width, window.size.height, out, PixelType::U8x3).expect("the window has as many pixels");
+        let (left, width) = side(
+            stored.width,
+            scaled.width,
+            window.x,
+            window.size.width,
+            region.x,
+            region.size.width,
+        );
+        let (top, height) = side(
+            stored.height,
+            scaled.height,
+            window.y,
+            window.size.height,
+            region.y,
+            region.size.height,
+        );
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+            .crop(left, top, width, height);
+        let source = ImageRef::new(region.size.width, region.size.height, pixels, PixelType::U8x3)
+            .expect("the region has as many pixels");
+        let mut target =
+            Image::from_slice_u8(window.size.width, window.size.height, out, PixelType::U8x3)
+                .expect("the window has as many pixels");
         self.resizer.resize(&source, &mut target, &options).expect("the box is inside the region");
     }
 }
@@ -209,8 +283,12 @@ fn reduced(side: u32, eighths: u32) -> u32 {
 
 /// The strongest reduction, in eighths, after which the image is not smaller than it is to become.
 fn reduction(stored: Size, scaled: Size) -> u32 {
-    let enough = |eighths: u32, stored: u32, scaled: u32| u64::from(stored) * u64::from(eighths) >= u64::from(scaled) * 8;
-    let fits = |&eighths: &u32| enough(eighths, stored.width, scaled.width) && enough(eighths, stored.height, scaled.height);
+    let enough = |eighths: u32, stored: u32, scaled: u32| {
+        u64::from(stored) * u64::from(eighths) >= u64::from(scaled) * 8
+    };
+    let fits = |&eighths: &u32| {
+        enough(eighths, stored.width, scaled.width) && enough(eighths, stored.height, scaled.height)
+    };
     REDUCTIONS.into_iter().find(fits).unwrap_or(8)
 }
 

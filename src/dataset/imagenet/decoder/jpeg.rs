@@ -17,8 +17,20 @@ unsafe extern "C" {
     fn photographs_jpeg_new() -> *mut Raw;
     fn photographs_jpeg_free(jpeg: *mut Raw);
     fn photographs_jpeg_message(jpeg: *const Raw) -> *const c_char;
-    fn photographs_jpeg_header(jpeg: *mut Raw, bytes: *const u8, length: usize, width: *mut u32, height: *mut u32) -> c_int;
-    fn photographs_jpeg_start(jpeg: *mut Raw, eighths: c_int, x: *mut u32, columns: *mut u32, rows: *mut u32) -> c_int;
+    fn photographs_jpeg_header(
+        jpeg: *mut Raw,
+        bytes: *const u8,
+        length: usize,
+        width: *mut u32,
+        height: *mut u32,
+    ) -> c_int;
+    fn photographs_jpeg_start(
+        jpeg: *mut Raw,
+        eighths: c_int,
+        x: *mut u32,
+        columns: *mut u32,
+        rows: *mut u32,
+    ) -> c_int;
     fn photographs_jpeg_rows(jpeg: *mut Raw, top: u32, rows: u32, out: *mut u8) -> c_int;
 }
 
@@ -48,19 +60,35 @@ impl Jpeg {
     pub fn size(&mut self, bytes: &[u8]) -> Result<Size, ImageError> {
         let mut size = Size { width: 0, height: 0 };
         // SAFETY: the decompressor is alive; the bytes are read in this call only, for `decode` begins anew.
-        let code = unsafe { photographs_jpeg_header(self.0, bytes.as_ptr(), bytes.len(), &mut size.width, &mut size.height) };
+        let code = unsafe {
+            photographs_jpeg_header(
+                self.0,
+                bytes.as_ptr(),
+                bytes.len(),
+                &mut size.width,
+                &mut size.height,
+            )
+        };
         self.check(code)?;
         Ok(size)
     }
 
     /// Decodes at least `region` of the image scaled by `eighths`/8 (1 to 8) into `pixels` (rows, RGB), and says which region that is: one with
     /// more columns, since columns come in blocks.
-    pub fn decode(&mut self, bytes: &[u8], eighths: u32, region: Region, pixels: &mut Vec<u8>) -> Result<Region, ImageError> {
+    pub fn decode(
+        &mut self,
+        bytes: &[u8],
+        eighths: u32,
+        region: Region,
+        pixels: &mut Vec<u8>,
+    ) -> Result<Region, ImageError> {
         self.size(bytes)?;
         let Region { mut x, y, size } = region;
         let (mut columns, mut height) = (size.width, 0);
         // SAFETY: the decompressor has read the header of `bytes`, which outlive both calls.
-        let code = unsafe { photographs_jpeg_start(self.0, eighths as c_int, &mut x, &mut columns, &mut height) };
+        let code = unsafe {
+            photographs_jpeg_start(self.0, eighths as c_int, &mut x, &mut columns, &mut height)
+        };
         self.check(code)?;
         let rows = size.height.min(height.saturating_sub(y));
         let needed = columns as usize * rows as usize * 3;
@@ -75,7 +103,11 @@ impl Jpeg {
 
     fn check(&self, code: c_int) -> Result<(), ImageError> {
         // SAFETY: the message is a string with its end inside the decompressor.
-        let message = || unsafe { CStr::from_ptr(photographs_jpeg_message(self.0)) }.to_string_lossy().into_owned();
+        let message = || {
+            unsafe { CStr::from_ptr(photographs_jpeg_message(self.0)) }
+                .to_string_lossy()
+                .into_owned()
+        };
         match code {
             0 => Ok(()),
             1 => Err(ImageError::Truncated),

@@ -16,7 +16,11 @@ pub(crate) struct Turn {
 impl Turn {
     /// Of the EXIF value, 1 to 8; any other is taken for 1, as viewers do.
     pub fn from_exif(value: u16) -> Turn {
-        let turn = |transposed, rows_reversed, columns_reversed| Turn { transposed, rows_reversed, columns_reversed };
+        let turn = |transposed, rows_reversed, columns_reversed| Turn {
+            transposed,
+            rows_reversed,
+            columns_reversed,
+        };
         match value {
             2 => turn(false, false, true),
             3 => turn(false, true, true),
@@ -31,7 +35,8 @@ impl Turn {
 
     /// Where the upright part of `size` at `place` lies in the stored picture, which has the size `stored`.
     pub fn window(self, stored: Size, place: CropBox, size: Size) -> Region {
-        let (x, y) = if self.transposed { (place.top, place.left) } else { (place.left, place.top) };
+        let (x, y) =
+            if self.transposed { (place.top, place.left) } else { (place.left, place.top) };
         let size = size.transposed(self.transposed);
         Region {
             x: if self.columns_reversed { stored.width - x - size.width } else { x },
@@ -92,7 +97,8 @@ pub(crate) fn preamble(bytes: &[u8]) -> Preamble {
                 break;
             }
             _ => {
-                let length = tail.first_chunk().map_or(0, |&length| usize::from(u16::from_be_bytes(length)));
+                let length =
+                    tail.first_chunk().map_or(0, |&length| usize::from(u16::from_be_bytes(length)));
                 let Some(segment) = tail.get(2..length) else { break };
                 if let (0xe1, Some(tiff)) = (marker, segment.strip_prefix(b"Exif\0\0")) {
                     preamble.orientation = preamble.orientation.or_else(|| of_tiff(tiff));
@@ -116,11 +122,17 @@ fn of_tiff(tiff: &[u8]) -> Option<u16> {
         Some(if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) })
     };
     let long = |at: usize| {
-        Some(if little { u32::from(short(at)?) | u32::from(short(at + 2)?) << 16 } else { u32::from(short(at)?) << 16 | u32::from(short(at + 2)?) })
+        Some(if little {
+            u32::from(short(at)?) | u32::from(short(at + 2)?) << 16
+        } else {
+            u32::from(short(at)?) << 16 | u32::from(short(at + 2)?)
+        })
     };
     let directory = long(4)? as usize;
     let entries = usize::from(short(directory)?);
-    let entry = (0..entries).map(|index| directory + 2 + index * 12).find(|&entry| short(entry) == Some(0x0112))?;
+    let entry = (0..entries)
+        .map(|index| directory + 2 + index * 12)
+        .find(|&entry| short(entry) == Some(0x0112))?;
     // One number of 16 bits; other types are not written by any camera.
     (short(entry + 2)? == 3 && long(entry + 4)? == 1).then(|| short(entry + 8))?
 }
@@ -138,7 +150,8 @@ mod tests {
             let size = stored.transposed(turn.transposed);
             let mut whole = vec![0; 60];
             turn.upright(stored, &pixels, false, &mut whole);
-            let (place, part) = (CropBox { top: 1, left: 2, mirrored: false }, Size { width: 2, height: 3 });
+            let (place, part) =
+                (CropBox { top: 1, left: 2, mirrored: false }, Size { width: 2, height: 3 });
             let window = turn.window(stored, place, part);
             let cut: Vec<u8> = (0..window.size.height)
                 .flat_map(|y| (0..window.size.width).map(move |x| (y, x)))
@@ -152,7 +165,11 @@ mod tests {
             for row in 0..3 {
                 for column in 0..2 {
                     let expected = whole[((row + 1) * size.width as usize + column + 2) * 3];
-                    assert_eq!(out[(row * 2 + column) * 3], expected, "orientation {value}, row {row}, column {column}");
+                    assert_eq!(
+                        out[(row * 2 + column) * 3],
+                        expected,
+                        "orientation {value}, row {row}, column {column}"
+                    );
                 }
             }
         }

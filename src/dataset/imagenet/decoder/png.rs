@@ -23,7 +23,10 @@ pub(crate) fn decode(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<(), ImageErro
     let mut raw = vec![0; needed];
     let frame = reader.next_frame(&mut raw).map_err(named)?;
     if frame.bit_depth != BitDepth::Eight {
-        return Err(ImageError::Unsupported(format!("PNG with {:?} bits a sample", frame.bit_depth)));
+        return Err(ImageError::Unsupported(format!(
+            "PNG with {:?} bits a sample",
+            frame.bit_depth
+        )));
     }
     raw.truncate(frame.buffer_size());
     let grey = |pixel: &[u8]| [pixel[0]; 3];
@@ -34,14 +37,18 @@ pub(crate) fn decode(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<(), ImageErro
         ColorType::Rgba => pixels.extend(raw.chunks_exact(4).flat_map(colour)),
         ColorType::Grayscale => pixels.extend(raw.chunks_exact(1).flat_map(grey)),
         ColorType::GrayscaleAlpha => pixels.extend(raw.chunks_exact(2).flat_map(grey)),
-        ColorType::Indexed => return Err(ImageError::Damaged("palette that is not there".to_string())),
+        ColorType::Indexed => {
+            return Err(ImageError::Damaged("palette that is not there".to_string()));
+        }
     }
     Ok(())
 }
 
 fn named(error: DecodingError) -> ImageError {
     match error {
-        DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => ImageError::Truncated,
+        DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            ImageError::Truncated
+        }
         DecodingError::LimitsExceeded => ImageError::OutOfMemory,
         error => ImageError::Damaged(error.to_string()),
     }

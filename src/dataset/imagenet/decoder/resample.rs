@@ -42,7 +42,10 @@ impl Weights {
         for index in first..first + count {
             let (start, end, middle, narrowing) = span(source, target, index);
             shares.clear();
-            shares.extend((start..end).map(|x| (1.0 - ((f64::from(x - start) + f64::from(start) - middle + 0.5) * narrowing).abs()).max(0.0)));
+            shares.extend((start..end).map(|x| {
+                (1.0 - ((f64::from(x - start) + f64::from(start) - middle + 0.5) * narrowing).abs())
+                    .max(0.0)
+            }));
             let sum: f64 = shares.iter().sum();
             let fixed = |share: &f64| (0.5 + share / sum * f64::from(1 << PRECISION)) as i32;
             weights.values.extend(shares.iter().map(fixed));
@@ -63,7 +66,15 @@ impl Weights {
 
 /// Scales: the source is `region` of an image of size `whole`, and the result is `window` of that image scaled to `scaled`, [rows, columns, 3].
 /// `middle` is working space.
-pub(crate) fn resample(whole: Size, region: Region, pixels: &[u8], scaled: Size, window: Region, middle: &mut Vec<u8>, out: &mut [u8]) {
+pub(crate) fn resample(
+    whole: Size,
+    region: Region,
+    pixels: &[u8],
+    scaled: Size,
+    window: Region,
+    middle: &mut Vec<u8>,
+    out: &mut [u8],
+) {
     const HALF: i32 = 1 << (PRECISION - 1);
     let (rows, first_row) = (region.size.height as usize, region.y);
     let (source_width, width) = (region.size.width as usize * 3, window.size.width as usize * 3);

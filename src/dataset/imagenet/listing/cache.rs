@@ -16,16 +16,24 @@ const VERSION: &str = "resnet-repro list of photographs 2";
 
 /// Folder of what can be made again: `RESNET_REPRO_CACHE`, else `resnet-repro` in the user's cache folder. None where there is no such folder.
 pub fn folder() -> Option<PathBuf> {
-    let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let user = || of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache")));
     of("RESNET_REPRO_CACHE").or_else(|| user().map(|user| user.join("resnet-repro")))
 }
 
 /// The listing of `split` in `root`, from the cache if none of `sources` (class folders, or shards) nor of the folders within them has changed since. A
 /// folder changes when a file is added or removed; that a file was overwritten in place is not noticed.
-pub fn listing(root: &Path, split: &str, sources: &[PathBuf], list: impl FnOnce() -> Result<Listing>) -> Result<Listing> {
+pub fn listing(
+    root: &Path,
+    split: &str,
+    sources: &[PathBuf],
+    list: impl FnOnce() -> Result<Listing>,
+) -> Result<Listing> {
     let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-    let Some(file) = folder().map(|folder| folder.join(format!("{}.list", sha256(format!("{}\n{split}", root.display()).as_bytes())))) else {
+    let Some(file) = folder().map(|folder| {
+        folder.join(format!("{}.list", sha256(format!("{}\n{split}", root.display()).as_bytes())))
+    }) else {
         return list();
     };
     let kept = std::fs::read_to_string(&file).ok().and_then(|text| parse(&text));
@@ -65,7 +73,13 @@ fn state(sources: &[PathBuf], inner_folders: &[PathBuf]) -> String {
 
 fn text(listing: &Listing, state: &str) -> String {
     let Listing { photographs, shards, others, inner_folders } = listing;
-    let mut text = format!("{VERSION}\n{state}\n{} {} {} {}\n", shards.len(), inner_folders.len(), others.len(), photographs.len());
+    let mut text = format!(
+        "{VERSION}\n{state}\n{} {} {} {}\n",
+        shards.len(),
+        inner_folders.len(),
+        others.len(),
+        photographs.len()
+    );
     for path in shards.iter().chain(inner_folders) {
         let _ = writeln!(text, "{}", path.display());
     }
@@ -73,7 +87,8 @@ fn text(listing: &Listing, state: &str) -> String {
         let _ = writeln!(text, "{other}");
     }
     for found in &listing.photographs {
-        let (shard, offset) = found.place.map_or((-1, 0), |place| (i64::from(place.shard), place.offset));
+        let (shard, offset) =
+            found.place.map_or((-1, 0), |place| (i64::from(place.shard), place.offset));
         let _ = writeln!(text, "{} {shard} {offset} {}", found.length, found.name);
     }
     text
@@ -95,7 +110,12 @@ fn parse(text: &str) -> Option<(String, Listing)> {
         others: lines.by_ref().take(others).map(str::to_string).collect(),
         photographs: lines.map(parse_line).collect::<Option<_>>()?,
     };
-    let found = (listing.shards.len(), listing.inner_folders.len(), listing.others.len(), listing.photographs.len());
+    let found = (
+        listing.shards.len(),
+        listing.inner_folders.len(),
+        listing.others.len(),
+        listing.photographs.len(),
+    );
     (found == (shards, inner_folders, others, photographs)).then_some((state, listing))
 }
 
@@ -116,7 +136,10 @@ mod tests {
     fn a_kept_list_reads_back_as_it_was_and_a_cut_or_outdated_one_is_not_used() {
         let found = |name: &str, place| Found { name: name.to_string(), length: 17, place };
         let listing = Listing {
-            photographs: vec![found("n01/a b.JPEG", None), found("n02/c.jpg", Some(ShardOffset { shard: 3, offset: 1 << 40 }))],
+            photographs: vec![
+                found("n01/a b.JPEG", None),
+                found("n02/c.jpg", Some(ShardOffset { shard: 3, offset: 1 << 40 })),
+            ],
             shards: vec!["/data/train-000000.tar".into()],
             others: vec!["n01/notes.txt".into()],
             inner_folders: vec!["/data/train/n01/images".into()],

@@ -18,13 +18,20 @@ pub fn listed(root: &Path) -> Result<Option<(PathBuf, Vec<String>)>, BadInput> {
         if !file.is_file() {
             continue;
         }
-        let text = std::fs::read_to_string(&file).map_err(|error| bad_input(format!("{}: {error}", file.display())))?;
-        let mut names: Vec<String> = text.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_string())).collect();
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| bad_input(format!("{}: {error}", file.display())))?;
+        let mut names: Vec<String> = text
+            .lines()
+            .filter_map(|line| Some(line.split_whitespace().next()?.to_string()))
+            .collect();
         let lines = names.len();
         names.sort();
         names.dedup();
         if names.len() != lines || names.is_empty() {
-            return Err(bad_input(format!("{}: not a list of classes, one a line, each once", file.display())));
+            return Err(bad_input(format!(
+                "{}: not a list of classes, one a line, each once",
+                file.display()
+            )));
         }
         return Ok(Some((file, names)));
     }

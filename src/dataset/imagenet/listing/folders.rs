@@ -17,10 +17,15 @@ const LISTERS: usize = 8;
 /// The class folders in a split's folder, sorted by name.
 pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
     let entries = entries(folder)?;
-    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.into_iter().partition(|path| path.is_dir());
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        entries.into_iter().partition(|path| path.is_dir());
     let photographs = files.iter().filter(|path| is_photograph(path)).count();
     match (folders.is_empty(), photographs) {
-        (true, 0) => Err(bad_input(format!("{}: there are no class folders in it (as {}/n01440764/…)", folder.display(), folder.display()))),
+        (true, 0) => Err(bad_input(format!(
+            "{}: there are no class folders in it (as {}/n01440764/…)",
+            folder.display(),
+            folder.display()
+        ))),
         (true, _) => Err(bad_input(format!(
             "{}: its {photographs} images lie in no class folders: put each into the folder of its class (as {}/n01440764/ILSVRC2012_val_00000293.JPEG)",
             folder.display(),
@@ -30,7 +35,10 @@ pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
         (false, _) => Err(bad_input(format!(
             "{}: {photographs} images lie beside the class folders, such as {}: put each into the folder of its class",
             folder.display(),
-            files.iter().find(|path| is_photograph(path)).map_or(String::new(), |path| path.display().to_string())
+            files
+                .iter()
+                .find(|path| is_photograph(path))
+                .map_or(String::new(), |path| path.display().to_string())
         ))),
     }
 }
@@ -39,8 +47,12 @@ pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
 pub fn list(folder: &Path, class_folders: &[PathBuf]) -> Result<Listing> {
     let share = class_folders.len().div_ceil(LISTERS).max(1);
     let parts: Vec<Result<Listing, BadInput>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = class_folders.chunks(share).map(|part| scope.spawn(move || list_part(folder, part))).collect();
-        let lost = |_| Err(bad_input(format!("{}: a thread that listed it failed", folder.display())));
+        let threads: Vec<_> = class_folders
+            .chunks(share)
+            .map(|part| scope.spawn(move || list_part(folder, part)))
+            .collect();
+        let lost =
+            |_| Err(bad_input(format!("{}: a thread that listed it failed", folder.display())));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(lost)).collect()
     });
     let mut listing = Listing::default();
@@ -59,7 +71,10 @@ fn list_part(root: &Path, class_folders: &[PathBuf]) -> Result<Listing, BadInput
         let before = listing.photographs.len();
         list_folder(root, class, &mut listing)?;
         if listing.photographs.len() == before {
-            return Err(bad_input(format!("{}: there is no image in this class: remove the folder, or unpack the class again", class.display())));
+            return Err(bad_input(format!(
+                "{}: there is no image in this class: remove the folder, or unpack the class again",
+                class.display()
+            )));
         }
     }
     Ok(listing)
@@ -74,9 +89,13 @@ fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), 
             continue;
         }
         let name = path.strip_prefix(root).unwrap_or(&path).to_str();
-        let name = name.filter(|name| !name.contains('\n')).ok_or_else(|| bad_input(format!("{path:?}: rename it: its name is no text")))?;
+        let name = name
+            .filter(|name| !name.contains('\n'))
+            .ok_or_else(|| bad_input(format!("{path:?}: rename it: its name is no text")))?;
         if is_photograph(&path) {
-            let length = std::fs::metadata(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?.len();
+            let length = std::fs::metadata(&path)
+                .map_err(|error| bad_input(format!("{}: {error}", path.display())))?
+                .len();
             listing.photographs.push(Found { name: name.to_string(), length, place: None });
         } else {
             listing.others.push(name.to_string());

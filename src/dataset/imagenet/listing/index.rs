@@ -37,14 +37,18 @@ impl Index {
     /// among `classes`, or among the sorted folders if none are given. Nothing is there: an empty list.
     pub fn open(root: &Path, split: &str, classes: Option<&[String]>) -> Result<Index> {
         let listing = match shards::find(root, split)? {
-            shards if !shards.is_empty() => cache::listing(root, split, &shards, || shards::list(&shards))?,
+            shards if !shards.is_empty() => {
+                cache::listing(root, split, &shards, || shards::list(&shards))?
+            }
             _ => {
                 let folder = root.join(split);
                 if !folder.exists() {
                     return Index::new(folder, Listing::default(), classes.unwrap_or_default());
                 }
                 let class_folders = folders::classes(&folder)?;
-                cache::listing(root, split, &class_folders, || folders::list(&folder, &class_folders))?
+                cache::listing(root, split, &class_folders, || {
+                    folders::list(&folder, &class_folders)
+                })?
             }
         };
         let own = folders::class_names(&listing.photographs);
@@ -78,10 +82,22 @@ impl Index {
         for found in &listing.photographs {
             let label = index.classes.binary_search_by(|class| class.as_str().cmp(found.class()));
             let label = label.ok().and_then(|label| u16::try_from(label).ok());
-            index.labels.push(label.with_context(|| format!("{}: class {} is none of the data set's", index.folder.display(), found.class()))?);
+            index.labels.push(label.with_context(|| {
+                format!(
+                    "{}: class {} is none of the data set's",
+                    index.folder.display(),
+                    found.class()
+                )
+            })?);
             index.names.push_str(&found.name);
-            index.ends.push(u32::try_from(index.names.len()).context("the names of all files are longer than 4 GB")?);
-            index.lengths.push(u32::try_from(found.length).with_context(|| format!("{}: longer than 4 GB", found.name))?);
+            index.ends.push(
+                u32::try_from(index.names.len())
+                    .context("the names of all files are longer than 4 GB")?,
+            );
+            index.lengths.push(
+                u32::try_from(found.length)
+                    .with_context(|| format!("{}: longer than 4 GB", found.name))?,
+            );
             index.places.extend(found.place);
             digest.update(format!("{} {}\n", found.name, found.length));
         }
@@ -137,7 +153,11 @@ impl Index {
     /// Where it is, to tell a person.
     pub fn path(&self, position: usize) -> String {
         match self.places.get(position) {
-            Some(place) => format!("{} in {}", self.name(position), self.shards[place.shard as usize].0.display()),
+            Some(place) => format!(
+                "{} in {}",
+                self.name(position),
+                self.shards[place.shard as usize].0.display()
+            ),
             None => self.folder.join(self.name(position)).display().to_string(),
         }
     }
@@ -159,6 +179,10 @@ impl Index {
 
     /// Bytes of memory that the list takes.
     pub fn memory(&self) -> usize {
-        self.names.len() + self.ends.len() * 4 + self.lengths.len() * 4 + self.labels.len() * 2 + self.places.len() * size_of::<ShardOffset>()
+        self.names.len()
+            + self.ends.len() * 4
+            + self.lengths.len() * 4
+            + self.labels.len() * 2
+            + self.places.len() * size_of::<ShardOffset>()
     }
 }

@@ -26,14 +26,22 @@ pub fn find(root: &Path, split: &str) -> Result<Vec<PathBuf>, BadInput> {
         Ok(text) => text,
         Err(_) if shards.is_empty() => return Ok(shards),
         Err(error) => {
-            return Err(bad_input(format!("{}: {error}: packing was interrupted: remove the shards, and pack the data again", file.display())));
+            return Err(bad_input(format!(
+                "{}: {error}: packing was interrupted: remove the shards, and pack the data again",
+                file.display()
+            )));
         }
     };
-    let counts: BTreeMap<String, usize> = serde_json::from_str(&contents).map_err(|error| bad_input(format!("{}: {error}", file.display())))?;
+    let counts: BTreeMap<String, usize> = serde_json::from_str(&contents)
+        .map_err(|error| bad_input(format!("{}: {error}", file.display())))?;
     let count = counts.get(split).copied().unwrap_or(0);
-    let expected: Vec<PathBuf> = (0..count).map(|number| root.join(file_name(split, number))).collect();
+    let expected: Vec<PathBuf> =
+        (0..count).map(|number| root.join(file_name(split, number))).collect();
     match expected.iter().find(|shard| !shards.contains(shard)) {
-        Some(missing) => Err(bad_input(format!("{}: this shard is missing: pack the data again", missing.display()))),
+        Some(missing) => Err(bad_input(format!(
+            "{}: this shard is missing: pack the data again",
+            missing.display()
+        ))),
         None => Ok(expected),
     }
 }
@@ -50,10 +58,14 @@ pub fn write_contents(root: &Path, counts: &BTreeMap<String, usize>) -> Result<(
 }
 
 fn present(root: &Path, split: &str) -> Result<Vec<PathBuf>, BadInput> {
-    let entries = std::fs::read_dir(root).map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
+    let entries = std::fs::read_dir(root)
+        .map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
     let prefix = format!("{split}-");
-    let is_shard =
-        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".tar"));
+    let is_shard = |path: &PathBuf| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".tar"))
+    };
     Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_shard).collect())
 }
 
@@ -80,7 +92,11 @@ pub fn list(shards: &[PathBuf]) -> Result<Listing> {
             }
             match path.extension().and_then(|ending| ending.to_str()) {
                 Some(CLASS_ENDING) => {}
-                Some("jpg" | "png") if name.contains('/') => listing.photographs.push(Found { name, length: entry.size(), place: Some(place) }),
+                Some("jpg" | "png") if name.contains('/') => listing.photographs.push(Found {
+                    name,
+                    length: entry.size(),
+                    place: Some(place),
+                }),
                 _ => listing.others.push(name),
             }
         }
@@ -100,8 +116,13 @@ impl Writer {
     /// Begins a shard.
     pub fn create(path: &Path) -> Result<Writer> {
         let partial = path.with_extension(format!("tar{}", atomic_file::PARTIAL_ENDING));
-        let file = File::create(&partial).with_context(|| format!("{}: cannot be written", partial.display()))?;
-        Ok(Writer { path: path.to_path_buf(), partial, archive: tar::Builder::new(BufWriter::with_capacity(1 << 20, file)) })
+        let file = File::create(&partial)
+            .with_context(|| format!("{}: cannot be written", partial.display()))?;
+        Ok(Writer {
+            path: path.to_path_buf(),
+            partial,
+            archive: tar::Builder::new(BufWriter::with_capacity(1 << 20, file)),
+        })
     }
 
     /// Adds a photograph, whose `name` has its class in front and no ending, as a file with `ending`.
@@ -114,7 +135,9 @@ impl Writer {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        self.archive.append_data(&mut header, name, bytes).with_context(|| format!("{}: cannot be written", self.partial.display()))
+        self.archive
+            .append_data(&mut header, name, bytes)
+            .with_context(|| format!("{}: cannot be written", self.partial.display()))
     }
 
     /// Ends the shard, which is there as a whole from now on.
@@ -123,6 +146,7 @@ impl Writer {
         let writer = self.archive.into_inner().with_context(cannot)?;
         let file = writer.into_inner().map_err(|error| error.into_error()).with_context(cannot)?;
         file.sync_all().with_context(cannot)?;
-        std::fs::rename(&self.partial, &self.path).with_context(|| format!("{}: cannot be written", self.path.display()))
+        std::fs::rename(&self.partial, &self.path)
+            .with_context(|| format!("{}: cannot be written", self.path.display()))
     }
 }

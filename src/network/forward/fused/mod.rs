@@ -95,13 +95,28 @@ impl Norm<'_> {
     /// The normalised maps [n, c, h, w], plus `shortcut` (of the same shape), through ReLU if `relu`. `fused` asks for the fused kernels where
     /// they can do it: on a processor, in float32 or bfloat16, with channels divisible by 16.
     pub fn apply(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool, fused: bool) -> Maps {
-        let possible = maps.device() == Device::Cpu && matches!(maps.kind(), Kind::Float | Kind::BFloat16) && maps.size()[1] % LANES == 0;
-        if fused && possible { self.fused(maps, shortcut, relu) } else { self.plain(maps, shortcut, relu).into() }
+        let possible = maps.device() == Device::Cpu
+            && matches!(maps.kind(), Kind::Float | Kind::BFloat16)
+            && maps.size()[1] % LANES == 0;
+        if fused && possible {
+            self.fused(maps, shortcut, relu)
+        } else {
+            self.plain(maps, shortcut, relu).into()
+        }
     }
 
     fn plain(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool) -> Tensor {
         let (mean, variance) = self.running.unzip();
-        let mut output = maps.batch_norm(Some(self.scale), Some(self.shift), mean, variance, self.training, MOMENTUM, self.epsilon, true);
+        let mut output = maps.batch_norm(
+            Some(self.scale),
+            Some(self.shift),
+            mean,
+            variance,
+            self.training,
+            MOMENTUM,
+            self.epsilon,
+            true,
+        );
         if let Some(shortcut) = shortcut {
             output = output.g_add_(shortcut);
         }
@@ -109,7 +124,9 @@ impl Norm<'_> {
     }
 
     fn fused(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool) -> Maps {
-        let pointer = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), |tensor| tensor.as_ptr() as *const c_void);
+        let pointer = |tensor: Option<&Tensor>| {
+            tensor.map_or(std::ptr::null(), |tensor| tensor.as_ptr() as *const c_void)
+        };
         let (mean, variance) = self.running.unzip();
         let mut results = [std::ptr::null_mut(); 2];
         // SAFETY: the pointers are those of live at::Tensors or null, as norm.cpp expects; the results are new at::Tensors of ours.
