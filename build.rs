@@ -1,5 +1,6 @@
-//! Gives every executable the run-time path of the libtorch it was linked with, so that it starts without LD_LIBRARY_PATH, and tells the
-//! program which revision of the source it was built from. Compiles the fused normalisation.
+//! Gives every executable the run-time path of the libtorch it was linked with, so that it starts
+//! without LD_LIBRARY_PATH, and tells the program which revision of the source it was built from.
+//! Compiles the fused normalisation.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +9,8 @@ use std::process::Command;
 const SOURCES: [&str; 4] = ["src", "Cargo.toml", "Cargo.lock", "build.rs"];
 
 fn main() {
-    // torch-sys hands its library folder to direct dependents under this name; its own linker arguments do not propagate.
+    // torch-sys hands its library folder to direct dependents under this name; its own linker
+    // arguments do not propagate.
     println!("cargo::rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     match std::env::var("DEP_TCH_LIBTORCH_LIB") {
         Ok(folder) => {
@@ -20,7 +22,8 @@ fn main() {
         ),
     }
     compile_jpeg();
-    // Git appends to this file at every commit and checkout. A path that does not exist would make every build a rebuild.
+    // Git appends to this file at every commit and checkout. A path that does not exist would make
+    // every build a rebuild.
     let history =
         git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|path| Path::new(path).exists());
     for watched in SOURCES.map(str::to_string).into_iter().chain(history) {
@@ -32,7 +35,8 @@ fn main() {
     println!("cargo::rustc-env=GIT_DIRTY={}", changes.is_some_and(|changes| !changes.is_empty()));
 }
 
-/// Compiles src/network/forward/fused: the kernels once an instruction set (the program chooses when it runs), and what joins them to libtorch.
+/// Compiles src/network/forward/fused: the kernels once an instruction set (the program chooses
+/// when it runs), and what joins them to libtorch.
 fn compile_fused_norm(libraries: &Path) {
     const SOURCES: &str = "src/network/forward/fused";
     let build = || {
@@ -96,8 +100,8 @@ fn compile_fused_norm(libraries: &Path) {
     }
 }
 
-/// Compiles what calls libjpeg. Without nasm, mozjpeg-sys leaves out its assembly without a word, and photographs are
-/// decoded a quarter more slowly.
+/// Compiles what calls libjpeg. Without nasm, mozjpeg-sys leaves out its assembly without a word,
+/// and photographs are decoded a quarter more slowly.
 fn compile_jpeg() {
     const WITHOUT: &str = "RESNET_REPRO_WITHOUT_NASM";
     println!("cargo::rerun-if-env-changed={WITHOUT}");

@@ -13,7 +13,8 @@ fn main() -> ExitCode {
     device::register_cuda();
     keep_freed_memory();
     let cli = Cli::parse();
-    // libtorch's errors arrive as panics; they become one line here, unless a backtrace was asked for.
+    // libtorch's errors arrive as panics; they become one line here, unless a backtrace was asked
+    // for.
     if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value == "0") {
         std::panic::set_hook(Box::new(|_| {}));
     }
@@ -36,8 +37,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Lets the allocator keep the memory of freed feature maps for the next ones. By default it gives each large block back to the system and
-/// asks for it again, zeroed, page by page, in every operation of every iteration.
+/// Lets the allocator keep the memory of freed feature maps for the next ones. By default it gives
+/// each large block back to the system and asks for it again, zeroed, page by page, in every
+/// operation of every iteration.
 fn keep_freed_memory() {
     // The second is the most that some versions of the C library take.
     const THRESHOLDS: [i32; 2] = [1 << 30, 32 << 20];

@@ -17,10 +17,12 @@ pub const EXIT_RUN_FAILED: u8 = 3;
 /// Stopped by a signal after saving; the same command goes on from there.
 pub const EXIT_INTERRUPTED: u8 = 75;
 
-/// Stopped at once by a second signal, without saving: what a shell reports for a program that Ctrl-C ended.
+/// Stopped at once by a second signal, without saving: what a shell reports for a program that
+/// Ctrl-C ended.
 pub const EXIT_AT_ONCE: u8 = 130;
 
-/// Something the user gave (a flag, a key, a file) is not valid. Leads to exit code 2; every other error leads to 1.
+/// Something the user gave (a flag, a key, a file) is not valid. Leads to exit code 2; every other
+/// error leads to 1.
 #[derive(Debug)]
 pub struct BadInput(pub String);
 

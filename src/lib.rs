@@ -1,9 +1,11 @@
-//! Reproduces the experiments of "Deep Residual Learning for Image Recognition" (He, Zhang, Ren, Sun; arXiv 1512.03385): plain against
-//! residual networks under one protocol.
+//! Reproduces the experiments of "Deep Residual Learning for Image Recognition" (He, Zhang, Ren,
+//! Sun; arXiv 1512.03385): plain against residual networks under one protocol.
 //!
-//! Where things are: [`network`] is what is trained, [`dataset`] on what, [`recipe`] and [`schedule`] how; [`training`] is the loop;
-//! [`run`] is one run, [`experiment`] and [`sweep`] many; [`records`] is what a run leaves behind; [`logs`], [`collection`], [`analysis`] and
-//! [`report`] turn that into numbers, tables and figures; [`bench`] measures the step; [`commands`] is the command line.
+//! Where things are: [`network`] is what is trained, [`dataset`] on what, [`recipe`] and
+//! [`schedule`] how; [`training`] is the loop; [`run`] is one run, [`experiment`] and [`sweep`]
+//! many; [`records`] is what a run leaves behind; [`logs`], [`collection`], [`analysis`] and
+//! [`report`] turn that into numbers, tables and figures; [`bench`] measures the step; [`commands`]
+//! is the command line.
 
 pub mod bench;
 pub mod commands;

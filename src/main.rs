@@ -1,7 +1,9 @@
-//! Starts the program: makes sure that libtorch can be found, then hands over to the engine beside it.
+//! Starts the program: makes sure that libtorch can be found, then hands over to the engine beside
+//! it.
 //!
-//! The engine is linked against libtorch, so where that is missing the system's loader would end it with a message of its own before
-//! its first line. The loader itself is asked here which libraries it does not find, and the answer says what to do.
+//! The engine is linked against libtorch, so where that is missing the system's loader would end it
+//! with a message of its own before its first line. The loader itself is asked here which libraries
+//! it does not find, and the answer says what to do.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};

@@ -1,13 +1,15 @@
 //! Randomness as a pure function of (seed, purpose, index).
 //!
-//! Nothing here keeps state between iterations: iteration 40,000 of seed 3 draws the same numbers in a fresh process, in a resumed
-//! one, in a plain net and in its residual twin. The generator is ChaCha8, whose 64-bit stream number holds purpose and index. The
-//! derived draws are written out here because they are part of the record: a library is free to change how it shuffles.
+//! Nothing here keeps state between iterations: iteration 40,000 of seed 3 draws the same numbers
+//! in a fresh process, in a resumed one, in a plain net and in its residual twin. The generator is
+//! ChaCha8, whose 64-bit stream number holds purpose and index. The derived draws are written out
+//! here because they are part of the record: a library is free to change how it shuffles.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a stream of random numbers is used for. The value is part of the stream's number: do not renumber.
+/// What a stream of random numbers is used for. The value is part of the stream's number: do not
+/// renumber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Initial weights; the index is the parameter's position in the network.
@@ -50,7 +52,8 @@ impl Stream {
         }
     }
 
-    /// A standard normal number, by Box and Muller's method. `libm` gives the same bits on every machine, the system's functions do not.
+    /// A standard normal number, by Box and Muller's method. `libm` gives the same bits on every
+    /// machine, the system's functions do not.
     pub fn normal(&mut self) -> f64 {
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.uniform()));
         radius * libm::cos(std::f64::consts::TAU * self.uniform())

@@ -1,4 +1,5 @@
-//! What is refused: one line that names the flag, key or file and what to do, and the documented exit code.
+//! What is refused: one line that names the flag, key or file and what to do, and the documented
+//! exit code.
 
 mod common;
 
@@ -245,7 +246,8 @@ fn not_tested(reason: &str) {
 #[test]
 fn a_disk_that_fills_up_keeps_all_rows_and_names_the_log() {
     let folder = workspace();
-    // A disk of 64 KiB in a name space of its own; the record, the first log rows and no more fit on it.
+    // A disk of 64 KiB in a name space of its own; the record, the first log rows and no more fit
+    // on it.
     let script = format!(
         "mkdir disk && mount -t tmpfs -o size=64k tmpfs disk || exit 99
          dd if=/dev/zero of=disk/ballast bs=1k count=48 status=none

@@ -1,4 +1,5 @@
-//! `data fetch` and `data check`, against a server on this machine that behaves well, badly, or with intent.
+//! `data fetch` and `data check`, against a server on this machine that behaves well, badly, or
+//! with intent.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Streamed of every kind are decoded to the pixels that Pillow and the definition of the scaling give, or refused in one clear line.
+//! Streamed of every kind are decoded to the pixels that Pillow and the definition of the scaling
+//! give, or refused in one clear line.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -71,7 +72,8 @@ fn every_broken_file_is_refused_with_its_reason_in_every_view() {
                 decoder.training_view(&bytes, &draw, 16, &mut out).map(|_| ()),
             ];
             for (view, result) in errors.into_iter().enumerate() {
-                // Damage below a view is not seen by it; all that is missing at the end of a file is.
+                // Damage below a view is not seen by it; all that is missing at the end of a file
+                // is.
                 if view == 1 && name == "cut-out.jpg" {
                     continue;
                 }
@@ -185,7 +187,8 @@ for path in sys.stdin.read().splitlines():
 
 #[test]
 fn real_photographs_have_torchvisions_pixels_bit_for_bit_and_nearly_so_when_fast() {
-    // RESNET_REPRO_PHOTOGRAPHS: a folder of folders of photographs; RESNET_REPRO_TORCHVISION: a Python that has torchvision and Pillow.
+    // RESNET_REPRO_PHOTOGRAPHS: a folder of folders of photographs; RESNET_REPRO_TORCHVISION: a
+    // Python that has torchvision and Pillow.
     let (Some(folder), Some(python)) = (
         std::env::var_os("RESNET_REPRO_PHOTOGRAPHS"),
         std::env::var_os("RESNET_REPRO_TORCHVISION"),

@@ -1,5 +1,6 @@
-//! Damaged checkpoints, truncated logs, full disks, folders that cannot be written: what was logged is kept, the message names the file, and the
-//! run goes on to the bytes of one that was never interrupted.
+//! Damaged checkpoints, truncated logs, full disks, folders that cannot be written: what was logged
+//! is kept, the message names the file, and the run goes on to the bytes of one that was never
+//! interrupted.
 
 mod common;
 
@@ -30,7 +31,8 @@ fn train_for<'a>(iterations: &'a str, out: &'a str, checkpoint_every: &'a str) -
     [small(&arguments), vec!["--out", out]].concat()
 }
 
-/// A folder with a whole run in `whole` and one that was stopped in `cut`, which has two checkpoints.
+/// A folder with a whole run in `whole` and one that was stopped in `cut`, which has two
+/// checkpoints.
 fn stopped_run() -> tempfile::TempDir {
     let folder = workspace();
     succeed(folder.path(), &train("whole", "0"));
@@ -136,7 +138,8 @@ fn a_log_cut_in_the_middle_of_a_row_goes_on_from_the_checkpoint_that_it_reaches(
             file_name(&checkpoints(folder.path()).pop().unwrap())[..9].parse().unwrap();
         let path = folder.path().join("cut").join(name);
         let text = std::fs::read_to_string(&path).unwrap();
-        // The row of the newest checkpoint's iteration, or the last evaluation, loses its second half.
+        // The row of the newest checkpoint's iteration, or the last evaluation, loses its second
+        // half.
         let row = if name == "train.csv" {
             format!("\n{newest},")
         } else {
@@ -179,7 +182,8 @@ fn a_clock_that_was_set_back_changes_nothing() {
     goes_on(folder.path());
 }
 
-/// Runs a script with `/program` for the program in a mount namespace of its own, where it may mount a small disk. `None` where the system does not allow that.
+/// Runs a script with `/program` for the program in a mount namespace of its own, where it may
+/// mount a small disk. `None` where the system does not allow that.
 fn in_own_namespace(folder: &Path, script: &str) -> Option<Output> {
     let namespace = ["-r", "-m", "sh", "-c"];
     let allowed = Command::new("unshare")

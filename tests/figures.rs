@@ -14,9 +14,9 @@ use resnet_repro::records::directory::RunDirectory;
 use resnet_repro::records::provenance::Provenance;
 use resnet_repro::records::run_toml::{DatasetRecord, Progress, RunConfig, RunRecord, State};
 
-/// Writes a run of the paper's recipe on CIFAR-10 that is `done` iterations far: its training error falls evenly from 50 to 10 % (a plain net's from 60
-/// to 20 %), its test error is
-/// `last` + 1 % but at the end of the 64,000 iterations, where it is `last`.
+/// Writes a run of the paper's recipe on CIFAR-10 that is `done` iterations far: its training error
+/// falls evenly from 50 to 10 % (a plain net's from 60 to 20 %), its test error is `last` + 1 % but
+/// at the end of the 64,000 iterations, where it is `last`.
 fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
     let network: NetworkName = network.parse().unwrap();
     let directory = RunDirectory::of(&results.join("some-experiment"), network, seed);

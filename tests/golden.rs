@@ -1,4 +1,5 @@
-//! One training step agrees with PyTorch's, to 1e-5 of the largest value of each tensor. `golden/make_golden.py` made the values.
+//! One training step agrees with PyTorch's, to 1e-5 of the largest value of each tensor.
+//! `golden/make_golden.py` made the values.
 
 use safetensors::SafeTensors;
 use std::collections::HashMap;
@@ -18,11 +19,12 @@ const HIGHWAY_BATCH: i64 = 2;
 
 const TOLERANCE: f64 = 1e-5;
 
-/// Single precision's rounding adds up over the 19 layers of the highway net (the largest difference seen was 0.9e-5).
+/// Single precision's rounding adds up over the 19 layers of the highway net (the largest
+/// difference seen was 0.9e-5).
 const HIGHWAY_TOLERANCE: f64 = 3e-5;
 
-/// The second step starts from parameters that already differ in the last digit, and a random net's gradient amplifies that; a wrong
-/// momentum or decay would be off by more than 1e-2.
+/// The second step starts from parameters that already differ in the last digit, and a random net's
+/// gradient amplifies that; a wrong momentum or decay would be off by more than 1e-2.
 const TOLERANCE_OF_TWO_STEPS: f64 = 1e-3;
 
 /// The script's generator: uniform in [-0.5, 0.5).
@@ -54,8 +56,9 @@ fn golden_values(name: NetworkName) -> HashMap<String, Tensor> {
 
 /// A network with the script's initial parameters, through the weight file that users would use.
 fn initial_network(name: NetworkName) -> Network {
-    // In the highway net's case the last bit decides whether some pixel passes ReLU; the fused operation, which rounds less, decides otherwise
-    // there than the script. It is held to the separate operations in src/network/forward/gradient.rs.
+    // In the highway net's case the last bit decides whether some pixel passes ReLU; the fused
+    // operation, which rounds less, decides otherwise there than the script. It is held to the
+    // separate operations in src/network/forward/gradient.rs.
     let fused = name.is_residual() || name.is_plain();
     let mut network = Network::new(cifar::architecture(name, 10), 0, Device::Cpu)
         .with_compute(Compute { fused, ..Compute::default() });

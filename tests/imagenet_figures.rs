@@ -1,4 +1,5 @@
-//! `figures` for ImageNet's networks: Figure 4 and Tables 1 to 5 from logs and tests whose numbers are known.
+//! `figures` for ImageNet's networks: Figure 4 and Tables 1 to 5 from logs and tests whose numbers
+//! are known.
 
 mod common;
 
@@ -52,8 +53,8 @@ fn tiny() -> Kind {
     Kind { folder: "tiny", dataset, recipe }
 }
 
-/// Writes a run that is `done` iterations far: its training error falls evenly from 90 % to `last`, its centre-crop error is 2 points above it. `tests`
-/// are rows of tests.csv.
+/// Writes a run that is `done` iterations far: its training error falls evenly from 90 % to `last`,
+/// its centre-crop error is 2 points above it. `tests` are rows of tests.csv.
 fn write_run(
     results: &Path,
     kind: &Kind,
@@ -137,7 +138,8 @@ fn lines(table: &str) -> Vec<String> {
         .collect()
 }
 
-/// Four nets of Figure 4 on small data, resnet-34 from two seeds; two more that are partial and of another paper.
+/// Four nets of Figure 4 on small data, resnet-34 from two seeds; two more that are partial and of
+/// another paper.
 fn write_tiny(results: &Path) {
     write_run(
         results,
@@ -196,7 +198,8 @@ fn figure_4_has_plain_nets_left_and_residual_nets_right_and_its_data_are_the_smo
         "{}",
         &data[..200]
     );
-    // The last of a trailing mean over 10 iterations of a line that falls by 30 / 300 an iteration; the evaluation after it.
+    // The last of a trailing mean over 10 iterations of a line that falls by 30 / 300 an iteration;
+    // the evaluation after it.
     for line in [
         "plain nets,plain-18,training error,300,60.45,0",
         "plain nets,plain-34,centre-crop validation error,300,66,0",

@@ -1,5 +1,5 @@
-//! The networks for ImageNet agree with PyTorch's: names and shapes at full width; class scores, loss and gradients in narrow versions.
-//! `golden/make_imagenet.py` made the values.
+//! The networks for ImageNet agree with PyTorch's: names and shapes at full width; class scores,
+//! loss and gradients in narrow versions. `golden/make_imagenet.py` made the values.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -174,7 +174,8 @@ fn loss_and_gradients_agree_with_pytorch() {
         gradients.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(gradients.len(), expected.gradients.len(), "{name}");
         let mut numbers = Numbers(4);
-        // A shift before convolution and normalisation that no ReLU cuts has no effect: its gradient is nothing but rounding.
+        // A shift before convolution and normalisation that no ReLU cuts has no effect: its
+        // gradient is nothing but rounding.
         let least = 1e-4 * expected.gradients.values().map(|[norm, _]| *norm).fold(0.0, f64::max);
         for (tensor, found) in gradients {
             let found = found.to_kind(Kind::Double);

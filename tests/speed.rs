@@ -1,4 +1,5 @@
-//! The fast path end to end: bfloat16, recomputed segments, and measurements, through the real program.
+//! The fast path end to end: bfloat16, recomputed segments, and measurements, through the real
+//! program.
 
 mod common;
 

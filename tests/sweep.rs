@@ -165,7 +165,8 @@ fn a_worker_that_is_killed_is_started_again_and_the_reason_is_on_record() {
     assert!(record.contains("[[failures]]") && record.contains("memory runs out"), "{record}");
 }
 
-/// Joins a group of processes whose memory the kernel limits, and starts the program in it; exit code 90 where the system allows no such group.
+/// Joins a group of processes whose memory the kernel limits, and starts the program in it; exit
+/// code 90 where the system allows no such group.
 const LIMITED: &str = r#"
 for base in /sys/fs/cgroup/memory /sys/fs/cgroup; do
   group=$base/resnet-repro-test-$$

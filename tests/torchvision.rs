@@ -1,7 +1,9 @@
-//! Weight files go both ways between this program and torchvision, and both compute the same class scores, at full width.
+//! Weight files go both ways between this program and torchvision, and both compute the same class
+//! scores, at full width.
 //!
-//! Runs with a Python that has torch, torchvision and safetensors, which the environment variable names:
-//! RESNET_REPRO_TORCHVISION=/usr/bin/python3 cargo test --release --test torchvision -- --nocapture
+//! Runs with a Python that has torch, torchvision and safetensors, which the environment variable
+//! names: RESNET_REPRO_TORCHVISION=/usr/bin/python3 cargo test --release --test torchvision --
+//! --nocapture
 
 use safetensors::SafeTensors;
 use std::path::Path;
@@ -98,7 +100,8 @@ fn googlenet_is_torchvisions_with_and_without_auxiliary_classifiers() {
     scores_agree_and_weight_files_go_both_ways(&["googlenet", "googlenet-aux"]);
 }
 
-/// A small PyTorch implementation has them; the script holds it to torchvision where torchvision has the net.
+/// A small PyTorch implementation has them; the script holds it to torchvision where torchvision
+/// has the net.
 #[test]
 fn nets_that_torchvision_has_not_are_those_of_the_reference() {
     scores_agree_and_weight_files_go_both_ways(&[

@@ -10,7 +10,8 @@ use crate::network::architecture::layer::{Layer, LayerKind};
 use crate::network::architecture::table::Architecture;
 use crate::network::parameters::Compute;
 
-/// Forward and backward of every convolution and fully connected layer of `architecture`, in milliseconds. Layers that are alike are timed once.
+/// Forward and backward of every convolution and fully connected layer of `architecture`, in
+/// milliseconds. Layers that are alike are timed once.
 pub(crate) fn milliseconds(
     architecture: &Architecture,
     batch: u64,
@@ -46,7 +47,8 @@ fn seconds(layer: &Layer, batch: i64, kind: Kind, device: Device, input_gradient
         .set_requires_grad(true);
     let upstream = maps(layer.outputs, layer.output_side);
     let leaves = if input_gradient { vec![&input, &weight] } else { vec![&weight] };
-    // Backward from one number: the product with the upstream gradient and the sum are timed alone, and taken off.
+    // Backward from one number: the product with the upstream gradient and the sum are timed alone,
+    // and taken off.
     let scalar = |output: &Tensor| (output * &upstream).sum(Kind::Float);
     let output =
         tch::no_grad(|| convolved(&input, &weight, kernel, stride)).set_requires_grad(true);

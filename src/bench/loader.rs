@@ -24,7 +24,8 @@ pub struct LoaderRow {
     pub images: usize,
     /// Views a second.
     pub images_per_second: f64,
-    /// Views a second of processor time, of all threads together: what other programs on the machine distort less.
+    /// Views a second of processor time, of all threads together: what other programs on the
+    /// machine distort less.
     pub images_per_processor_second: f64,
 }
 
@@ -53,8 +54,9 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Vec<u8>>> {
         .collect()
 }
 
-/// Makes one training view of every file, `passes` times: decodes, scales to a random shorter side, cuts at a random place, mirrors every other, shifts the
-/// colours, and normalises to float32 planes, [3, 224, 224]. Draws are those of seed 0.
+/// Makes one training view of every file, `passes` times: decodes, scales to a random shorter side,
+/// cuts at a random place, mirrors every other, shifts the colours, and normalises to float32
+/// planes, [3, 224, 224]. Draws are those of seed 0.
 pub fn measure(
     files: &[Vec<u8>],
     quality: Quality,

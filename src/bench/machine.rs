@@ -1,4 +1,5 @@
-//! What the machine can do at most, timed on the spot: a matrix product and a copy. And the memory of this process.
+//! What the machine can do at most, timed on the spot: a matrix product and a copy. And the memory
+//! of this process.
 
 use std::time::Instant;
 
@@ -69,8 +70,8 @@ impl Peaks {
     }
 }
 
-/// Seconds of `work` at its best; the first call does not count. A GPU gets it as a CUDA graph, if it can: else the host's time to launch small
-/// operations would be measured.
+/// Seconds of `work` at its best; the first call does not count. A GPU gets it as a CUDA graph, if
+/// it can: else the host's time to launch small operations would be measured.
 pub(crate) fn best_seconds(device: Device, mut work: impl FnMut() -> Tensor) -> f64 {
     drop(work());
     let graph = captured(device, &mut work);
@@ -118,7 +119,8 @@ pub fn reset_peak_memory(device: Device) {
     }
 }
 
-/// Gives the memory of freed tensors back to the system, which otherwise would count for the next measurement.
+/// Gives the memory of freed tensors back to the system, which otherwise would count for the next
+/// measurement.
 pub fn release_freed_memory() {
     // SAFETY: the C library's allocator gives back what is free.
     unsafe { libc::malloc_trim(0) };

@@ -19,7 +19,8 @@ use crate::training::batches::sampler::Sampler;
 use crate::training::batches::{Batches, Normalization};
 use crate::training::trainer::Trainer;
 
-/// Iterations before the clock starts: caches, thread pools, the choice of algorithms, the capture of a graph.
+/// Iterations before the clock starts: caches, thread pools, the choice of algorithms, the capture
+/// of a graph.
 const WARM_UP: usize = 5;
 
 /// On a GPU one clock reading covers so many iterations, since each waits for the device.
@@ -125,7 +126,8 @@ impl Case {
     }
 }
 
-/// One batch of random images again and again: the step of a net for photographs without their decoding.
+/// One batch of random images again and again: the step of a net for photographs without their
+/// decoding.
 struct Constant {
     images: Tensor,
     labels: Tensor,

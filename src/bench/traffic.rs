@@ -1,17 +1,20 @@
-//! Bytes that a step must move if every operation reads its operands and writes its results once, and nothing stays in a cache between two.
+//! Bytes that a step must move if every operation reads its operands and writes its results once,
+//! and nothing stays in a cache between two.
 
 use crate::config::precision::Precision;
 use crate::network::architecture::layer::{Layer, LayerKind};
 use crate::network::architecture::table::Architecture;
 
-/// Passes over a convolution's output: written by the convolution; read for the statistics; read and the activation written; backward: the
-/// gradient and the output read for the sums, both read again and the output's gradient written, which two backward convolutions read.
+/// Passes over a convolution's output: written by the convolution; read for the statistics; read
+/// and the activation written; backward: the gradient and the output read for the sums, both read
+/// again and the output's gradient written, which two backward convolutions read.
 const OUTPUT_PASSES: i64 = 1 + 1 + 2 + 2 + 3 + 2;
 
 /// Passes over its input: read forward and for the weights' gradient; its own gradient written.
 const INPUT_PASSES: i64 = 3;
 
-/// More passes where a shortcut is added: it is read; backward the sum's sign is read, the masked gradient written, and two gradients added.
+/// More passes where a shortcut is added: it is read; backward the sum's sign is read, the masked
+/// gradient written, and two gradients added.
 const SHORTCUT_PASSES: i64 = 1 + 1 + 1 + 3;
 
 /// Bytes an image.
@@ -43,7 +46,8 @@ mod tests {
     #[test]
     fn traffic_of_a_net_without_and_with_shortcuts_equals_a_count_by_hand() {
         let count = |name| bytes(&cifar::architecture(name, 10), Precision::F32);
-        // plain-8: outputs 3 × 16·32², 2 × 32·16², 2 × 64·8²; inputs 3·32², 3 × 16·32², 32·16², 32·16², 64·8².
+        // plain-8: outputs 3 × 16·32², 2 × 32·16², 2 × 64·8²; inputs 3·32², 3 × 16·32², 32·16²,
+        // 32·16², 64·8².
         let (a, b, c) = (16 * 1024, 32 * 256, 64 * 64);
         let plain = 4 * (11 * (3 * a + 2 * b + 2 * c) + 3 * (3 * 1024 + 3 * a + 2 * b + c));
         assert_eq!(count(NetworkName::plain(8)), plain);

@@ -29,8 +29,10 @@ use crate::system::device::DeviceChoice;
 
 /// Measure the training step: images a second, memory, and how far from the machine's limits
 ///
-/// Times the whole step (choice of the batch, crop, flip, forward, backward, update, metrics) on built-in drawings, after five iterations of
-/// warm-up; with --dataset imagenet on one batch of random images, without decoding. The limits come from a matrix product and a copy that are timed first. Other programs on the machine distort every number.
+/// Times the whole step (choice of the batch, crop, flip, forward, backward, update, metrics) on
+/// built-in drawings, after five iterations of warm-up; with --dataset imagenet on one batch of
+/// random images, without decoding. The limits come from a matrix product and a copy that are timed
+/// first. Other programs on the machine distort every number.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -78,7 +80,8 @@ pub struct Arguments {
     /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there
     #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
     graph: GraphChoice,
-    /// Measure the decoding of photographs instead: training views a second from the files of this folder, over so many passes as --iterations says
+    /// Measure the decoding of photographs instead: training views a second from the files of this
+    /// folder, over so many passes as --iterations says
     #[arg(long, value_name = "DIR")]
     loader: Option<PathBuf>,
     /// With --loader: numbers of threads, with commas

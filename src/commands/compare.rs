@@ -25,9 +25,10 @@ use crate::training::trainer::Outcome;
 
 /// Train a plain net and its residual twin and show the difference
 ///
-/// Trains plain-DEPTH and resnet-DEPTH (and the same at --shallow) under one protocol, with the same initial weights and the same
-/// batches, and prints training and test errors, the paper's beside them, and what was seen. Each run is logged under --out; stopped
-/// by Ctrl-C, the same command goes on where it was.
+/// Trains plain-DEPTH and resnet-DEPTH (and the same at --shallow) under one protocol, with the
+/// same initial weights and the same batches, and prints training and test errors, the paper's
+/// beside them, and what was seen. Each run is logged under --out; stopped by Ctrl-C, the same
+/// command goes on where it was.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -51,7 +52,8 @@ pub struct Arguments {
     /// Seeds; several give mean, standard deviation and bands
     #[arg(long, value_name = "LIST", default_value = "0")]
     seeds: String,
-    /// Folder for logs, weights and figure [default: results/compare-<dataset>-<depths>-<iterations>]
+    /// Folder for logs, weights and figure [default:
+    /// results/compare-<dataset>-<depths>-<iterations>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the result as JSON
@@ -158,7 +160,8 @@ fn depths(depth: u64, shallow: Option<u64>) -> Result<Vec<u64>> {
     }
 }
 
-/// Trains one run after the other. Returns whether one diverged, or nothing if a signal stopped them.
+/// Trains one run after the other. Returns whether one diverged, or nothing if a signal stopped
+/// them.
 fn train_all(runs: &[Run], options: &RunOptions) -> Result<Option<bool>> {
     let stop = signals::stop_flag()?;
     let names: Vec<String> =

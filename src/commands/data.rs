@@ -44,8 +44,8 @@ enum Action {
 
 /// Download a data set and verify it
 ///
-/// Downloads the official archive (cifar10: 170 MB), goes on where a broken download stopped, verifies the checksum before anything is
-/// unpacked, and unpacks into --data.
+/// Downloads the official archive (cifar10: 170 MB), goes on where a broken download stopped,
+/// verifies the checksum before anything is unpacked, and unpacks into --data.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -67,8 +67,8 @@ struct FetchArguments {
 
 /// Count and fingerprint a data set, and say whether it is the official one
 ///
-/// Of photographs the fingerprint is that of names and lengths; --decode decodes every one and names those that cannot be read (exit code 1
-/// if there are any).
+/// Of photographs the fingerprint is that of names and lengths; --decode decodes every one and
+/// names those that cannot be read (exit code 1 if there are any).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -108,8 +108,9 @@ struct PictureArguments {
 
 /// Pack photographs into tar shards, scaled down to what the training needs
 ///
-/// For disks on a network, which are slow at opening files. Streamed whose shorter side is longer than --shorter-side are scaled down to it and
-/// encoded anew; the others stay as they are. Train and evaluate with --data set to the shards' folder. The shards are in WebDataset's layout.
+/// For disks on a network, which are slow at opening files. Streamed whose shorter side is longer
+/// than --shorter-side are scaled down to it and encoded anew; the others stay as they are. Train
+/// and evaluate with --data set to the shards' folder. The shards are in WebDataset's layout.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

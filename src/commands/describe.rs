@@ -33,11 +33,12 @@ Examples:
   resnet-repro describe --network resnet-50 --dataset imagenet
   resnet-repro describe --network vgg-19 --network plain-34 --network resnet-34 --draw figure-3.svg")]
 pub struct Arguments {
-    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2; on ImageNet 18, 34, 50, 101, 152), highway-19, highway-32, vgg-16, vgg-19 or
-    /// googlenet; several for a drawing
+    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2; on ImageNet 18, 34, 50, 101, 152),
+    /// highway-19, highway-32, vgg-16, vgg-19 or googlenet; several for a drawing
     #[arg(long, value_name = "NAME", required = true)]
     network: Vec<NetworkName>,
-    /// Data set whose family of networks, images and classes are meant [default: cifar10, or imagenet where only that has the network]
+    /// Data set whose family of networks, images and classes are meant [default: cifar10, or
+    /// imagenet where only that has the network]
     #[arg(long, value_name = "NAME")]
     dataset: Option<DatasetName>,
     /// Draw the networks side by side, as in the paper's Figure 3, into an SVG file

@@ -34,11 +34,13 @@ use crate::training::evaluation::views::Views;
 
 /// Compute the test error of a weight file, or of several together
 ///
-/// Reads safetensors with torchvision's layer names; scripts/to_safetensors.py makes them from PyTorch checkpoints. CIFAR's test images are seen
-/// once, as they are; of photographs the centre crop, ten crops, or the whole image at five scales (the network is applied as a convolution), with
-/// the probabilities averaged. Several pairs of --network and --weights are an ensemble, whose probabilities are averaged too. Weights trained by
-/// this program want pixel-mean, most public ones imagenet. The mean image is that of the training images in --data: evaluate with the data that
-/// the weights were trained on.
+/// Reads safetensors with torchvision's layer names; scripts/to_safetensors.py makes them from
+/// PyTorch checkpoints. CIFAR's test images are seen once, as they are; of photographs the centre
+/// crop, ten crops, or the whole image at five scales (the network is applied as a convolution),
+/// with the probabilities averaged. Several pairs of --network and --weights are an ensemble, whose
+/// probabilities are averaged too. Weights trained by this program want pixel-mean, most public
+/// ones imagenet. The mean image is that of the training images in --data: evaluate with the data
+/// that the weights were trained on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -53,8 +55,9 @@ pub struct Arguments {
     /// Weight file (safetensors); once for each --network
     #[arg(long = "weights", value_name = "FILE", required_unless_present = "run")]
     weights: Vec<PathBuf>,
-    /// Folder of a finished run on photographs: its network, weights, recipe and data set are meant, and the result goes into its tests.csv, which
-    /// the report's Tables 2 to 4 are made from
+    /// Folder of a finished run on photographs: its network, weights, recipe and data set are
+    /// meant, and the result goes into its tests.csv, which the report's Tables 2 to 4 are made
+    /// from
     #[arg(long, value_name = "DIR", conflicts_with_all = ["networks", "weights", "normalize", "settings", "scales", "dataset"])]
     run: Option<PathBuf>,
     /// How pixels are normalised: as when the weights were trained
@@ -63,13 +66,15 @@ pub struct Arguments {
     /// What is seen of each photograph
     #[arg(long, value_enum, default_value_t = Views::Centre)]
     views: Views,
-    /// Shorter sides of multi-scale views, with commas [default: the paper's 224,256,384,480,640; for smaller crops smaller by as much]
+    /// Shorter sides of multi-scale views, with commas [default: the paper's 224,256,384,480,640;
+    /// for smaller crops smaller by as much]
     #[arg(long, value_name = "PIXELS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(32..=4096))]
     scales: Vec<u32>,
     /// Change what the data set's recipe says of test images: crop=N, test_scale=N
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// File for the averaged probabilities' logarithms and the labels of all test images, in order (safetensors: scores, labels)
+    /// File for the averaged probabilities' logarithms and the labels of all test images, in order
+    /// (safetensors: scores, labels)
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
     /// Where to compute
@@ -83,7 +88,8 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What `--json` prints. Of photographs, saved as ensemble….json under a results folder, it is a row of the report's Table 5.
+/// What `--json` prints. Of photographs, saved as ensemble….json under a results folder, it is a
+/// row of the report's Table 5.
 #[derive(Serialize)]
 struct Output {
     dataset: String,
@@ -114,7 +120,8 @@ impl Subject {
         }
         let dataset = arguments.data.name();
         let mut given = parse_settings(&arguments.settings)?;
-        // The scales of training images mean nothing here, and must not stand in the way of a larger crop.
+        // The scales of training images mean nothing here, and must not stand in the way of a
+        // larger crop.
         if let (Some(crop), Some(scale)) = (
             given.get("crop").and_then(toml::Value::as_integer),
             Recipe::for_dataset(dataset).scale,

@@ -18,10 +18,12 @@ use crate::system::atomic_file::check_writable;
 
 /// Make all figures, tables and the report from logged runs
 ///
-/// Reads every run under the results folder and trains nothing. Runs of the same data and recipe share figures and tables: Figures 1 and 6 and Table 6, or
-/// Figure 4 and Tables 1 to 5 for ImageNet's networks, with the paper's values; training errors, differences between pairs, learning rates, throughput. Each comes as SVG and PNG or as Markdown, and
-/// with its data as CSV; report.html has all of it on one page. What is missing or not complete is shown as such. Exit code 3 if a run could not be
-/// read; the others are shown.
+/// Reads every run under the results folder and trains nothing. Runs of the same data and recipe
+/// share figures and tables: Figures 1 and 6 and Table 6, or Figure 4 and Tables 1 to 5 for
+/// ImageNet's networks, with the paper's values; training errors, differences between pairs,
+/// learning rates, throughput. Each comes as SVG and PNG or as Markdown, and with its data as CSV;
+/// report.html has all of it on one page. What is missing or not complete is shown as such. Exit
+/// code 3 if a run could not be read; the others are shown.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

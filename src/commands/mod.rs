@@ -17,7 +17,8 @@ pub mod worker;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Plain against residual networks: reproduces "Deep Residual Learning for Image Recognition" (He et al. 2015).
+/// Plain against residual networks: reproduces "Deep Residual Learning for Image Recognition" (He
+/// et al. 2015).
 #[derive(Parser)]
 #[command(name = "resnet-repro", bin_name = "resnet-repro", version, arg_required_else_help = true, after_help = AFTER_HELP, max_term_width = 110)]
 pub struct Cli {

@@ -46,13 +46,16 @@ impl DataOptions {
 /// How to train.
 #[derive(Debug, Args)]
 pub struct RecipeOptions {
-    /// Iterations of each run; the learning rate's milestones scale along [default: the paper's 64,000, on photographs 600,000; on shapes 130]
+    /// Iterations of each run; the learning rate's milestones scale along [default: the paper's
+    /// 64,000, on photographs 600,000; on shapes 130]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub iterations: Option<u64>,
-    /// Change the paper's recipe, for example --set validation=5000; can be repeated. Keys: iterations, batch_size, learning_rate,
-    /// milestones, learning_rate_factor, momentum, weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
-    /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments, lower_rate (milestones, plateau),
-    /// plateau_patience, plateau_threshold, plateau_reductions, group_size; for photographs also crop, scale, test_scale, lighting
+    /// Change the paper's recipe, for example --set validation=5000; can be repeated. Keys:
+    /// iterations, batch_size, learning_rate, milestones, learning_rate_factor, momentum,
+    /// weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
+    /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments,
+    /// lower_rate (milestones, plateau), plateau_patience, plateau_threshold, plateau_reductions,
+    /// group_size; for photographs also crop, scale, test_scale, lighting
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// Where to train
@@ -85,17 +88,19 @@ pub fn parse_settings(
 /// What changes none of a run's numbers.
 #[derive(Debug, Args)]
 pub struct RunFlags {
-    /// Time between checkpoints, which a killed run goes on from. They are rarer where they would cost more than 1 % of the time; 0 means after
-    /// every iteration, whatever it costs
+    /// Time between checkpoints, which a killed run goes on from. They are rarer where they would
+    /// cost more than 1 % of the time; 0 means after every iteration, whatever it costs
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub checkpoint_every: f64,
     /// Do not keep the final weights: their hash is recorded all the same
     #[arg(long)]
     pub no_weights: bool,
-    /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there (scripts/build-cuda-graph makes it)
+    /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there
+    /// (scripts/build-cuda-graph makes it)
     #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
     pub graph: GraphChoice,
-    /// Threads that decode photographs; they change no number [default: as many as there are processors]
+    /// Threads that decode photographs; they change no number [default: as many as there are
+    /// processors]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub loaders: Option<usize>,
 }
@@ -133,7 +138,8 @@ fn seconds(text: &str) -> Result<f64, BadInput> {
     seconds.ok_or_else(|| bad_input("write a number of seconds from 0 to 86400"))
 }
 
-/// Says on stderr where training happens, and what schedule each depth has if it is not the paper's.
+/// Says on stderr where training happens, and what schedule each depth has if it is not the
+/// paper's.
 pub fn announce(device: Device, family: Family, recipes: &[(u64, &Recipe)]) {
     let unused = match (device, device::register_cuda()) {
         (Device::Cpu, Cuda::Unavailable(reason)) if !device::gpu_models().is_empty() => {

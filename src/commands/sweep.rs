@@ -34,9 +34,10 @@ use crate::system::{device, signals};
 
 /// Train all runs of one or more experiments
 ///
-/// Trains what is not trained yet, each run in a process of its own, shallow networks and first seeds first. A run that fails is tried
-/// again; one that fails for good or diverges does not keep the others from being trained. Stopped by Ctrl-C, SIGTERM or SIGUSR1 (what
-/// cluster schedulers send), every run saves; the same command goes on, to the same bytes.
+/// Trains what is not trained yet, each run in a process of its own, shallow networks and first
+/// seeds first. A run that fails is tried again; one that fails for good or diverges does not keep
+/// the others from being trained. Stopped by Ctrl-C, SIGTERM or SIGUSR1 (what cluster schedulers
+/// send), every run saves; the same command goes on, to the same bytes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -55,11 +56,13 @@ pub struct Arguments {
     /// Folder for the runs
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// Only runs whose name, network or experiment matches, such as 'plain-*', '*/seed-0' or '02-residual-nets'
+    /// Only runs whose name, network or experiment matches, such as 'plain-*', '*/seed-0' or
+    /// '02-residual-nets'
     #[arg(long, value_name = "GLOB")]
     only: Option<Pattern>,
-    /// Runs at the same time on each device. On a processor they share the cores; with another number of threads a run adds in another order,
-    /// so change this between runs, not in the middle of one
+    /// Runs at the same time on each device. On a processor they share the cores; with another
+    /// number of threads a run adds in another order, so change this between runs, not in the
+    /// middle of one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: u32,
     /// Where to train; several devices with commas share the runs, for example cuda:0,cuda:1
@@ -68,7 +71,8 @@ pub struct Arguments {
     /// Iterations of every run instead of the files'; the learning rate's milestones scale along
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     iterations: Option<u64>,
-    /// Change every recipe, for example --set validation=5000; can be repeated. Keys as in "train --help"
+    /// Change every recipe, for example --set validation=5000; can be repeated. Keys as in "train
+    /// --help"
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// How often a failed run is tried again
@@ -153,7 +157,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     finish(arguments, &tasks, stopped)
 }
 
-/// The identity of each data set that is needed. The images are loaded again by each worker. A plan can be made without them.
+/// The identity of each data set that is needed. The images are loaded again by each worker. A plan
+/// can be made without them.
 fn load_data(
     arguments: &Arguments,
     experiments: &[Experiment],

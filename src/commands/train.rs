@@ -19,16 +19,16 @@ use crate::training::trainer::Outcome;
 
 /// Train one network from one seed
 ///
-/// Writes run.toml, train.csv (every iteration), eval.csv and weights.safetensors to --out. Stopped by Ctrl-C, the same command goes on
-/// where it was.
+/// Writes run.toml, train.csv (every iteration), eval.csv and weights.safetensors to --out. Stopped
+/// by Ctrl-C, the same command goes on where it was.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   resnet-repro train --network resnet-20 --out results/try
   resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out results/resnet-20-seed-3")]
 pub struct Arguments {
-    /// plain-N, resnet-N, resnet-Nb, resnet-Nc, highway-19, highway-32 (N = 6n+2; for photographs 18, 34, 50, 101, 152), resnet-N-v1.5, vgg-16,
-    /// vgg-19, googlenet, googlenet-aux
+    /// plain-N, resnet-N, resnet-Nb, resnet-Nc, highway-19, highway-32 (N = 6n+2; for photographs
+    /// 18, 34, 50, 101, 152), resnet-N-v1.5, vgg-16, vgg-19, googlenet, googlenet-aux
     #[arg(long, value_name = "NAME")]
     network: NetworkName,
     #[command(flatten)]

@@ -12,8 +12,9 @@ use crate::records::verify::{FileProblem, find_runs, verify_run};
 
 /// Find every logged file that was changed, removed or added since its run
 ///
-/// Compares the logs and weights of every run under the folder with the SHA-256 in its run.toml: changed, missing and extra files are named, and
-/// the exit code is 1. A run whose whole folder was removed leaves nothing to compare.
+/// Compares the logs and weights of every run under the folder with the SHA-256 in its run.toml:
+/// changed, missing and extra files are named, and the exit code is 1. A run whose whole folder was
+/// removed leaves nothing to compare.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

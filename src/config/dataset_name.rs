@@ -14,9 +14,11 @@ pub enum DatasetName {
     Shapes,
     /// CIFAR-10 in its official binary layout.
     Cifar10,
-    /// ImageNet, or any folder of photographs: train/<class>/*.JPEG and val/<class>/*.JPEG, or shards of them.
+    /// ImageNet, or any folder of photographs: train/<class>/*.JPEG and val/<class>/*.JPEG, or
+    /// shards of them.
     Imagenet,
-    /// Tiny-ImageNet, or any such folder of 64×64 images: the recipe is ImageNet's, scaled to the images.
+    /// Tiny-ImageNet, or any such folder of 64×64 images: the recipe is ImageNet's, scaled to the
+    /// images.
     TinyImagenet,
 }
 

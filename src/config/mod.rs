@@ -1,4 +1,5 @@
-//! What can be asked for: networks, data sets, recipes, and what the paper says of them. No libtorch, no files.
+//! What can be asked for: networks, data sets, recipes, and what the paper says of them. No
+//! libtorch, no files.
 
 pub mod dataset_name;
 pub mod depths;

@@ -1,4 +1,5 @@
-//! Names of networks: `plain-20`, `resnet-56`, `resnet-56b`, `resnet-50-v1.5`, `highway-19`, `vgg-19`, `googlenet`.
+//! Names of networks: `plain-20`, `resnet-56`, `resnet-56b`, `resnet-50-v1.5`, `highway-19`,
+//! `vgg-19`, `googlenet`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,7 +38,8 @@ pub enum Variant {
     /// None: as the paper's tables have it.
     #[default]
     Paper,
-    /// Bottlenecks with the stride on their 3×3 layer (torchvision's, "v1.5") instead of on the first 1×1.
+    /// Bottlenecks with the stride on their 3×3 layer (torchvision's, "v1.5") instead of on the
+    /// first 1×1.
     StrideOn3x3,
     /// VGG (Simonyan and Zisserman, arXiv 1409.1556).
     Vgg,

@@ -1,4 +1,5 @@
-//! How a network is trained: every choice that changes the numbers, in one flat list that is written into each run's `run.toml`.
+//! How a network is trained: every choice that changes the numbers, in one flat list that is
+//! written into each run's `run.toml`.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,17 +15,20 @@ pub const PAPER_ITERATIONS: u64 = 64_000;
 /// Iterations at which the paper divides the learning rate by 10 (section 4.2).
 pub const PAPER_MILESTONES: [u64; 2] = [32_000, 48_000];
 
-/// Nets of this depth and more start with the warm-up in the paper (section 4.2, the 110-layer net).
+/// Nets of this depth and more start with the warm-up in the paper (section 4.2, the 110-layer
+/// net).
 pub const WARMUP_FROM_DEPTH: u64 = 110;
 
 /// Iterations of the paper's ImageNet training (section 3.4: "up to 60×10⁴").
 pub const PAPER_IMAGENET_ITERATIONS: u64 = 600_000;
 
-/// About 30, 60 and 90 epochs of 1.28 million images, the usual alternative to waiting for a plateau. Not the paper's.
+/// About 30, 60 and 90 epochs of 1.28 million images, the usual alternative to waiting for a
+/// plateau. Not the paper's.
 const IMAGENET_MILESTONES: [u64; 3] = [150_000, 300_000, 450_000];
 
-/// What the built-in data changes in the paper's recipe, where the user says nothing else: a run of minutes on two cores, and a rate at
-/// which a deep net learns within it (at 0.1 a deep residual net spends its first hundreds of iterations recovering).
+/// What the built-in data changes in the paper's recipe, where the user says nothing else: a run of
+/// minutes on two cores, and a rate at which a deep net learns within it (at 0.1 a deep residual
+/// net spends its first hundreds of iterations recovering).
 const SHAPES_ITERATIONS: u64 = 130;
 
 const SHAPES_LEARNING_RATE: f64 = 0.02;
@@ -35,7 +39,8 @@ const SHAPES_LEARNING_RATE: f64 = 0.02;
 pub enum Normalize {
     /// The mean training image is subtracted (the paper's way); pixels are in [0, 1].
     PixelMean,
-    /// ImageNet's mean colour is subtracted, and divided by the standard deviation of its colours (what most public CIFAR nets use).
+    /// ImageNet's mean colour is subtracted, and divided by the standard deviation of its colours
+    /// (what most public CIFAR nets use).
     Imagenet,
 }
 
@@ -68,7 +73,8 @@ pub struct Recipe {
     pub momentum: f64,
     /// Weight decay, on every parameter, batch normalisation and bias included.
     pub weight_decay: f64,
-    /// Whether to start with `warmup_learning_rate` until the training error is below `warmup_until_error`.
+    /// Whether to start with `warmup_learning_rate` until the training error is below
+    /// `warmup_until_error`.
     pub warmup: bool,
     /// Learning rate of the warm-up.
     pub warmup_learning_rate: f64,
@@ -80,35 +86,41 @@ pub struct Recipe {
     pub augment: bool,
     /// How pixels are normalised.
     pub normalize: Normalize,
-    /// Iterations between evaluations on the test set (and on the validation set). The last iteration is always followed by one.
+    /// Iterations between evaluations on the test set (and on the validation set). The last
+    /// iteration is always followed by one.
     pub evaluate_every: u64,
     /// Number format of activations and convolutions.
     pub precision: Precision,
-    /// Parts of the network whose activations are computed again in the backward pass instead of kept; 1 keeps all, 0 chooses by the memory
-    /// that is there. It changes no number.
+    /// Parts of the network whose activations are computed again in the backward pass instead of
+    /// kept; 1 keeps all, 0 chooses by the memory that is there. It changes no number.
     pub checkpoint_segments: u64,
     /// What lowers the learning rate.
     pub lower_rate: LrSchedule,
-    /// Evaluations in a row without progress after which the learning rate is multiplied by `learning_rate_factor` (plateau only).
+    /// Evaluations in a row without progress after which the learning rate is multiplied by
+    /// `learning_rate_factor` (plateau only).
     pub plateau_patience: u64,
-    /// By how many percentage points the error must fall below the lowest so far to be progress (plateau only).
+    /// By how many percentage points the error must fall below the lowest so far to be progress
+    /// (plateau only).
     pub plateau_threshold: f64,
     /// How often the learning rate is lowered at most (plateau only).
     pub plateau_reductions: u64,
-    /// Images that go through the network at once and share batch normalisation's statistics. A batch is made of such groups, whose gradients
-    /// are averaged. 0: the whole batch.
+    /// Images that go through the network at once and share batch normalisation's statistics. A
+    /// batch is made of such groups, whose gradients are averaged. 0: the whole batch.
     pub group_size: u64,
-    /// Side of the square that is cut out of a photograph (section 3.4); only for data sets of photographs, as are the keys below.
+    /// Side of the square that is cut out of a photograph (section 3.4); only for data sets of
+    /// photographs, as are the keys below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<u64>,
-    /// Bounds of the side to which the shorter side of a training image is scaled, drawn anew each time, both included (section 3.4).
+    /// Bounds of the side to which the shorter side of a training image is scaled, drawn anew each
+    /// time, both included (section 3.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<[u64; 2]>,
-    /// The side to which the shorter side of a test image is scaled before its centre (or ten crops) is cut out.
+    /// The side to which the shorter side of a test image is scaled before its centre (or ten
+    /// crops) is cut out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_scale: Option<u64>,
-    /// Standard deviation of the colour augmentation along the principal components of ImageNet's colours (section 3.4, reference 21);
-    /// 0 is none.
+    /// Standard deviation of the colour augmentation along the principal components of ImageNet's
+    /// colours (section 3.4, reference 21); 0 is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lighting: Option<f64>,
 }
@@ -161,7 +173,8 @@ impl Recipe {
             },
             DatasetName::Cifar10 => Recipe::default(),
             DatasetName::Imagenet => Recipe::imagenet(),
-            // As the crop of 224 is to photographs whose shorter side is 256, so is 56 to these images of 64.
+            // As the crop of 224 is to photographs whose shorter side is 256, so is 56 to these
+            // images of 64.
             DatasetName::TinyImagenet => Recipe {
                 crop: Some(56),
                 scale: Some([64, 120]),
@@ -205,11 +218,13 @@ impl Recipe {
         if self.group_size == 0 { self.batch_size } else { self.group_size }
     }
 
-    /// The recipe of `dataset` for a net of `depth` layers, with another number of `iterations` if given, and the keys of `given` on top.
+    /// The recipe of `dataset` for a net of `depth` layers, with another number of `iterations` if
+    /// given, and the keys of `given` on top.
     ///
-    /// A run of another length than the paper's keeps the shape of the schedule: its milestones are the paper's, scaled, and it is
-    /// evaluated at least five times. So few evaluations show no plateau: where the paper waits for one, a shorter run has milestones, unless a
-    /// key of the plateau is given.
+    /// A run of another length than the paper's keeps the shape of the schedule: its milestones are
+    /// the paper's, scaled, and it is evaluated at least five times. So few evaluations show no
+    /// plateau: where the paper waits for one, a shorter run has milestones, unless a key of the
+    /// plateau is given.
     pub fn resolve(
         dataset: DatasetName,
         depth: u64,
@@ -370,11 +385,13 @@ impl Recipe {
         side("test_scale", test, crop)
     }
 
-    /// In what the recipe differs from the paper's for a net of `family` with `depth` layers: one phrase a difference, none for the paper's own.
+    /// In what the recipe differs from the paper's for a net of `family` with `depth` layers: one
+    /// phrase a difference, none for the paper's own.
     pub fn differences_from_paper(&self, family: Family, depth: u64) -> Vec<String> {
         let paper = Recipe { warmup: warms_up(family, depth), ..Recipe::of_paper(family) };
         let unused: &[&str] = match self.lower_rate {
-            // How often a net is evaluated changes no weight where the rate does not wait for it, and the paper does not say it.
+            // How often a net is evaluated changes no weight where the rate does not wait for it,
+            // and the paper does not say it.
             LrSchedule::Milestones => {
                 &["evaluate_every", "plateau_patience", "plateau_threshold", "plateau_reductions"]
             }
@@ -418,7 +435,8 @@ pub fn parse_settings(settings: &[String]) -> Result<toml::Table, BadInput> {
     Ok(table)
 }
 
-/// The value as the key's type has it (a rate of 1 is as good as 1.0), or why the key cannot have it.
+/// The value as the key's type has it (a rate of 1 is as good as 1.0), or why the key cannot have
+/// it.
 pub fn check_setting(key: &str, value: toml::Value) -> Result<toml::Value, String> {
     let value = match (value, all_keys().get(key)) {
         (toml::Value::Integer(whole), Some(toml::Value::Float(_))) => {

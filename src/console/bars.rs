@@ -1,4 +1,5 @@
-//! What a person sees while a run trains: a bar in a terminal, now and then a line elsewhere. Always on stderr.
+//! What a person sees while a run trains: a bar in a terminal, now and then a line elsewhere.
+//! Always on stderr.
 
 use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
@@ -183,7 +184,8 @@ impl RunDisplay {
         let (start, first) = self.start.get();
         let done = self.bar.position().saturating_sub(first);
         let to_do = self.bar.length().unwrap_or(0).saturating_sub(self.bar.position());
-        // The mean since the start: evaluations come in between, and a shorter memory would take each of them for a slow machine.
+        // The mean since the start: evaluations come in between, and a shorter memory would take
+        // each of them for a slow machine.
         let left = match done > 0 && to_do > 0 {
             true => format!(
                 "  {} left",

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a run tells of itself while it trains. A run in another process sends the same as lines of JSON.
+/// What a run tells of itself while it trains. A run in another process sends the same as lines of
+/// JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {

@@ -11,9 +11,11 @@ use tar::{Archive, EntryType};
 /// More than this is no data set that this program knows (CIFAR-10 unpacks to 180 MB).
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Unpacks the files of a `.tar.gz` into `target`: all of them, or none if anything about the archive is wrong.
+/// Unpacks the files of a `.tar.gz` into `target`: all of them, or none if anything about the
+/// archive is wrong.
 ///
-/// Only plain files and folders are accepted, with paths that stay inside; links, devices and absolute or climbing paths are refused.
+/// Only plain files and folders are accepted, with paths that stay inside; links, devices and
+/// absolute or climbing paths are refused.
 pub fn unpack(archive: &Path, target: &Path) -> Result<()> {
     let staging = target.join(".unpacking");
     if staging.exists() {

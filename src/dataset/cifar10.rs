@@ -1,7 +1,7 @@
 //! CIFAR-10 in its official binary layout (<https://www.cs.toronto.edu/~kriz/cifar.html>).
 //!
-//! A record is one label byte and 3,072 pixel bytes: 1,024 of red, of green, of blue, each row by row. Any whole number of records a
-//! file is accepted, so that subsets work.
+//! A record is one label byte and 3,072 pixel bytes: 1,024 of red, of green, of blue, each row by
+//! row. Any whole number of records a file is accepted, so that subsets work.
 
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,8 @@ const OFFICIAL_FILES: [(&str, &str); 6] = [
     ("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
 ];
 
-/// Loads `data_batch_*.bin` and `test_batch.bin` from `folder`, or from the official archive's folder inside it.
+/// Loads `data_batch_*.bin` and `test_batch.bin` from `folder`, or from the official archive's
+/// folder inside it.
 pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
     let folder = find(folder)?;
     let mut splits = [empty(), empty()];
@@ -54,7 +55,8 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
     for (index, (name, official_hash)) in OFFICIAL_FILES.iter().enumerate() {
         let path = folder.join(name);
         let is_test = index + 1 == OFFICIAL_FILES.len();
-        // A subset may have fewer training files, but none from between, and not without a test set.
+        // A subset may have fewer training files, but none from between, and not without a test
+        // set.
         let later_file = OFFICIAL_FILES[index + 1..]
             .iter()
             .rev()

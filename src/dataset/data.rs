@@ -17,7 +17,8 @@ use crate::error::{BadInput, bad_input};
 pub struct Images {
     /// Side of the square images, in pixels.
     pub side: usize,
-    /// Image after image, row after row, red, green and blue of each pixel: [images, side, side, 3].
+    /// Image after image, row after row, red, green and blue of each pixel: [images, side, side,
+    /// 3].
     pub pixels: Vec<u8>,
     /// The class of each image.
     pub labels: Vec<u8>,
@@ -79,8 +80,8 @@ impl Source {
         self.len() == 0
     }
 
-    /// The mean of all images as `recipe` has them tested: [side, side, 3], in [0, 1]. `threads` decode photographs; `unreadable` is told of each
-    /// that cannot be read.
+    /// The mean of all images as `recipe` has them tested: [side, side, 3], in [0, 1]. `threads`
+    /// decode photographs; `unreadable` is told of each that cannot be read.
     pub fn mean_image(
         &self,
         recipe: &Recipe,
@@ -123,7 +124,8 @@ pub struct Dataset {
     pub train: Source,
     /// Test images.
     pub test: Source,
-    /// SHA-256 that identifies every label and pixel and their order, in hexadecimal; of photographs, the names, classes and lengths of all files.
+    /// SHA-256 that identifies every label and pixel and their order, in hexadecimal; of
+    /// photographs, the names, classes and lengths of all files.
     pub fingerprint: String,
     /// Whether it is the official data, a subset, or something else.
     pub status: DataStatus,
@@ -133,7 +135,8 @@ pub struct Dataset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataStatus {
-    /// Byte for byte the published data; of photographs, as many classes and images as published, in files of their own.
+    /// Byte for byte the published data; of photographs, as many classes and images as published,
+    /// in files of their own.
     Official,
     /// Fewer images than the published data has.
     Subset,

@@ -13,7 +13,8 @@ use ureq::http::StatusCode;
 use crate::console::output::say;
 use crate::system::hash::hexadecimal;
 
-/// How often a connection that breaks off is taken up again before giving up. Calling the command again goes on too.
+/// How often a connection that breaks off is taken up again before giving up. Calling the command
+/// again goes on too.
 const ATTEMPTS: u32 = 5;
 
 /// A server that sends nothing for so long is given up.

@@ -6,7 +6,8 @@ use libm::{atan2, cos, fabs, sqrt};
 pub const CLASSES: [&str; 10] =
     ["disc", "square", "triangle", "ring", "cross", "star", "bar", "crescent", "trefoil", "frame"];
 
-/// Whether the point (u, v) lies inside the shape of a class. The shape fills about the unit disc; v points down.
+/// Whether the point (u, v) lies inside the shape of a class. The shape fills about the unit disc;
+/// v points down.
 pub fn inside(class: usize, u: f64, v: f64) -> bool {
     let radius = sqrt(u * u + v * v);
     let (across, along) = (fabs(u), fabs(v));

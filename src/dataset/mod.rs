@@ -44,7 +44,8 @@ pub fn folder_of(name: DatasetName, folder: Option<&Path>) -> Option<&Path> {
     folder.filter(|_| name != DatasetName::Shapes)
 }
 
-/// The data set that the flags mean: the one that is named, CIFAR-10 if only a folder is, else the built-in one.
+/// The data set that the flags mean: the one that is named, CIFAR-10 if only a folder is, else the
+/// built-in one.
 pub fn chosen(dataset: Option<DatasetName>, folder: Option<&Path>) -> DatasetName {
     dataset.unwrap_or(if folder.is_some() { DatasetName::Cifar10 } else { DatasetName::Shapes })
 }

@@ -1,7 +1,9 @@
-//! The built-in data set: ten classes of 32×32 drawings, for a demonstration and for tests without a download.
+//! The built-in data set: ten classes of 32×32 drawings, for a demonstration and for tests without
+//! a download.
 //!
-//! Shape, colours and stripes each say something about the class, and none says it all, so that the error falls over hundreds of
-//! iterations and depth matters. Image `i` is a pure function of (seed, i), with `libm`'s arithmetic: the bytes are the same on every machine.
+//! Shape, colours and stripes each say something about the class, and none says it all, so that the
+//! error falls over hundreds of iterations and depth matters. Image `i` is a pure function of
+//! (seed, i), with `libm`'s arithmetic: the bytes are the same on every machine.
 
 use std::f64::consts::{PI, TAU};
 
@@ -111,7 +113,8 @@ impl Drawing {
             radius,
             tilt: direction(TILT_SPREAD * stream.normal()),
             shape_colour: tone(hue, stream),
-            // Ground hues run through the circle in another order, so that the two together say more than one alone.
+            // Ground hues run through the circle in another order, so that the two together say
+            // more than one alone.
             ground_colour: tone(3.0 * hue + 0.5, stream),
             stripe_direction: direction(PI * hue + 0.25 * stream.normal()),
             stripe_period,
@@ -141,7 +144,8 @@ fn direction(angle: f64) -> (f64, f64) {
     (libm::cos(angle), libm::sin(angle))
 }
 
-/// Image `index` of the data set of `seed`, [side, side, 3]: the mean of four points a pixel, and grain.
+/// Image `index` of the data set of `seed`, [side, side, 3]: the mean of four points a pixel, and
+/// grain.
 fn draw(seed: u64, index: usize) -> Vec<u8> {
     let mut stream = Stream::new(seed, Purpose::Shapes, index as u64);
     let drawing = Drawing::random(index % CLASSES.len(), &mut stream);

@@ -1,5 +1,5 @@
-//! The runs in a results folder: found, read and reduced to what tables and figures need. All numbers come from the CSV logs; `run.toml` says
-//! what they are numbers of.
+//! The runs in a results folder: found, read and reduced to what tables and figures need. All
+//! numbers come from the CSV logs; `run.toml` says what they are numbers of.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -30,7 +30,8 @@ pub struct LoggedRun {
     pub record: Option<RunRecord>,
     /// Its numbers.
     pub summary: RunSummary,
-    /// Training error around a quarter, half, three quarters and the end of the planned iterations, as far as the run is.
+    /// Training error around a quarter, half, three quarters and the end of the planned iterations,
+    /// as far as the run is.
     pub quarters: [Option<f64>; 4],
     /// Its curves.
     pub drawn: PlottedRun,

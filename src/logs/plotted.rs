@@ -6,7 +6,8 @@ use crate::logs::summary::{EPOCH, RunCurves};
 /// A curve is drawn with at most so many points; more cannot be seen.
 pub const MOST_POINTS: usize = 1200;
 
-/// How many iterations a drawn training curve is averaged over: a thirtieth of the run, at most an epoch.
+/// How many iterations a drawn training curve is averaged over: a thirtieth of the run, at most an
+/// epoch.
 pub fn smoothing_window(iterations: usize) -> usize {
     (iterations / 30).clamp(1, EPOCH)
 }

@@ -25,7 +25,8 @@ pub const T_QUANTILES: [f64; 30] = [
 ];
 
 impl MeanStd {
-    /// Half the width of the 95 % confidence interval of the mean (Student's t); `None` for one value.
+    /// Half the width of the 95 % confidence interval of the mean (Student's t); `None` for one
+    /// value.
     pub fn confidence(&self) -> Option<f64> {
         let quantile = T_QUANTILES.get(self.count.checked_sub(2)?).copied().unwrap_or(1.96);
         Some(quantile * self.standard_deviation? / (self.count as f64).sqrt())

@@ -1,4 +1,5 @@
-//! From curves to the numbers of a table: final and best errors of a run, means over seeds, smoothing.
+//! From curves to the numbers of a table: final and best errors of a run, means over seeds,
+//! smoothing.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -8,7 +9,8 @@ use crate::logs::curves::{EvaluationCurve, TrainingCurve, evaluation_curve, trai
 use crate::logs::statistics::mean;
 use crate::records::directory::RunDirectory;
 
-/// Iterations of an epoch of CIFAR-10 at batch 128: the longest window that a final training error is averaged over.
+/// Iterations of an epoch of CIFAR-10 at batch 128: the longest window that a final training error
+/// is averaged over.
 pub const EPOCH: usize = 391;
 
 /// The curves of one run.
@@ -39,7 +41,8 @@ impl RunCurves {
     }
 }
 
-/// The numbers of one run. Errors in percent; `None` where there is nothing to say (no evaluation, no validation set, or it diverged).
+/// The numbers of one run. Errors in percent; `None` where there is nothing to say (no evaluation,
+/// no validation set, or it diverged).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunSummary {
     /// The network.
@@ -54,7 +57,8 @@ pub struct RunSummary {
     pub training_error: Option<f64>,
     /// Test error after the last iteration.
     pub final_test_error: Option<f64>,
-    /// Lowest test error of all evaluations. It is chosen on the test set: a bound, not an estimate.
+    /// Lowest test error of all evaluations. It is chosen on the test set: a bound, not an
+    /// estimate.
     pub best_test_error: Option<f64>,
     /// Test error at the evaluation with the lowest validation error.
     pub selected_test_error: Option<f64>,
@@ -111,7 +115,8 @@ impl RunSummary {
     }
 }
 
-/// How many of the last iterations a run's training error is the mean of: a sixth of the run, at most an epoch.
+/// How many of the last iterations a run's training error is the mean of: a sixth of the run, at
+/// most an epoch.
 pub fn final_window(iterations: usize) -> usize {
     (iterations / 6).clamp(1.min(iterations), EPOCH)
 }
@@ -197,7 +202,8 @@ mod tests {
         );
         assert_eq!(whole.training.last().unwrap().0, 6000.0);
         assert!(whole.is_complete() && !half.is_complete());
-        // Of the iterations 2,801 to 3,000 (a thirtieth of 6,000), whose errors are 2,800 to 2,999, up to the position 2,995.
+        // Of the iterations 2,801 to 3,000 (a thirtieth of 6,000), whose errors are 2,800 to 2,999,
+        // up to the position 2,995.
         assert_eq!(half.training.last().unwrap(), &(2996.0, 2895.5));
     }
 

@@ -1,4 +1,5 @@
-//! Memory that a training step needs for activations, and how many segments fit into the memory that is there.
+//! Memory that a training step needs for activations, and how many segments fit into the memory
+//! that is there.
 
 use tch::Device;
 
@@ -10,14 +11,17 @@ use crate::network::architecture::outline::{Outline, StepKind};
 use crate::network::architecture::table::Architecture;
 use crate::system::device;
 
-/// Part of the available memory that activations may take: gradients of maps, the convolutions' workspace and the data need the rest.
+/// Part of the available memory that activations may take: gradients of maps, the convolutions'
+/// workspace and the data need the rest.
 const SHARE: f64 = 0.6;
 
-/// Values that maximum pooling keeps for each of its outputs: the output, and its place as a 64-bit number, which is two values.
+/// Values that maximum pooling keeps for each of its outputs: the output, and its place as a 64-bit
+/// number, which is two values.
 const POOLED: u64 = 3;
 
-/// Values kept for the backward pass of one image: of each convolution the output, and what normalisation and ReLU make of it (ReLU alone
-/// overwrites the output); of maximum pooling the output and the places that it came from; of an inception module its joined branches.
+/// Values kept for the backward pass of one image: of each convolution the output, and what
+/// normalisation and ReLU make of it (ReLU alone overwrites the output); of maximum pooling the
+/// output and the places that it came from; of an inception module its joined branches.
 pub fn activation_values(architecture: &Architecture) -> u64 {
     let convolutions: u64 = architecture.layers().iter().map(convolution_values).sum();
     let steps = Outline::of(architecture).steps;
@@ -42,7 +46,8 @@ fn pixels(channels: i64, side: i64) -> u64 {
     (channels * side * side) as u64
 }
 
-/// Bytes of activations of a batch with `segments` segments: those of the largest one, and the maps between segments.
+/// Bytes of activations of a batch with `segments` segments: those of the largest one, and the maps
+/// between segments.
 pub fn activation_bytes(
     architecture: &Architecture,
     batch: u64,
@@ -81,7 +86,8 @@ struct BlockValues {
     output: u64,
 }
 
-/// The blocks in order; the first includes the layer and the pooling before it. Only plain and residual nets have blocks.
+/// The blocks in order; the first includes the layer and the pooling before it. Only plain and
+/// residual nets have blocks.
 fn blocks(architecture: &Architecture) -> Vec<BlockValues> {
     let Body::Blocks { stem, .. } = architecture.body else { return Vec::new() };
     let values = |block: &Block| {
@@ -102,12 +108,14 @@ fn blocks(architecture: &Architecture) -> Vec<BlockValues> {
     blocks
 }
 
-/// Blocks of each segment, the last of which may have fewer, where `blocks` are cut into at most `segments`.
+/// Blocks of each segment, the last of which may have fewer, where `blocks` are cut into at most
+/// `segments`.
 pub(crate) fn segment_blocks(blocks: usize, segments: usize) -> usize {
     blocks.div_ceil(segments.max(1)).max(1)
 }
 
-/// The segments that come out where `wanted` are asked for: segments have equal numbers of blocks, but for the last.
+/// The segments that come out where `wanted` are asked for: segments have equal numbers of blocks,
+/// but for the last.
 pub fn actual_segments(architecture: &Architecture, wanted: u64) -> u64 {
     let blocks = blocks(architecture).len();
     if blocks == 0 { 1 } else { blocks.div_ceil(segment_blocks(blocks, wanted as usize)) as u64 }
@@ -118,7 +126,8 @@ pub fn most_segments(architecture: &Architecture) -> u64 {
     blocks(architecture).len().max(1) as u64
 }
 
-/// The fewest segments whose activations fit into `available` bytes, or those that need the least if none fit.
+/// The fewest segments whose activations fit into `available` bytes, or those that need the least
+/// if none fit.
 pub fn segments(
     architecture: &Architecture,
     batch: u64,
@@ -131,7 +140,8 @@ pub fn segments(
     actual_segments(architecture, fitting.or_else(|| all.min_by_key(bytes)).unwrap_or(1))
 }
 
-/// The segments on `device` where `wanted` are asked for: 0 leaves the choice to the memory that is there, all in one where that is not known.
+/// The segments on `device` where `wanted` are asked for: 0 leaves the choice to the memory that is
+/// there, all in one where that is not known.
 pub fn segments_on(
     device: Device,
     architecture: &Architecture,
@@ -159,7 +169,8 @@ mod tests {
 
     #[test]
     fn activations_of_plain_8_equal_a_count_by_hand() {
-        // Three maps of 16 × 32² (the stem's and the first stage's), two of 32 × 16², two of 64 × 8²; two values are kept a pixel.
+        // Three maps of 16 × 32² (the stem's and the first stage's), two of 32 × 16², two of 64 ×
+        // 8²; two values are kept a pixel.
         let by_hand = 2 * (3 * 16 * 1024 + 2 * 32 * 256 + 2 * 64 * 64);
         assert_eq!(activation_values(&cifar::architecture(NetworkName::plain(8), 10)), by_hand);
     }
@@ -173,7 +184,8 @@ mod tests {
             activation_values(&net("plain-18")),
             stem + stages.iter().map(|maps| 2 * 4 * maps).sum::<u64>()
         );
-        // A bottleneck: two layers and one of four times their maps, once more on a projected shortcut. The paper's stride comes first.
+        // A bottleneck: two layers and one of four times their maps, once more on a projected
+        // shortcut. The paper's stride comes first.
         let bottlenecks =
             stages.iter().zip([3, 4, 6, 3]).map(|(maps, blocks)| 2 * (blocks * (2 + 4) + 4) * maps);
         assert_eq!(activation_values(&net("resnet-50")), stem + bottlenecks.sum::<u64>());
@@ -204,7 +216,8 @@ mod tests {
         assert_eq!(segments(&net, 128, Precision::F32, 80 * gib), 1);
         let few = segments(&net, 128, Precision::F32, 12 * gib);
         assert!((2..20).contains(&few), "{few}");
-        // By hand for four segments: the first has 150 of the 200 blocks of the first stage, and the stem.
+        // By hand for four segments: the first has 150 of the 200 blocks of the first stage, and
+        // the stem.
         let largest = 2 * 16 * 1024 * (2 * 150 + 1);
         let starts = 16 * 1024 + 32 * 256 + 64 * 64;
         assert_eq!(activation_bytes(&net, 128, Precision::F32, 4), (largest + starts) * 128 * 4);

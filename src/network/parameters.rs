@@ -1,8 +1,10 @@
-//! A network's numbers: all parameters in one flat vector, all batch normalisation statistics in another.
+//! A network's numbers: all parameters in one flat vector, all batch normalisation statistics in
+//! another.
 //!
-//! One leaf means that the gradient arrives as one vector, that an update is a few operations whatever the depth, and that a
-//! checkpoint is three tensors. A convolution's weights lie as outputs, height, width, inputs, so that their view in torch's order
-//! is channels-last without a copy, which is the fast layout.
+//! One leaf means that the gradient arrives as one vector, that an update is a few operations
+//! whatever the depth, and that a checkpoint is three tensors. A convolution's weights lie as
+//! outputs, height, width, inputs, so that their view in torch's order is channels-last without a
+//! copy, which is the fast layout.
 
 use tch::{Device, Kind, Tensor};
 
@@ -64,8 +66,9 @@ impl Compute {
 }
 
 impl Network {
-    /// A network with He initialisation: weights normal with variance 2 / fan-in (section 3.4, reference 13), scales 1, shifts and
-    /// biases 0, running means 0 and variances 1. Twins of one depth and seed start with the same weights.
+    /// A network with He initialisation: weights normal with variance 2 / fan-in (section 3.4,
+    /// reference 13), scales 1, shifts and biases 0, running means 0 and variances 1. Twins of one
+    /// depth and seed start with the same weights.
     pub fn new(architecture: Architecture, seed: u64, device: Device) -> Network {
         // libtorch's own default lets a GPU's float32 convolutions round to TF32.
         fused::settings(true, false);
@@ -146,7 +149,8 @@ impl Network {
         self.parameters.device()
     }
 
-    /// Views of `flat` (parameters, or a gradient of it), one a parameter, in torch's shapes. Convolution weights are channels-last.
+    /// Views of `flat` (parameters, or a gradient of it), one a parameter, in torch's shapes.
+    /// Convolution weights are channels-last.
     pub fn views_of(&self, flat: &Tensor) -> Vec<Tensor> {
         let counts: Vec<i64> = self.layout.iter().map(Parameter::count).collect();
         flat.split_with_sizes(&counts, 0)
@@ -161,7 +165,8 @@ impl Network {
             .collect()
     }
 
-    /// Every parameter and running statistic under torchvision's names, as contiguous float32 tensors on the CPU.
+    /// Every parameter and running statistic under torchvision's names, as contiguous float32
+    /// tensors on the CPU.
     pub fn named_tensors(&self) -> Vec<(String, Tensor)> {
         self.named_views()
             .into_iter()
@@ -169,7 +174,8 @@ impl Network {
             .collect()
     }
 
-    /// Views under torchvision's names; writing to one writes to the network. Not tracked by autograd.
+    /// Views under torchvision's names; writing to one writes to the network. Not tracked by
+    /// autograd.
     pub(crate) fn named_views(&self) -> Vec<(String, Tensor)> {
         let views = self.views_of(&self.parameters.detach());
         let mut named: Vec<(String, Tensor)> =

@@ -11,13 +11,15 @@ use crate::error::bad_input;
 use crate::network::parameters::Network;
 use crate::system::atomic_file;
 
-/// PyTorch counts batches in each batch normalisation; nothing here needs the count, so a file may have it.
+/// PyTorch counts batches in each batch normalisation; nothing here needs the count, so a file may
+/// have it.
 const IGNORED_SUFFIX: &str = ".num_batches_tracked";
 
 impl Network {
     /// Overwrites every parameter and running statistic from `path`.
     ///
-    /// The file must hold exactly this network's tensors, in float32; the error names the first that is missing, extra or misshapen.
+    /// The file must hold exactly this network's tensors, in float32; the error names the first
+    /// that is missing, extra or misshapen.
     pub fn load_weights(&mut self, path: &Path) -> Result<()> {
         let bytes = std::fs::read(path)
             .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
@@ -81,7 +83,8 @@ impl Network {
     }
 }
 
-/// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at all.
+/// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at
+/// all.
 pub fn write_tensors(
     path: &Path,
     tensors: &[(String, Tensor)],
@@ -92,8 +95,9 @@ pub fn write_tensors(
     atomic_file::write_atomically(path, &bytes)
 }
 
-/// Contiguous float32 CPU tensors as the bytes of a safetensors file. The same tensors and note make the same bytes: that is why there is one
-/// note, and not a map of them, whose order would be random.
+/// Contiguous float32 CPU tensors as the bytes of a safetensors file. The same tensors and note
+/// make the same bytes: that is why there is one note, and not a map of them, whose order would be
+/// random.
 pub fn tensor_bytes(tensors: &[(String, Tensor)], note: (&str, String)) -> Result<Vec<u8>> {
     let data: Vec<Vec<u8>> = tensors
         .iter()

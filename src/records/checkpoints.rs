@@ -1,7 +1,8 @@
 //! A run's `checkpoint` folder: the last two checkpoints, each with its checksum in its name.
 //!
-//! A file is `<iteration>-<first 16 digits of its SHA-256>.safetensors`. It is written beside, flushed to the disk and renamed, and only then
-//! is the third oldest removed: whenever the machine stops, a whole one is there.
+//! A file is `<iteration>-<first 16 digits of its SHA-256>.safetensors`. It is written beside,
+//! flushed to the disk and renamed, and only then is the third oldest removed: whenever the machine
+//! stops, a whole one is there.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,8 @@ impl CheckpointFolder {
         let bytes = checkpoint.to_bytes().with_context(|| self.path.display().to_string())?;
         let name = format!("{:09}-{}{ENDING}", checkpoint.iteration, &sha256(&bytes)[..DIGITS]);
         write_atomically(&self.path.join(name), &bytes)?;
-        // What claims to be of a later iteration was damaged, or its logs were: the run has gone on from before it.
+        // What claims to be of a later iteration was damaged, or its logs were: the run has gone on
+        // from before it.
         let (later, mut kept): (Vec<Generation>, Vec<Generation>) = self
             .generations()?
             .into_iter()
@@ -58,8 +60,9 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    /// The newest checkpoint that is whole and whose iteration the logs reach (`logged`), and what is wrong with those that were passed over.
-    /// `None` if there is no checkpoint; an error if there is one and none can be used.
+    /// The newest checkpoint that is whole and whose iteration the logs reach (`logged`), and what
+    /// is wrong with those that were passed over. `None` if there is no checkpoint; an error if
+    /// there is one and none can be used.
     pub fn newest(&self, logged: u64) -> Result<(Option<Checkpoint>, Vec<String>)> {
         let mut problems = Vec::new();
         for generation in self.generations()? {
@@ -105,8 +108,8 @@ impl CheckpointFolder {
         }
     }
 
-    /// The files that have a checkpoint's name, newest first. A folder that is there and cannot be read is an error: taken for an empty one, it
-    /// would send the run back to its start.
+    /// The files that have a checkpoint's name, newest first. A folder that is there and cannot be
+    /// read is an error: taken for an empty one, it would send the run back to its start.
     fn generations(&self) -> Result<Vec<Generation>> {
         let read = || -> std::io::Result<Vec<Generation>> {
             match std::fs::symlink_metadata(&self.path) {

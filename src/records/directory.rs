@@ -83,7 +83,8 @@ impl RunDirectory {
         CheckpointFolder::at(self.path.join(CHECKPOINT_FOLDER))
     }
 
-    /// Where an interrupted run goes on, and what a person should know about it: the newest checkpoint that is whole and that both logs reach.
+    /// Where an interrupted run goes on, and what a person should know about it: the newest
+    /// checkpoint that is whole and that both logs reach.
     pub fn position(&self, recipe: &Recipe) -> Result<(Option<Checkpoint>, Vec<String>)> {
         let splits = if recipe.validation > 0 { 2 } else { 1 };
         // An evaluation is written before anything of a later iteration.
@@ -94,7 +95,8 @@ impl RunDirectory {
         self.checkpoints().newest(log::last_iteration(&self.train_log(), 1)?.min(evaluated))
     }
 
-    /// Looks at what the directory holds, without changing anything. A run of another identity, or files that are no run's, are refused.
+    /// Looks at what the directory holds, without changing anything. A run of another identity, or
+    /// files that are no run's, are refused.
     pub fn claim(&self, config: &RunConfig) -> Result<Claim> {
         let path = self.path.display();
         let is_empty = match std::fs::read_dir(&self.path) {
@@ -104,9 +106,10 @@ impl RunDirectory {
                 .all(|entry| entry.file_name().to_string_lossy().ends_with(PARTIAL_ENDING)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
             Err(error) => {
-                return Err(
-                    bad_input(format!("{path}: {error}; choose another folder with --out")).into()
-                );
+                return Err(bad_input(format!(
+                    "{path}: {error}; choose another folder with --out"
+                ))
+                .into());
             }
         };
         if is_empty {
@@ -125,8 +128,8 @@ impl RunDirectory {
         })
     }
 
-    /// Makes the directory, and keeps other processes off this run while the returned handle lives, here or in a process that inherits it. The
-    /// system drops the lock with the last of them.
+    /// Makes the directory, and keeps other processes off this run while the returned handle lives,
+    /// here or in a process that inherits it. The system drops the lock with the last of them.
     pub fn lock(&self) -> Result<File> {
         let path = self.path.display();
         let refused = |error| {
@@ -146,7 +149,8 @@ impl RunDirectory {
                 Err(TryLockError::WouldBlock) => {
                     return Err(bad_input(format!("{path}: another process is at this run; wait for it, or choose another --out")).into());
                 }
-                // Some network file systems cannot lock; one process at a time is then up to the user.
+                // Some network file systems cannot lock; one process at a time is then up to the
+                // user.
                 Err(TryLockError::Error(_)) => return Ok(folder),
             }
         }

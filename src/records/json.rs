@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
-/// Reads every file below `results` whose path fits `files` (such as `**/bench*.json`), in the order of their names; also why some could not be read:
-/// one that has another form is "not `what`".
+/// Reads every file below `results` whose path fits `files` (such as `**/bench*.json`), in the
+/// order of their names; also why some could not be read: one that has another form is "not
+/// `what`".
 pub fn read_json<T: DeserializeOwned>(
     results: &Path,
     files: &str,

@@ -1,7 +1,8 @@
 //! Append-only CSV logs.
 //!
-//! Rows are handed over in groups and written in one piece. If the disk is full the file is cut back to its last whole row, so a log
-//! never ends in half a row unless the machine itself stops; then the half row is cut off when the run is resumed.
+//! Rows are handed over in groups and written in one piece. If the disk is full the file is cut
+//! back to its last whole row, so a log never ends in half a row unless the machine itself stops;
+//! then the half row is cut off when the run is resumed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -45,8 +46,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log at `path` for appending after the rows of the first `iterations` iterations; later rows are cut off.
-    /// A new file gets `header`.
+    /// Opens the log at `path` for appending after the rows of the first `iterations` iterations;
+    /// later rows are cut off. A new file gets `header`.
     pub fn open(path: &Path, header: &str, iterations: u64) -> Result<Log> {
         let kept = match std::fs::read(path) {
             Ok(bytes) => whole_rows(&bytes, iterations).0,
@@ -137,7 +138,8 @@ pub fn last_iteration(path: &Path, rows_each: usize) -> Result<u64> {
     Ok(if rows < rows_each { last.saturating_sub(1) } else { last })
 }
 
-/// Bytes of the header and of the whole rows whose iteration is at most `iterations`, and the iteration of the last of them.
+/// Bytes of the header and of the whole rows whose iteration is at most `iterations`, and the
+/// iteration of the last of them.
 fn whole_rows(bytes: &[u8], iterations: u64) -> (u64, u64) {
     let (mut length, mut last) = (0, 0);
     for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {

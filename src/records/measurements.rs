@@ -69,14 +69,17 @@ pub struct Row {
     pub quartiles: [f64; 2],
     /// Largest memory of the process (or of the device) during the measurement, in bytes, if known.
     pub peak_memory_bytes: Option<u64>,
-    /// Floating-point operations a second: two a multiply-add, three passes over the convolutions (forward, by input, by weight).
+    /// Floating-point operations a second: two a multiply-add, three passes over the convolutions
+    /// (forward, by input, by weight).
     pub flops_per_second: f64,
-    /// Convolutions and the fully connected layer alone, forward and backward, on maps of the same sizes, in milliseconds.
+    /// Convolutions and the fully connected layer alone, forward and backward, on maps of the same
+    /// sizes, in milliseconds.
     pub convolution_milliseconds: f64,
     /// Part of the step that is not that, in percent.
     pub outside_convolutions_percent: f64,
     /// The step at the machine's measured rate of operations, in milliseconds.
     pub operations_limit_milliseconds: f64,
-    /// The step at the machine's measured rate of copying, every operand of every operation read or written once, in milliseconds.
+    /// The step at the machine's measured rate of copying, every operand of every operation read or
+    /// written once, in milliseconds.
     pub bytes_limit_milliseconds: f64,
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::system::device::DeviceDescription;
 use crate::system::{device, parallel};
 
-/// What identifies the program, the libraries and the machine of a run. A record of another version may have other fields.
+/// What identifies the program, the libraries and the machine of a run. A record of another version
+/// may have other fields.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of this program.

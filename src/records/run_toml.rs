@@ -85,7 +85,8 @@ impl RunConfig {
         architecture::build(self.network, name.family(), self.recipe.image_side(), classes as i64)
     }
 
-    /// In what the recipe differs from the paper's for this network and data: one phrase a difference, none for the paper's own.
+    /// In what the recipe differs from the paper's for this network and data: one phrase a
+    /// difference, none for the paper's own.
     pub fn differences_from_paper(&self) -> Vec<String> {
         self.recipe.differences_from_paper(self.dataset.name.family(), self.network.depth)
     }
@@ -103,7 +104,8 @@ pub struct Progress {
     pub warmup_ended_after: Option<u64>,
     /// Training images per second, evaluations and checkpoints not counted, of the last attempt.
     pub images_per_second: f64,
-    /// Share of the time, in percent, that the last attempt spent on writing checkpoints and flushing logs.
+    /// Share of the time, in percent, that the last attempt spent on writing checkpoints and
+    /// flushing logs.
     #[serde(default)]
     pub checkpoint_percent: f64,
 }
@@ -120,7 +122,8 @@ pub struct RunRecord {
     /// SHA-256 of the final weights, whether they are kept or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_sha256: Option<String>,
-    /// Streamed that could not be read, and why; in training the next in the list stood in their place, in tests they count as wrong.
+    /// Streamed that could not be read, and why; in training the next in the list stood in their
+    /// place, in tests they count as wrong.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unreadable_images: BTreeSet<String>,
     /// SHA-256 of the mean image of photographs, float32: a resumed run must subtract the same.
@@ -185,7 +188,8 @@ impl RunRecord {
 impl RunConfig {
     /// The first way in which `other` differs, for a message: "recipe.iterations is 400, not 300".
     pub fn difference(&self, other: &RunConfig) -> Option<String> {
-        // Recomputation changes no number: a run that did not fit into memory goes on with more segments.
+        // Recomputation changes no number: a run that did not fit into memory goes on with more
+        // segments.
         let same = |config: &RunConfig| {
             let mut config = config.clone();
             config.recipe.checkpoint_segments = 0;

@@ -32,8 +32,9 @@ pub const RECORD: &str = "run.toml";
 /// The folder that an unfinished run has in addition.
 pub const CHECKPOINT_FOLDER: &str = "checkpoint";
 
-/// Folders under `root`, at any depth, that hold a record or one of a run's files, and what could not be looked into. Links are followed, each
-/// folder is visited once. A folder that vanishes meanwhile (the checkpoints of a run that ends) is none.
+/// Folders under `root`, at any depth, that hold a record or one of a run's files, and what could
+/// not be looked into. Links are followed, each folder is visited once. A folder that vanishes
+/// meanwhile (the checkpoints of a run that ends) is none.
 pub fn find_runs(root: &Path) -> Result<(Vec<PathBuf>, Vec<String>), BadInput> {
     std::fs::read_dir(root).map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
     let (mut found, mut problems, mut visited) = (Vec::new(), Vec::new(), HashSet::new());
@@ -96,8 +97,8 @@ impl fmt::Display for FileProblem {
     }
 }
 
-/// Compares the run in `folder` with its record. An unfinished run's logs still grow: only files that no run has are a problem there.
-/// Returns whether the run is finished.
+/// Compares the run in `folder` with its record. An unfinished run's logs still grow: only files
+/// that no run has are a problem there. Returns whether the run is finished.
 pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool> {
     let record_path = folder.join(RECORD);
     if !record_path.exists() {

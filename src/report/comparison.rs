@@ -1,4 +1,5 @@
-//! Plain against residual, shallow against deep: the numbers of a comparison, and the paper's beside them.
+//! Plain against residual, shallow against deep: the numbers of a comparison, and the paper's
+//! beside them.
 
 use serde::Serialize;
 
@@ -72,7 +73,8 @@ pub struct NetworkSummary {
     pub best_test_error: Option<MeanStd>,
     /// Test error where the validation error was lowest.
     pub selected_test_error: Option<MeanStd>,
-    /// The paper's test error, if it has one for this network and data: the mean where it gives one.
+    /// The paper's test error, if it has one for this network and data: the mean where it gives
+    /// one.
     pub paper_test_error: Option<f64>,
     /// Whether the paper's value was read off a figure.
     pub paper_approximate: bool,
@@ -100,7 +102,8 @@ impl Comparison {
         }
     }
 
-    /// What was seen, and what a reader must know before comparing the numbers with the paper's: one sentence an entry.
+    /// What was seen, and what a reader must know before comparing the numbers with the paper's:
+    /// one sentence an entry.
     pub fn sentences(&self) -> Vec<String> {
         let findings = self.findings.iter().map(|finding| finding.sentence.clone());
         findings

@@ -6,8 +6,9 @@ use crate::config::network_name::NetworkName;
 use crate::logs::statistics::MeanStd;
 use crate::logs::summary::{RunSummary, final_window};
 
-/// Training errors of one seed that differ by less, in percentage points, are called equal: two standard errors of the difference of two means
-/// over the final window of a run of so many iterations with batches of `batch_size`, for an error of 50 %, where it is largest.
+/// Training errors of one seed that differ by less, in percentage points, are called equal: two
+/// standard errors of the difference of two means over the final window of a run of so many
+/// iterations with batches of `batch_size`, for an error of 50 %, where it is largest.
 fn equal_within(iterations: usize, batch_size: u64) -> f64 {
     2.0 * 2f64.sqrt() * 50.0
         / (batch_size.max(1) as f64 * final_window(iterations).max(1) as f64).sqrt()
@@ -20,14 +21,16 @@ pub struct Finding {
     pub network: NetworkName,
     /// The network that it is compared with.
     pub reference: NetworkName,
-    /// Its training error minus the reference's, in percentage points, over the seeds that both have.
+    /// Its training error minus the reference's, in percentage points, over the seeds that both
+    /// have.
     pub difference: MeanStd,
     /// The same in words.
     pub sentence: String,
 }
 
-/// Deepest against shallowest plain net, residual against plain at the greatest depth that both have, deepest against shallowest residual net.
-/// Where there is one depth only, residual against plain. `batch_size` says how certain a training error is.
+/// Deepest against shallowest plain net, residual against plain at the greatest depth that both
+/// have, deepest against shallowest residual net. Where there is one depth only, residual against
+/// plain. `batch_size` says how certain a training error is.
 pub fn findings(runs: &[RunSummary], batch_size: u64) -> Vec<Finding> {
     let depths = |of: fn(u64) -> NetworkName| -> Vec<u64> {
         let mut depths: Vec<u64> = runs

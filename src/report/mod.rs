@@ -42,7 +42,8 @@ pub fn section<'a>(
     Ok(Section { protocol, sentences: notes(protocol), charts, tables })
 }
 
-/// Makes and writes what there is about the cost of a step; also says which measurements could not be read.
+/// Makes and writes what there is about the cost of a step; also says which measurements could not
+/// be read.
 pub fn cost(results: &Path, out: &Path) -> Result<(Cost, Vec<String>)> {
     let (measurements, problems) = measurements::read(results)?;
     let folder = out.join("cost");

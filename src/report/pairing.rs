@@ -3,7 +3,8 @@
 use crate::config::network_name::NetworkName;
 use crate::report::protocol::Protocol;
 
-/// (network, reference) of every pair: residual against plain of each depth, then each deeper net against the shallowest of its family.
+/// (network, reference) of every pair: residual against plain of each depth, then each deeper net
+/// against the shallowest of its family.
 pub struct Pairs {
     /// Residual against plain, of one depth.
     pub twins: Vec<(NetworkName, NetworkName)>,

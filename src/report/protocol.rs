@@ -1,5 +1,5 @@
-//! Runs that can be compared: the same data and the same recipe, but for the warm-up, which belongs to a depth. Experiments that share a protocol
-//! share its figures and tables.
+//! Runs that can be compared: the same data and the same recipe, but for the warm-up, which belongs
+//! to a depth. Experiments that share a protocol share its figures and tables.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,8 @@ pub struct Protocol<'a> {
     pub classes: Option<usize>,
     /// Iterations that each run was to have.
     pub iterations: u64,
-    /// In what the recipe differs from the paper's. A warm-up that the depth has in the paper too is none.
+    /// In what the recipe differs from the paper's. A warm-up that the depth has in the paper too
+    /// is none.
     pub differences: Vec<String>,
     /// The runs, one a network and seed.
     pub runs: Vec<&'a LoggedRun>,
@@ -63,7 +64,8 @@ impl<'a> Protocol<'a> {
         let record = group.iter().find_map(|run| run.record.as_ref());
         let mut runs: Vec<&LoggedRun> = Vec::new();
         let mut duplicates = Vec::new();
-        // Of two runs of one network and seed the one that is farther counts, of two that are as far the newer.
+        // Of two runs of one network and seed the one that is farther counts, of two that are as
+        // far the newer.
         let mut by_progress = group.clone();
         let updated =
             |run: &LoggedRun| run.record.as_ref().map(|record| record.provenance.updated.clone());
@@ -231,7 +233,8 @@ fn key(run: &LoggedRun) -> String {
     match &run.record {
         Some(record) => {
             let recipe = &record.run.recipe;
-            // A warm-up belongs to a depth; one that the depth does not have in the paper, or the lack of one, is another recipe.
+            // A warm-up belongs to a depth; one that the depth does not have in the paper, or the
+            // lack of one, is another recipe.
             let usual = recipe.warmup
                 == warms_up(record.run.dataset.name.family(), record.run.network.depth);
             let shared = if usual {
@@ -255,8 +258,8 @@ fn key(run: &LoggedRun) -> String {
     }
 }
 
-/// The differences from the paper but for the length and what follows from it, and for the sizes that go with the size of the data's photographs: such
-/// as "learning rate 0.02".
+/// The differences from the paper but for the length and what follows from it, and for the sizes
+/// that go with the size of the data's photographs: such as "learning rate 0.02".
 fn changes(differences: &[String], dataset: Option<DatasetName>) -> Vec<&str> {
     let photographs = dataset.filter(|dataset| dataset.family() == Family::Imagenet);
     let usual = photographs.map_or(Vec::new(), |dataset| {

@@ -23,7 +23,8 @@ const SHOWN_FIGURES: [&str; 2] = ["figure-6", "figure-4"];
 /// Closes it.
 pub const END: &str = "<!-- end of results -->";
 
-/// Replaces what stands between the markers of `readme` by the figures and tables of `sections`, whose files are in `out`.
+/// Replaces what stands between the markers of `readme` by the figures and tables of `sections`,
+/// whose files are in `out`.
 pub fn splice(readme: &Path, sections: &[Section], out: &Path) -> Result<()> {
     let text = std::fs::read_to_string(readme)
         .map_err(|error| bad_input(format!("--readme {}: {error}", readme.display())))?;

@@ -251,7 +251,8 @@ impl Observer for Recorder<'_> {
         for (split, images) in &self.evaluation_sets {
             let result = images
                 .evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
-            // The validation set comes last, if there is one: a schedule goes by it, else by the test set, as the paper's does on ImageNet.
+            // The validation set comes last, if there is one: a schedule goes by it, else by the
+            // test set, as the paper's does on ImageNet.
             watched = result.error();
             if *split == "test" {
                 (self.listener)(Event::Tested(result.error()));

@@ -1,4 +1,5 @@
-//! TensorBoard event files beside the CSV logs, for watching a sweep. They say what the logs say; figures and tables never read them.
+//! TensorBoard event files beside the CSV logs, for watching a sweep. They say what the logs say;
+//! figures and tables never read them.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

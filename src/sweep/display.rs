@@ -1,4 +1,5 @@
-//! What a person sees of a sweep: a bar for each run in progress and one for the whole, or lines where there is no terminal.
+//! What a person sees of a sweep: a bar for each run in progress and one for the whole, or lines
+//! where there is no terminal.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

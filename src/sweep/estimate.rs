@@ -1,5 +1,5 @@
-//! How long a sweep will take and how much disk it needs, from speeds that were measured: in the records of runs on this kind of device, or
-//! else on the spot.
+//! How long a sweep will take and how much disk it needs, from speeds that were measured: in the
+//! records of runs on this kind of device, or else on the spot.
 
 use std::time::Instant;
 
@@ -31,7 +31,8 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// The speed of training on `device`: the mean over the recorded runs of the sweep, or measured now.
+    /// The speed of training on `device`: the mean over the recorded runs of the sweep, or measured
+    /// now.
     pub fn of(tasks: &[Task], device: Device) -> Speed {
         let name = device::describe(device).name;
         let recorded: Vec<f64> = tasks
@@ -67,7 +68,8 @@ impl Speed {
     }
 }
 
-/// Bytes that a run takes at most: logs, weights and two checkpoints (parameters and momentum_buffer each) while it trains.
+/// Bytes that a run takes at most: logs, weights and two checkpoints (parameters and
+/// momentum_buffer each) while it trains.
 pub fn disk_bytes(task: &Task) -> f64 {
     let parameters = task.run.architecture.parameter_count() as f64;
     task.run.recipe.iterations as f64 * ROW_BYTES + parameters * 4.0 * (1.0 + 2.0 * 2.0)

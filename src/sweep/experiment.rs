@@ -1,4 +1,5 @@
-//! Experiments: TOML files that say which networks are trained, from which seeds, how, and which of the paper's figures and tables that feeds.
+//! Experiments: TOML files that say which networks are trained, from which seeds, how, and which of
+//! the paper's figures and tables that feeds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -226,7 +227,8 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
     }
 }
 
-/// The recipe of a network: the data set's, the file's, the group's and the command line's, each on top of the ones before.
+/// The recipe of a network: the data set's, the file's, the group's and the command line's, each on
+/// top of the ones before.
 fn recipe(
     network: NetworkName,
     file: &File,

@@ -1,4 +1,5 @@
-//! A sweep: many runs, each in a process of its own, so that one that is killed, runs out of memory or crashes takes no other with it.
+//! A sweep: many runs, each in a process of its own, so that one that is killed, runs out of memory
+//! or crashes takes no other with it.
 
 pub mod display;
 pub mod estimate;

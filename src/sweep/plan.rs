@@ -79,8 +79,8 @@ impl Task {
         }
     }
 
-    /// Finds out how the run stands; a directory of another run is refused. Without the `data` that it would train on, a run on any version of it
-    /// counts: good enough for a plan.
+    /// Finds out how the run stands; a directory of another run is refused. Without the `data` that
+    /// it would train on, a run on any version of it counts: good enough for a plan.
     pub fn look(&mut self, dataset: DatasetName, data: Option<&DatasetRecord>) -> Result<()> {
         let assumed = match data {
             Some(data) => Some(data.clone()),
@@ -108,10 +108,12 @@ impl Task {
     }
 }
 
-/// The runs of `experiments` under `out` that `only` names (all without it), in the order in which they are trained: the first seed of every
-/// network, shallow before deep, then the second seeds, so that a figure can be drawn early.
+/// The runs of `experiments` under `out` that `only` names (all without it), in the order in which
+/// they are trained: the first seed of every network, shallow before deep, then the second seeds,
+/// so that a figure can be drawn early.
 ///
-/// `only` is compared with each run's `<experiment>/<network>/seed-<k>`, with its network and with its experiment.
+/// `only` is compared with each run's `<experiment>/<network>/seed-<k>`, with its network and with
+/// its experiment.
 pub fn tasks(
     experiments: &[Experiment],
     out: &Path,

@@ -114,8 +114,8 @@ impl<'a> Scheduler<'a> {
         })
     }
 
-    /// Trains until every run is over or has failed too often, or until `stop` is set: then every worker saves and ends first. Returns whether
-    /// it was stopped.
+    /// Trains until every run is over or has failed too often, or until `stop` is set: then every
+    /// worker saves and ends first. Returns whether it was stopped.
     pub fn run(&mut self, stop: &AtomicBool) -> Result<bool> {
         let mut told_to_stop = false;
         self.screen.total(self.tasks, true);
@@ -141,7 +141,8 @@ impl<'a> Scheduler<'a> {
 
     fn stop_workers(&self) {
         for worker in &self.workers {
-            // SAFETY: the process is a child whose end has not been heard of yet, so its number is not another's.
+            // SAFETY: the process is a child whose end has not been heard of yet, so its number is
+            // not another's.
             unsafe { libc::kill(worker.process as libc::pid_t, libc::SIGTERM) };
         }
     }
@@ -321,10 +322,12 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Puts the reason on record. A worker that `told` it may have done so itself; one that was killed could not.
+    /// Puts the reason on record. A worker that `told` it may have done so itself; one that was
+    /// killed could not.
     fn record_failure(&self, index: usize, reason: &str, told: bool) {
         let path = self.tasks[index].directory.record();
-        // The lock is held here and the worker is gone. If this fails too (a full disk), the reason is still told at the end.
+        // The lock is held here and the worker is gone. If this fails too (a full disk), the reason
+        // is still told at the end.
         if let Ok(mut record) = RunRecord::read(&path)
             && !(told && record.failures.last().is_some_and(|last| last.reason == reason))
         {

@@ -1,5 +1,6 @@
-//! The process that trains one run of a sweep. It is told what to do in one argument, tells how it goes in lines of JSON on stdout, and inherits
-//! the lock of the run's directory as its stdin, so that the lock lasts as long as any of the two processes lives.
+//! The process that trains one run of a sweep. It is told what to do in one argument, tells how it
+//! goes in lines of JSON on stdout, and inherits the lock of the run's directory as its stdin, so
+//! that the lock lasts as long as any of the two processes lives.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -122,7 +123,8 @@ impl Relay {
             }
             self.told.set(Some(Instant::now()));
         }
-        // A supervisor that has gone away takes this process with it; until then the training goes on.
+        // A supervisor that has gone away takes this process with it; until then the training goes
+        // on.
         if let Ok(line) = serde_json::to_string(&event) {
             let _ = writeln!(std::io::stdout(), "{line}");
         }

@@ -25,7 +25,8 @@ pub fn check_writable(flag: &str, folder: &Path) -> Result<(), BadInput> {
 /// Ending of a file that is being written.
 pub const PARTIAL_ENDING: &str = ".partial";
 
-/// Writes `bytes` to a neighbour of `path`, makes sure that they are on the disk, and renames it to `path`.
+/// Writes `bytes` to a neighbour of `path`, makes sure that they are on the disk, and renames it to
+/// `path`.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(PARTIAL_ENDING);

@@ -59,13 +59,15 @@ pub enum Cuda {
 
 /// Loads libtorch's CUDA half if this machine has what it needs.
 ///
-/// The program is linked against the CPU half alone, so that it starts anywhere. This must be called before anything else asks libtorch
-/// for CUDA: the first question without it makes "no CUDA" final.
+/// The program is linked against the CPU half alone, so that it starts anywhere. This must be
+/// called before anything else asks libtorch for CUDA: the first question without it makes "no
+/// CUDA" final.
 pub fn register_cuda() -> Cuda {
     static CUDA: std::sync::OnceLock<Cuda> = std::sync::OnceLock::new();
     CUDA.get_or_init(|| {
         let library = CString::new("libtorch_cuda.so").expect("no zero byte");
-        // SAFETY: loading a library of the libtorch that is in use; its initialisers only register kernels.
+        // SAFETY: loading a library of the libtorch that is in use; its initialisers only register
+        // kernels.
         let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
         if handle.is_null() {
             // SAFETY: dlerror returns a string that is valid until the next dl call on this thread.
@@ -183,8 +185,8 @@ pub fn memory_gib() -> f64 {
     (kibibytes.unwrap_or(0.0) / 1024.0 / 1024.0 * 10.0).round() / 10.0
 }
 
-/// Bytes of memory that a run on `device` can have now, if known: what the system calls available, within the limit of this process's group
-/// (a container's); on a GPU what is free.
+/// Bytes of memory that a run on `device` can have now, if known: what the system calls available,
+/// within the limit of this process's group (a container's); on a GPU what is free.
 pub fn available_memory(device: Device) -> Option<u64> {
     let Device::Cuda(index) = device else { return available_main_memory() };
     let output = std::process::Command::new("nvidia-smi")

@@ -32,7 +32,8 @@ impl Pace {
         self.changed.notify_all();
     }
 
-    /// Waits until `item` is one of the next `ahead` to be taken; whether there is still something to do.
+    /// Waits until `item` is one of the next `ahead` to be taken; whether there is still something
+    /// to do.
     fn wait_for_turn(&self, item: usize, ahead: usize) -> bool {
         let mut state = self.locked();
         while !state.1 && item >= state.0 + ahead {
@@ -51,8 +52,9 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Makes items 0 to `count - 1` on `threads` threads, each with a state of its own, and hands them to `take` in order, on this thread. An error of
-/// `take` ends the work, and so does a panic in `make`, as an error.
+/// Makes items 0 to `count - 1` on `threads` threads, each with a state of its own, and hands them
+/// to `take` in order, on this thread. An error of `take` ends the work, and so does a panic in
+/// `make`, as an error.
 pub fn in_order<S, T: Send>(
     count: usize,
     threads: usize,
@@ -81,7 +83,8 @@ pub fn in_order<S, T: Send>(
                         }
                     }
                 };
-                // Its message is on stderr already; that an item is missing is the error that is returned.
+                // Its message is on stderr already; that an item is missing is the error that is
+                // returned.
                 if catch_unwind(AssertUnwindSafe(work)).is_err() {
                     pace.end();
                 }

@@ -10,13 +10,15 @@ use crate::error::EXIT_AT_ONCE;
 
 const ACKNOWLEDGEMENT: &[u8] = b"\nstopping after this iteration or evaluation, to save; once more stops at once, without saving\n";
 
-/// A flag that SIGINT (Ctrl-C), SIGTERM or SIGUSR1 (what cluster schedulers send before the time is up) sets. A second signal ends the program at once, without saving.
+/// A flag that SIGINT (Ctrl-C), SIGTERM or SIGUSR1 (what cluster schedulers send before the time is
+/// up) sets. A second signal ends the program at once, without saving.
 pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     register(true)
 }
 
-/// The same without a word on stderr and without an end at a second signal, for a process that has a supervisor: the first signal may have come
-/// from elsewhere (a scheduler that signals every process), and the supervisor's own must not keep it from saving.
+/// The same without a word on stderr and without an end at a second signal, for a process that has
+/// a supervisor: the first signal may have come from elsewhere (a scheduler that signals every
+/// process), and the supervisor's own must not keep it from saving.
 pub fn quiet_stop_flag() -> Result<Arc<AtomicBool>> {
     register(false)
 }
@@ -24,7 +26,8 @@ pub fn quiet_stop_flag() -> Result<Arc<AtomicBool>> {
 fn register(acknowledged: bool) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGUSR1] {
-        // In this order: the first signal finds the flag unset and sets it, the second finds it set.
+        // In this order: the first signal finds the flag unset and sets it, the second finds it
+        // set.
         if acknowledged {
             signal_hook::flag::register_conditional_shutdown(
                 signal,

@@ -1,7 +1,7 @@
 //! The state of an interrupted run: everything that the rest of the training depends on.
 //!
-//! Batches are a pure function of (seed, iteration), so there is no generator to save: three tensors, the iteration and the schedule's
-//! memory are all.
+//! Batches are a pure function of (seed, iteration), so there is no generator to save: three
+//! tensors, the iteration and the schedule's memory are all.
 
 use anyhow::{Context, Result};
 use safetensors::tensor::SafeTensors;

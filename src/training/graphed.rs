@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 
 use crate::system::cuda_graph::CudaGraph;
 
-/// Steps that are done operation by operation first: libraries allocate their workspaces and choose their algorithms in them, which they must
-/// not do while a graph is captured.
+/// Steps that are done operation by operation first: libraries allocate their workspaces and choose
+/// their algorithms in them, which they must not do while a graph is captured.
 const WARM_UP: usize = 3;
 
 /// A step that is captured once and then replayed.
@@ -21,7 +21,8 @@ impl GraphedStep {
         Ok(GraphedStep { graph: CudaGraph::new(device)?, warmed_up: 0, captured: false })
     }
 
-    /// Does `compute` once, in one way or another. It must do the same operations on the same tensors each time.
+    /// Does `compute` once, in one way or another. It must do the same operations on the same
+    /// tensors each time.
     pub(crate) fn step(&mut self, compute: impl FnOnce()) -> Result<()> {
         if self.warmed_up < WARM_UP {
             self.warmed_up += 1;

@@ -2,14 +2,16 @@
 
 use tch::{Device, Kind, Tensor};
 
-/// Iterations whose metrics fit on the device; reading them waits for the device, so it must be rare.
+/// Iterations whose metrics fit on the device; reading them waits for the device, so it must be
+/// rare.
 pub const CAPACITY: usize = 256;
 
 /// A window of (loss, wrong images) pairs.
 pub struct MetricsWindow {
     /// float32, [CAPACITY, 2].
     values: Tensor,
-    /// Where the next pair goes: int64, [1], on the device, so that a captured step can be repeated for another row.
+    /// Where the next pair goes: int64, [1], on the device, so that a captured step can be repeated
+    /// for another row.
     row: Tensor,
     filled: usize,
     batch_size: f64,
@@ -33,7 +35,8 @@ impl MetricsWindow {
         self.filled += 1;
     }
 
-    /// Writes an iteration's loss (a scalar) and its logits [batch, classes] against the labels [batch]. Does not wait for the device.
+    /// Writes an iteration's loss (a scalar) and its logits [batch, classes] against the labels
+    /// [batch]. Does not wait for the device.
     pub fn write(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) {
         let wrong = logits.argmax(-1, false).ne_tensor(labels).sum(Kind::Float);
         let _ = self.values.index_copy_(
@@ -48,7 +51,8 @@ impl MetricsWindow {
         self.filled == CAPACITY
     }
 
-    /// Reads and empties the window: (loss, error in percent) of each iteration since the last call. Waits for the device.
+    /// Reads and empties the window: (loss, error in percent) of each iteration since the last
+    /// call. Waits for the device.
     pub fn take(&mut self) -> Vec<(f32, f32)> {
         let mut flat = vec![0f32; 2 * self.filled];
         self.values

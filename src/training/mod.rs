@@ -1,4 +1,5 @@
-//! Training: which images an iteration sees, the step, and the loop around it. Nothing here knows of files, plots or a data set's name.
+//! Training: which images an iteration sees, the step, and the loop around it. Nothing here knows
+//! of files, plots or a data set's name.
 
 pub mod batches;
 pub mod checkpoint;

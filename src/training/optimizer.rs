@@ -2,8 +2,8 @@
 
 use tch::Tensor;
 
-/// SGD with momentum and weight decay, as the paper's Caffe and PyTorch have it but for where the learning rate stands: here, as in
-/// PyTorch, it scales the momentum_buffer at the update.
+/// SGD with momentum and weight decay, as the paper's Caffe and PyTorch have it but for where the
+/// learning rate stands: here, as in PyTorch, it scales the momentum_buffer at the update.
 pub struct Optimizer {
     momentum: f64,
     weight_decay: f64,
@@ -17,8 +17,9 @@ impl Optimizer {
         Optimizer { momentum, weight_decay, momentum_buffer: parameters.detach().zeros_like() }
     }
 
-    /// One update, in place: g += decay·θ; v = momentum·v + g; θ -= rate·v. Every parameter decays, as in the paper. The learning rate is a
-    /// float32 scalar on the device, so that a captured step can be repeated with another.
+    /// One update, in place: g += decay·θ; v = momentum·v + g; θ -= rate·v. Every parameter decays,
+    /// as in the paper. The learning rate is a float32 scalar on the device, so that a captured
+    /// step can be repeated with another.
     pub fn step(&mut self, parameters: &Tensor, gradient: &Tensor, learning_rate: &Tensor) {
         tch::no_grad(|| {
             let decayed = gradient + parameters * self.weight_decay;
@@ -50,7 +51,8 @@ mod tests {
         optimizer.step(&parameters, &Tensor::from_slice(&[0.5f32, 0.25]), &Tensor::from(0.1f32));
         // v = (0.5 + 0.1, 0.25 - 0.2) = (0.6, 0.05); θ = (0.94, -2.005)
         optimizer.step(&parameters, &Tensor::from_slice(&[0.5f32, 0.25]), &Tensor::from(0.01f32));
-        // v = 0.9·(0.6, 0.05) + (0.5 + 0.094, 0.25 - 0.2005) = (1.134, 0.0945); θ = (0.92866, -2.005945)
+        // v = 0.9·(0.6, 0.05) + (0.5 + 0.094, 0.25 - 0.2005) = (1.134, 0.0945); θ = (0.92866,
+        // -2.005945)
         let found = Vec::<f32>::try_from(&parameters).unwrap();
         assert!(
             (found[0] - 0.92866).abs() < 1e-6 && (found[1] + 2.005945).abs() < 1e-6,

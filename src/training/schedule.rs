@@ -1,11 +1,13 @@
-//! The learning rate of every iteration, from a recipe and, during a warm-up, from the training errors seen so far.
+//! The learning rate of every iteration, from a recipe and, during a warm-up, from the training
+//! errors seen so far.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::recipe::{LrSchedule, Recipe};
 
-/// Whether the warm-up is over is decided after every so many iterations, on the mean training error of those iterations.
-/// A single batch's error is too noisy, an epoch (391 iterations) about as long as the paper's whole warm-up ("about 400 iterations").
+/// Whether the warm-up is over is decided after every so many iterations, on the mean training
+/// error of those iterations. A single batch's error is too noisy, an epoch (391 iterations) about
+/// as long as the paper's whole warm-up ("about 400 iterations").
 pub const WARMUP_WINDOW: u64 = 100;
 
 /// What the warm-up remembers; part of a checkpoint.
@@ -51,7 +53,8 @@ impl Schedule {
         Schedule { recipe: recipe.clone(), warmup, plateau }
     }
 
-    /// The learning rate of `iteration`, counted from 1. A milestone of 32,000 is the last iteration before the division.
+    /// The learning rate of `iteration`, counted from 1. A milestone of 32,000 is the last
+    /// iteration before the division.
     pub fn learning_rate(&self, iteration: u64) -> f64 {
         if self.warming_up() {
             return self.recipe.warmup_learning_rate;
@@ -70,12 +73,14 @@ impl Schedule {
         self.recipe.warmup && self.warmup.ended_after.is_none()
     }
 
-    /// Whether the rate of the next iteration depends on the errors up to and with `iteration`, which must then be [observed](Self::observe) first.
+    /// Whether the rate of the next iteration depends on the errors up to and with `iteration`,
+    /// which must then be [observed](Self::observe) first.
     pub fn decides_after(&self, iteration: u64) -> bool {
         self.warming_up() && iteration.is_multiple_of(WARMUP_WINDOW)
     }
 
-    /// Takes note of the training error (percent) of `iteration`; called once for every iteration, in order.
+    /// Takes note of the training error (percent) of `iteration`; called once for every iteration,
+    /// in order.
     pub fn observe(&mut self, iteration: u64, error: f64) {
         if !self.warming_up() {
             return;
@@ -88,9 +93,10 @@ impl Schedule {
         }
     }
 
-    /// Takes note of the error (percent) of an evaluation; called once for each, in order. Where the rate waits for a plateau
-    /// ("divided by 10 when the error plateaus", section 3.4) this lowers it from the next iteration on: when `plateau_patience` evaluations in a row
-    /// were not lower by `plateau_threshold` than the lowest before.
+    /// Takes note of the error (percent) of an evaluation; called once for each, in order. Where
+    /// the rate waits for a plateau ("divided by 10 when the error plateaus", section 3.4) this
+    /// lowers it from the next iteration on: when `plateau_patience` evaluations in a row were not
+    /// lower by `plateau_threshold` than the lowest before.
     pub fn observe_evaluation(&mut self, error: f64) {
         if self.recipe.lower_rate != LrSchedule::Plateau || self.warming_up() || !error.is_finite()
         {

@@ -16,7 +16,8 @@ use crate::training::metrics::{MetricsWindow, TrainingRow};
 use crate::training::optimizer::Optimizer;
 use crate::training::schedule::Schedule;
 
-/// Metrics are read when this much time has passed, so that a slow run still shows where it is. It changes no number.
+/// Metrics are read when this much time has passed, so that a slow run still shows where it is. It
+/// changes no number.
 const READ_AFTER: Duration = Duration::from_secs(2);
 
 /// What the loop tells the outside. An error ends the training.
@@ -30,11 +31,13 @@ pub trait Observer {
     fn evaluate(&mut self, network: &Network, iteration: u64) -> Result<f64>;
     /// Images could not be read, for these reasons; others stood in their place.
     fn replaced(&mut self, reasons: Vec<String>);
-    /// The state now and then and at a stop, to keep; all rows up to its iteration have been reported.
+    /// The state now and then and at a stop, to keep; all rows up to its iteration have been
+    /// reported.
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()>;
 }
 
-/// A checkpoint is written only if the time since the one before is so many times what writing that one took: it costs at most 1 %.
+/// A checkpoint is written only if the time since the one before is so many times what writing that
+/// one took: it costs at most 1 %.
 const CHECKPOINT_COST: u32 = 100;
 
 /// How a training ended.
@@ -100,8 +103,9 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration is finished first. A checkpoint is handed
-    /// over about every `checkpoint_every`, at zero after each iteration; when that is changes no number.
+    /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration
+    /// is finished first. A checkpoint is handed over about every `checkpoint_every`, at zero after
+    /// each iteration; when that is changes no number.
     pub fn run(
         &mut self,
         observer: &mut dyn Observer,
@@ -161,7 +165,9 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Time of the next `count` iterations, at most [`CAPACITY`](crate::training::metrics::CAPACITY) of them, until their results are there. For measurements.
+    /// Time of the next `count` iterations, at most
+    /// [`CAPACITY`](crate::training::metrics::CAPACITY) of them, until their results are there. For
+    /// measurements.
     pub fn time(&mut self, count: usize) -> Result<Duration> {
         let start = Instant::now();
         for _ in 0..count {
@@ -173,7 +179,8 @@ impl<'a> Trainer<'a> {
         Ok(start.elapsed())
     }
 
-    /// Has a GPU do each iteration as one CUDA graph from the fourth on. Returns why that cannot be, if it is a GPU; the numbers are the same.
+    /// Has a GPU do each iteration as one CUDA graph from the fourth on. Returns why that cannot
+    /// be, if it is a GPU; the numbers are the same.
     pub fn use_graph(&mut self, device: Device) -> Option<String> {
         let Device::Cuda(index) = device else { return None };
         match GraphedStep::new(index) {
@@ -209,8 +216,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// What an iteration computes: batch, forward, backward, metrics, update. All that differs between two iterations is in tensors on the
-    /// device, which are changed beforehand.
+    /// What an iteration computes: batch, forward, backward, metrics, update. All that differs
+    /// between two iterations is in tensors on the device, which are changed beforehand.
     fn compute(&mut self) {
         let (Gradient { loss, logits, parameters }, labels) = self.gradient();
         self.metrics.write(&loss, &logits, &labels);
@@ -239,7 +246,8 @@ impl<'a> Trainer<'a> {
         (Gradient { loss, logits, parameters }, labels)
     }
 
-    /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite number, if there is one.
+    /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite
+    /// number, if there is one.
     fn report(&mut self, observer: &mut dyn Observer) -> Result<Option<u64>> {
         let first = self.iteration + 1 - self.pending_rates.len() as u64;
         let mut rows: Vec<TrainingRow> = (first..)

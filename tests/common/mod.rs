@@ -8,12 +8,14 @@ use std::process::{Command, Output, Stdio};
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_resnet-repro"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
-    // Tests run side by side: threads of several programs that wait for each other on the same cores would take minutes.
+    // Tests run side by side: threads of several programs that wait for each other on the same
+    // cores would take minutes.
     command.env("OMP_NUM_THREADS", "1");
     command
 }
 
-/// Experiment file `e.toml` in `folder`: two small networks on the data in `data/`, and `more` lines.
+/// Experiment file `e.toml` in `folder`: two small networks on the data in `data/`, and `more`
+/// lines.
 pub fn write_experiment(folder: &Path, more: &str) {
     let text = format!(
         "title = \"t\"\npaper = \"p\"\ndataset = \"cifar10\"\n{more}\n[[runs]]\nnetworks = [\"plain-8\", \"resnet-8\"]\nseeds = [0]\n"

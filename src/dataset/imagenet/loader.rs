@@ -18,7 +18,8 @@ use crate::dataset::imagenet::view::View;
 /// Images that a thread takes at once: small ones take less time than taking turns does.
 const CHUNK: usize = 4;
 
-/// A photograph that cannot be read is replaced by the next in the list that can, if one of so many can.
+/// A photograph that cannot be read is replaced by the next in the list that can, if one of so many
+/// can.
 const MOST_REPLACEMENTS: usize = 100;
 
 /// A view of one photograph.
@@ -35,7 +36,8 @@ pub struct Sample {
 pub struct Replacement {
     /// Position in the batch.
     pub row: usize,
-    /// Position in the index of the photograph that is there instead; none if none near it can be read either.
+    /// Position in the index of the photograph that is there instead; none if none near it can be
+    /// read either.
     pub by: Option<usize>,
     /// Which photograph, and what is wrong with it.
     pub reason: String,
@@ -99,8 +101,9 @@ struct Memory {
     _owner: Mutex<Tensor>,
 }
 
-// SAFETY: `start` points into `_owner`'s memory, which lives as long as this; threads write to disjoint parts of it only (each image of a fill is
-// in one job), and nothing reads it before all of them are done.
+// SAFETY: `start` points into `_owner`'s memory, which lives as long as this; threads write to
+// disjoint parts of it only (each image of a fill is in one job), and nothing reads it before all
+// of them are done.
 unsafe impl Send for Memory {}
 
 // SAFETY: as above.
@@ -113,8 +116,8 @@ pub struct Filling {
 }
 
 impl Loader {
-    /// `threads` threads that cut squares of `crop` pixels out of the photographs of `index`, of which those at the sorted positions `held_out` are not
-    /// trained on.
+    /// `threads` threads that cut squares of `crop` pixels out of the photographs of `index`, of
+    /// which those at the sorted positions `held_out` are not trained on.
     pub fn new(index: Arc<Index>, held_out: Vec<i64>, crop: u32, threads: usize) -> Loader {
         let shared = Arc::new(Shared {
             index,
@@ -132,7 +135,8 @@ impl Loader {
         Loader { shared, threads }
     }
 
-    /// Starts to fill `buffer` with the samples, as many as it has room for; fills are done in the order in which they were started.
+    /// Starts to fill `buffer` with the samples, as many as it has room for; fills are done in the
+    /// order in which they were started.
     pub fn fill(&self, samples: Vec<Sample>, buffer: Buffer) -> Filling {
         assert_eq!(
             samples.len() as i64,
@@ -192,7 +196,8 @@ impl Shared {
             let length = (self.crop * self.crop * 3) as usize;
             let mut replacements = Vec::new();
             for row in rows.clone() {
-                // SAFETY: the buffer has `length` bytes for each sample, and no other job has this row (see `Memory`).
+                // SAFETY: the buffer has `length` bytes for each sample, and no other job has this
+                // row (see `Memory`).
                 let out = unsafe {
                     std::slice::from_raw_parts_mut(fill.memory.start.add(row * length), length)
                 };
@@ -266,14 +271,16 @@ impl Shared {
 pub struct Unreadable {
     /// Which, and what is wrong with it.
     pub reason: String,
-    /// Whether its bytes could not be had, which may be otherwise another time, or could not be decoded.
+    /// Whether its bytes could not be had, which may be otherwise another time, or could not be
+    /// decoded.
     pub no_bytes: bool,
 }
 
 /// A decoder with its quality, which a new one gets in its place after a panic.
 pub type Reader<'a> = (&'a mut Decoder, Quality);
 
-/// Reads a photograph into `bytes` and has `decode` make something of it. A decoder that panics is a photograph that cannot be read.
+/// Reads a photograph into `bytes` and has `decode` make something of it. A decoder that panics is
+/// a photograph that cannot be read.
 pub fn read_with<T>(
     index: &Index,
     (decoder, quality): Reader,
@@ -310,7 +317,8 @@ pub fn read(
     })
 }
 
-/// Reads a whole photograph, scaled to a shorter side: its size, and its pixels as [height, width, 3].
+/// Reads a whole photograph, scaled to a shorter side: its size, and its pixels as [height, width,
+/// 3].
 pub fn read_whole(
     index: &Index,
     reader: Reader,
@@ -321,7 +329,8 @@ pub fn read_whole(
     read_with(index, reader, bytes, position, |decoder, bytes| decoder.scaled(bytes, shorter_side))
 }
 
-/// A mutex whose holder panicked guards whole data all the same: nothing that can panic is done under a lock.
+/// A mutex whose holder panicked guards whole data all the same: nothing that can panic is done
+/// under a lock.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

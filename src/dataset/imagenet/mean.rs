@@ -1,4 +1,5 @@
-//! The mean image of photographs (section 3.4: "with the per-pixel mean subtracted"), computed once in one pass and kept.
+//! The mean image of photographs (section 3.4: "with the per-pixel mean subtracted"), computed once
+//! in one pass and kept.
 
 use anyhow::{Result, bail};
 
@@ -14,8 +15,8 @@ use crate::system::parallel::in_order;
 
 /// The mean of the centre crops of all photographs that can be read: [crop, crop, 3], in [0, 1].
 ///
-/// Sums are whole numbers, so that the number of threads changes nothing. It is kept in the cache folder under the list's fingerprint.
-/// `unreadable` is told of each photograph that was left out.
+/// Sums are whole numbers, so that the number of threads changes nothing. It is kept in the cache
+/// folder under the list's fingerprint. `unreadable` is told of each photograph that was left out.
 pub fn mean_image(
     index: &Index,
     crop: u32,

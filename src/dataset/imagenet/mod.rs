@@ -1,11 +1,15 @@
-//! Streamed: lists of files or shards, and from the bytes of a JPEG or PNG file to the square that a network sees.
+//! Streamed: lists of files or shards, and from the bytes of a JPEG or PNG file to the square that
+//! a network sees.
 //!
-//! A [`Decoder`] decodes only what the square needs. With [`Quality::Exact`] its pixels are those of Pillow and torchvision (`Image.open`,
-//! `convert("RGB")`, `Resize`, a crop); with [`Quality::Fast`] large images are reduced while they are decoded, and differ slightly.
-//! Every file is decoded or refused with a [`ImageError`]: what libjpeg would fill up with grey is refused.
+//! A [`Decoder`] decodes only what the square needs. With [`Quality::Exact`] its pixels are those
+//! of Pillow and torchvision (`Image.open`, `convert("RGB")`, `Resize`, a crop); with
+//! [`Quality::Fast`] large images are reduced while they are decoded, and differ slightly. Every
+//! file is decoded or refused with a [`ImageError`]: what libjpeg would fill up with grey is
+//! refused.
 //!
-//! The EXIF orientation is applied, so that the photograph is seen as a viewer shows it, unless the decoder is told to ignore it. torchvision's
-//! ImageFolder ignores it; where a file has one, only [`Decoder::ignoring_orientation`] gives torchvision's pixels.
+//! The EXIF orientation is applied, so that the photograph is seen as a viewer shows it, unless the
+//! decoder is told to ignore it. torchvision's ImageFolder ignores it; where a file has one, only
+//! [`Decoder::ignoring_orientation`] gives torchvision's pixels.
 
 pub mod decoder;
 pub mod listing;
@@ -32,9 +36,11 @@ const OFFICIAL: (usize, usize, usize) = (1000, 1_281_167, 50_000);
 /// Those of Tiny-ImageNet.
 const OFFICIAL_TINY: (usize, usize, usize) = (200, 100_000, 10_000);
 
-/// Loads the lists of a data set's photographs; without a `train` folder there is nothing to train on, and the data can be tested on.
+/// Loads the lists of a data set's photographs; without a `train` folder there is nothing to train
+/// on, and the data can be tested on.
 ///
-/// A class's number is its position among the sorted class folders, or in ImageNet's own list of classes if that is there (see [`classes::listed`]).
+/// A class's number is its position among the sorted class folders, or in ImageNet's own list of
+/// classes if that is there (see [`classes::listed`]).
 pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
     if !root.is_dir() {
         return Err(bad_input(format!(

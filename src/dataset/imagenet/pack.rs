@@ -20,7 +20,8 @@ use crate::system::parallel::in_order;
 
 /// What is packed, and how.
 pub struct Packing {
-    /// Streamed whose shorter side is longer are scaled down to it, and encoded anew; the others' bytes stay as they are.
+    /// Streamed whose shorter side is longer are scaled down to it, and encoded anew; the others'
+    /// bytes stay as they are.
     pub shorter_side: u32,
     /// Quality of those that are encoded anew, 1 to 100.
     pub quality: u8,
@@ -57,8 +58,8 @@ struct Item {
 }
 
 impl Packing {
-    /// Packs both splits of `root` into the folder `out`, which has no shards yet. Streamed are in random order, so that who reads shards from
-    /// front to back sees all classes.
+    /// Packs both splits of `root` into the folder `out`, which has no shards yet. Streamed are in
+    /// random order, so that who reads shards from front to back sees all classes.
     pub fn pack(&self, root: &Path, out: &Path, mut tell: impl FnMut(&str)) -> Result<Packed> {
         let mut packed = Packed::default();
         let mut classes: Option<Vec<String>> = None;
@@ -141,7 +142,8 @@ impl Packing {
         .with_context(|| format!("{}: packing {split}", out.display()))
     }
 
-    /// The photograph scaled down and encoded anew, if it is larger than it needs to be. It is decoded in any case: a damaged one is found here.
+    /// The photograph scaled down and encoded anew, if it is larger than it needs to be. It is
+    /// decoded in any case: a damaged one is found here.
     fn smaller(&self, decoder: &mut Decoder, bytes: &[u8]) -> Result<Option<Vec<u8>>, ImageError> {
         let size = decoder.size(bytes)?;
         let (scaled, pixels) = decoder.scaled(bytes, size.shorter().min(self.shorter_side))?;

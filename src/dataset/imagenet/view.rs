@@ -49,8 +49,8 @@ impl View {
     }
 }
 
-/// A decoder as all of the program uses it. The EXIF orientation is left alone, as the paper's tools and torchvision do: the errors of published
-/// weights are of images as they are stored.
+/// A decoder as all of the program uses it. The EXIF orientation is left alone, as the paper's
+/// tools and torchvision do: the errors of published weights are of images as they are stored.
 pub fn decoder(quality: decode::Quality) -> Decoder {
     Decoder::new(quality).ignoring_orientation()
 }

@@ -1,4 +1,5 @@
-//! Plain and residual nets: a first convolution, then blocks of layers in stages, each stage on maps of one size.
+//! Plain and residual nets: a first convolution, then blocks of layers in stages, each stage on
+//! maps of one size.
 
 use crate::config::shortcut::Shortcut;
 use crate::network::architecture::body::{BlockKind, Stage, Stem};
@@ -174,7 +175,8 @@ pub(crate) fn layers(
     (main, projections)
 }
 
-/// Side of the output of a layer with this stride whose padding is half its kernel: one pixel for every `stride` pixels, rounded up.
+/// Side of the output of a layer with this stride whose padding is half its kernel: one pixel for
+/// every `stride` pixels, rounded up.
 pub(crate) fn strided(side: i64, stride: i64) -> i64 {
     (side + stride - 1) / stride
 }

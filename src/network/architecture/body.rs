@@ -30,7 +30,8 @@ pub enum Body {
         /// Outputs of a hidden fully connected layer at the end, if there is one.
         hidden: Option<i64>,
     },
-    /// 3×3 convolutions with 2×2 max pooling after each stage, then two hidden fully connected layers.
+    /// 3×3 convolutions with 2×2 max pooling after each stage, then two hidden fully connected
+    /// layers.
     Vgg {
         /// The stages, in order.
         stages: Vec<LayerStage>,
@@ -64,9 +65,11 @@ pub struct Stem {
 pub enum BlockKind {
     /// Two 3×3 layers (Figure 5, left).
     Basic,
-    /// A 1×1 layer that reduces the channels, a 3×3 layer, and a 1×1 layer with four times the filters (Figure 5, right).
+    /// A 1×1 layer that reduces the channels, a 3×3 layer, and a 1×1 layer with four times the
+    /// filters (Figure 5, right).
     Bottleneck {
-        /// Whether a stride is on the 3×3 layer (torchvision's, "v1.5") instead of on the first 1×1 layer (the paper's).
+        /// Whether a stride is on the 3×3 layer (torchvision's, "v1.5") instead of on the first 1×1
+        /// layer (the paper's).
         stride_on_3x3: bool,
     },
 }
@@ -82,12 +85,14 @@ pub struct Stage {
     pub stride: i64,
 }
 
-/// Filters of an inception module's layers, in the order of torchvision's arguments and of the paper's Table 1.
+/// Filters of an inception module's layers, in the order of torchvision's arguments and of the
+/// paper's Table 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inception {
     /// "3a".
     pub name: &'static str,
-    /// 1×1; 1×1 before the 3×3; 3×3; 1×1 before the second 3×3 (5×5 in the paper); that one; 1×1 after the pooling.
+    /// 1×1; 1×1 before the 3×3; 3×3; 1×1 before the second 3×3 (5×5 in the paper); that one; 1×1
+    /// after the pooling.
     pub filters: [i64; 6],
 }
 

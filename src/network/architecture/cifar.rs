@@ -10,7 +10,8 @@ use crate::network::architecture::table::Architecture;
 /// The first convolution.
 const STEM: Stem = Stem { filters: 16, kernel: 3, stride: 1, pool: false };
 
-/// The network of 6n+2 weighted layers: a 3×3 convolution, 2n layers on each of three map sizes, a fully connected layer.
+/// The network of 6n+2 weighted layers: a 3×3 convolution, 2n layers on each of three map sizes, a
+/// fully connected layer.
 ///
 /// | output map size | 32×32 | 16×16 | 8×8 |
 /// |---|---|---|---|

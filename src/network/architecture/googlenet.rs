@@ -1,8 +1,11 @@
-//! GoogLeNet (Szegedy et al., arXiv 1409.4842, Table 1), which the paper's Tables 3 to 5 compare with, as torchvision has it.
+//! GoogLeNet (Szegedy et al., arXiv 1409.4842, Table 1), which the paper's Tables 3 to 5 compare
+//! with, as torchvision has it.
 //!
-//! Against the original, torchvision adds batch normalisation, takes 3×3 layers where the original has 5×5 ones, and has no local response
-//! normalisation; its weights can be loaded. (Those that it publishes were trained on images scaled to [-1, 1], its `transform_input`: images
-//! must be normalised so.) The original has dropout before its classifiers; here no net has any (section 3.4).
+//! Against the original, torchvision adds batch normalisation, takes 3×3 layers where the original
+//! has 5×5 ones, and has no local response normalisation; its weights can be loaded. (Those that it
+//! publishes were trained on images scaled to [-1, 1], its `transform_input`: images must be
+//! normalised so.) The original has dropout before its classifiers; here no net has any (section
+//! 3.4).
 
 use crate::network::architecture::blocks::strided;
 use crate::network::architecture::body::{Inception, Sides, Widths};
@@ -166,7 +169,8 @@ fn normalised(name: &str, kernel: i64, stride: i64, inputs: i64, outputs: i64, s
     }
 }
 
-/// Side of the output of `kernel`×`kernel` pooling with stride 2, without padding, whose last window may hang over the edge.
+/// Side of the output of `kernel`×`kernel` pooling with stride 2, without padding, whose last
+/// window may hang over the edge.
 fn pooled_side(side: i64, kernel: i64) -> i64 {
     strided((side - kernel).max(0), 2) + 1
 }

@@ -1,12 +1,15 @@
-//! Highway nets of 19 and 32 layers (Srivastava, Greff, Schmidhuber, "Training Very Deep Networks", arXiv 1507.06228), with which the paper
-//! compares in section 2 and Table 6.
+//! Highway nets of 19 and 32 layers (Srivastava, Greff, Schmidhuber, "Training Very Deep Networks",
+//! arXiv 1507.06228), with which the paper compares in section 2 and Table 6.
 //!
-//! The paper quotes their results and describes no layout. Here the 19-layer net has FitNet-4's widths (Romero et al., arXiv 1412.6550),
-//! with a highway layer wherever the width stays; this gives the 2.3 million parameters of Table 6. The 32-layer net has three stages of ten
-//! layers, with widths that give its 1.25 million: depth and size are the original's, the widths are this project's.
+//! The paper quotes their results and describes no layout. Here the 19-layer net has FitNet-4's
+//! widths (Romero et al., arXiv 1412.6550), with a highway layer wherever the width stays; this
+//! gives the 2.3 million parameters of Table 6. The 32-layer net has three stages of ten layers,
+//! with widths that give its 1.25 million: depth and size are the original's, the widths are this
+//! project's.
 //!
-//! For ImageNet neither paper has a highway net. Those here are this project's: Table 1's first convolution and pooling, its four widths,
-//! gated 3×3 layers wherever the width stays, 2×2 maximum pooling between stages as in the small nets, and global average pooling.
+//! For ImageNet neither paper has a highway net. Those here are this project's: Table 1's first
+//! convolution and pooling, its four widths, gated 3×3 layers wherever the width stays, 2×2 maximum
+//! pooling between stages as in the small nets, and global average pooling.
 
 use crate::network::architecture::body::{Body, LayerStage, Stem};
 use crate::network::architecture::layer::{Layer, LayerKind};
@@ -14,10 +17,12 @@ use crate::network::architecture::layer::{Layer, LayerKind};
 /// Outputs of FitNet-4's hidden fully connected layer.
 const HIDDEN: i64 = 500;
 
-/// A gate's bias at the start: sigmoid(-1) = 0.27 of the transformed signal passes. Section 2.2 of the highway paper asks for a negative one.
+/// A gate's bias at the start: sigmoid(-1) = 0.27 of the transformed signal passes. Section 2.2 of
+/// the highway paper asks for a negative one.
 pub const GATE_BIAS: f32 = -1.0;
 
-/// The layers of the highway net of `depth` layers, one of those that [`check_highway_depth`] accepts, for 32×32 images.
+/// The layers of the highway net of `depth` layers, one of those that [`check_highway_depth`]
+/// accepts, for 32×32 images.
 pub fn body(depth: u64) -> Body {
     let stages = match depth {
         19 => vec![stage(3, 32), stage(2, 48), stage(6, 80), stage(6, 128)],

@@ -32,7 +32,8 @@ fn blocks(depth: u64) -> Option<[usize; 4]> {
 /// | layers | 7×7, 64, stride 2 | 3×3 pooling, conv2_x | conv3_x | conv4_x | conv5_x |
 /// | filters of the 3×3 layers | | 64 | 128 | 256 | 512 |
 ///
-/// Nets of bottlenecks are named without a shortcut option: theirs is B, or C where the name says so, and none in plain nets.
+/// Nets of bottlenecks are named without a shortcut option: theirs is B, or C where the name says
+/// so, and none in plain nets.
 pub fn architecture(name: NetworkName, side: i64, classes: i64) -> Result<Architecture, BadInput> {
     if side < LEAST_SIDE {
         return Err(bad_input(format!(
@@ -161,7 +162,8 @@ mod tests {
             let counted = net.layers().iter().filter(|layer| layer.kind.counts()).count();
             assert_eq!(counted as u64, net.name.depth, "{name}");
         }
-        // GoogLeNet's paper counts along one path: the three first layers, two in each of nine modules, and the classifier.
+        // GoogLeNet's paper counts along one path: the three first layers, two in each of nine
+        // modules, and the classifier.
         assert_eq!(net("googlenet").name.depth, 3 + 2 * 9 + 1);
     }
 

@@ -50,7 +50,8 @@ pub enum LayerKind {
         /// Step between output pixels.
         stride: i64,
     },
-    /// A highway layer's gate: a 3×3 convolution with bias and without normalisation. It belongs to its layer and is not counted.
+    /// A highway layer's gate: a 3×3 convolution with bias and without normalisation. It belongs to
+    /// its layer and is not counted.
     Gate,
     /// A fully connected layer with bias.
     FullyConnected,
@@ -169,13 +170,14 @@ impl Layer {
         }
     }
 
-    /// Whether it is aside of the way from the image to the class scores: on a shortcut, or in an auxiliary classifier.
+    /// Whether it is aside of the way from the image to the class scores: on a shortcut, or in an
+    /// auxiliary classifier.
     pub(crate) fn is_aside(&self) -> bool {
         self.role != LayerRole::Main
     }
 
-    /// Name of the batch normalisation that follows a convolution: `layer1.0.bn2` for `layer1.0.conv2`, `conv1.bn` for `conv1.conv`,
-    /// `downsample.1` for `downsample.0`.
+    /// Name of the batch normalisation that follows a convolution: `layer1.0.bn2` for
+    /// `layer1.0.conv2`, `conv1.bn` for `conv1.conv`, `downsample.1` for `downsample.0`.
     pub fn norm_name(&self) -> String {
         if let Some(block) = self.name.strip_suffix("downsample.0") {
             return format!("{block}downsample.1");
@@ -224,7 +226,8 @@ impl Layer {
         self.parameters().iter().map(Parameter::count).sum()
     }
 
-    /// Multiplications with addition for one image, convolutions and fully connected layers only, as the paper counts them (Table 1).
+    /// Multiplications with addition for one image, convolutions and fully connected layers only,
+    /// as the paper counts them (Table 1).
     pub fn multiply_adds(&self) -> i64 {
         let kernel = self.kind.kernel();
         self.inputs * self.outputs * kernel * kernel * self.output_side * self.output_side

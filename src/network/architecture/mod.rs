@@ -17,7 +17,8 @@ use crate::config::shortcut::Shortcut;
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture::table::Architecture;
 
-/// The network `name` of `family` for square images of `side` pixels in `classes` classes; an error says which networks the family has.
+/// The network `name` of `family` for square images of `side` pixels in `classes` classes; an error
+/// says which networks the family has.
 pub fn build(
     name: NetworkName,
     family: Family,

@@ -57,7 +57,8 @@ pub enum StepKind {
 /// A shortcut around some steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Join {
-    /// Steps before those that it goes around: it begins at the output of the last of them, or at the image.
+    /// Steps before those that it goes around: it begins at the output of the last of them, or at
+    /// the image.
     pub after: usize,
     /// Index of the last step that it goes around.
     pub to: usize,

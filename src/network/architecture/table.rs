@@ -12,9 +12,11 @@ use crate::network::architecture::{blocks, highway, vgg};
 pub struct Architecture {
     /// Depth and variant, as the user writes them.
     pub name: NetworkName,
-    /// What joins the ends of each block. For nets of bottlenecks it is not the name's: `resnet-50` has option B (section 3.4).
+    /// What joins the ends of each block. For nets of bottlenecks it is not the name's: `resnet-50`
+    /// has option B (section 3.4).
     pub shortcut: Shortcut,
-    /// Side of the square input images, in pixels. Other sizes can be computed too; counts are for this one.
+    /// Side of the square input images, in pixels. Other sizes can be computed too; counts are for
+    /// this one.
     pub image_side: i64,
     /// The layers but for the last.
     pub body: Body,
@@ -23,10 +25,12 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// All weighted layers: first those on the way from the image to the class scores, in forward order, then those aside of it, which are
-    /// the projections on shortcuts and the auxiliary classifiers.
+    /// All weighted layers: first those on the way from the image to the class scores, in forward
+    /// order, then those aside of it, which are the projections on shortcuts and the auxiliary
+    /// classifiers.
     ///
-    /// The latter come last so that nets of one depth start with the same weights whatever they have aside.
+    /// The latter come last so that nets of one depth start with the same weights whatever they
+    /// have aside.
     pub fn layers(&self) -> Vec<Layer> {
         let (mut main, aside) = match &self.body {
             Body::Blocks { stem, .. } => {
@@ -65,13 +69,15 @@ impl Architecture {
         }
     }
 
-    /// The same network with `factor` times the filters in every convolution. The paper has none; measurements do.
+    /// The same network with `factor` times the filters in every convolution. The paper has none;
+    /// measurements do.
     pub fn widened(self, factor: i64) -> Architecture {
         self.with_filters(|filters| filters * factor)
     }
 
-    /// The same network with the filters of every convolution, and the outputs of hidden layers, divided by `divisor`. The paper has none;
-    /// tests do, which compare numbers that are small enough to be kept.
+    /// The same network with the filters of every convolution, and the outputs of hidden layers,
+    /// divided by `divisor`. The paper has none; tests do, which compare numbers that are small
+    /// enough to be kept.
     pub fn narrowed(self, divisor: i64) -> Architecture {
         let mut narrow = self.with_filters(|filters| (filters / divisor).max(1));
         match &mut narrow.body {
@@ -106,8 +112,9 @@ impl Architecture {
         self.layers().iter().map(Layer::parameter_count).sum()
     }
 
-    /// Multiply-adds for one image of `image_side` pixels: of every convolution, projections included, and every fully connected layer. Batch
-    /// normalisation, biases, additions and pooling are not counted, and neither are auxiliary classifiers, which a test does not use.
+    /// Multiply-adds for one image of `image_side` pixels: of every convolution, projections
+    /// included, and every fully connected layer. Batch normalisation, biases, additions and
+    /// pooling are not counted, and neither are auxiliary classifiers, which a test does not use.
     pub fn multiply_adds(&self) -> i64 {
         self.layers()
             .iter()
@@ -172,7 +179,8 @@ mod tests {
 
     #[test]
     fn multiply_adds_equal_a_count_by_hand() {
-        // plain-8: stem 3·16·9·32², stage 1 two of 16·16·9·32², stages 2 and 3 one of half and one of whole width, 64·10.
+        // plain-8: stem 3·16·9·32², stage 1 two of 16·16·9·32², stages 2 and 3 one of half and one
+        // of whole width, 64·10.
         let stem = 3 * 16 * 9 * 1024;
         let first = 2 * 16 * 16 * 9 * 1024;
         let second = (16 * 32 + 32 * 32) * 9 * 256;

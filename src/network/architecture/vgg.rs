@@ -1,10 +1,11 @@
-//! VGG-16 and VGG-19 (Simonyan and Zisserman, arXiv 1409.1556, columns D and E of its Table 1), which the paper's Figure 3 and Tables 3 to 5
-//! compare with. Layers and names are torchvision's.
+//! VGG-16 and VGG-19 (Simonyan and Zisserman, arXiv 1409.1556, columns D and E of its Table 1),
+//! which the paper's Figure 3 and Tables 3 to 5 compare with. Layers and names are torchvision's.
 //!
-//! Convolutions have a bias and no batch normalisation, as in 2014. The original also has dropout of 0.5 in its hidden layers; here no net
-//! has any, since section 3.4 of the residual paper says "we do not use dropout". Two things follow: as a baseline VGG is here to load
-//! published weights, to be counted and to be drawn; and trained with the paper's recipe, made for batch normalisation, at a learning rate
-//! of 0.1 it diverges: its own paper starts at 0.01.
+//! Convolutions have a bias and no batch normalisation, as in 2014. The original also has dropout
+//! of 0.5 in its hidden layers; here no net has any, since section 3.4 of the residual paper says
+//! "we do not use dropout". Two things follow: as a baseline VGG is here to load published weights,
+//! to be counted and to be drawn; and trained with the paper's recipe, made for batch
+//! normalisation, at a learning rate of 0.1 it diverges: its own paper starts at 0.01.
 
 use crate::network::architecture::body::{Body, LayerStage};
 use crate::network::architecture::layer::Layer;
@@ -15,7 +16,8 @@ const HIDDEN: i64 = 4096;
 /// Side of the maps that the first fully connected layer takes.
 pub(crate) const CLASSIFIER_SIDE: i64 = 7;
 
-/// torchvision's name of the last layer; between the fully connected ones it counts ReLU and dropout.
+/// torchvision's name of the last layer; between the fully connected ones it counts ReLU and
+/// dropout.
 pub(crate) const LAST: &str = "classifier.6";
 
 /// The layers of VGG with 16 or 19 weighted layers.

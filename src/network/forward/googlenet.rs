@@ -11,7 +11,8 @@ pub fn pooled(maps: &Tensor, kernel: i64) -> Tensor {
 }
 
 impl Pass<'_> {
-    /// All layers: images, float32 [n, 3, h, w], to class scores [n, classes]; in training also those of each auxiliary classifier.
+    /// All layers: images, float32 [n, 3, h, w], to class scores [n, classes]; in training also
+    /// those of each auxiliary classifier.
     pub(crate) fn googlenet(
         &mut self,
         images: &Tensor,

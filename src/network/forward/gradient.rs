@@ -1,4 +1,5 @@
-//! The gradient of a batch's loss, with all activations kept, or with some computed again (gradient checkpointing).
+//! The gradient of a batch's loss, with all activations kept, or with some computed again (gradient
+//! checkpointing).
 
 use tch::{Kind, Tensor};
 
@@ -15,12 +16,14 @@ pub struct Gradient {
     pub loss: Tensor,
     /// float32, [images, classes].
     pub logits: Tensor,
-    /// Of the loss, plus 0.3 of that of each auxiliary classifier, by the flat parameter vector: float32, [parameters].
+    /// Of the loss, plus 0.3 of that of each auxiliary classifier, by the flat parameter vector:
+    /// float32, [parameters].
     pub parameters: Tensor,
 }
 
 impl Network {
-    /// Loss, logits and gradient in training mode; running statistics are updated once. Does not wait for the device.
+    /// Loss, logits and gradient in training mode; running statistics are updated once. Does not
+    /// wait for the device.
     pub fn gradient(&self, images: &Tensor, labels: &Tensor) -> Gradient {
         let blocks = self.architecture.blocks();
         if self.compute.segments > 1 && !blocks.is_empty() {
@@ -35,8 +38,9 @@ impl Network {
         Gradient { loss: loss.detach(), logits: logits.detach(), parameters: gradients.remove(0) }
     }
 
-    /// Keeps the inputs of each segment only, and computes a segment again when its gradient is due. Each parameter belongs to one segment,
-    /// so that the sum over segments adds zeros to it: the gradients are those of the plain way, bit for bit.
+    /// Keeps the inputs of each segment only, and computes a segment again when its gradient is
+    /// due. Each parameter belongs to one segment, so that the sum over segments adds zeros to it:
+    /// the gradients are those of the plain way, bit for bit.
     fn checkpointed(&self, images: &Tensor, labels: &Tensor, blocks: &[Block]) -> Gradient {
         let parts: Vec<&[Block]> =
             blocks.chunks(segment_blocks(blocks.len(), self.compute.segments)).collect();
@@ -218,8 +222,9 @@ mod tests {
                 })
                 .collect();
             differences.sort_by(f64::total_cmp);
-            // Now and then the last bit decides whether one pixel passes ReLU, which changes a gradient by 1e-3, in the separate operations
-            // from one number of threads to another too: the more pixels, the rarer a net without one.
+            // Now and then the last bit decides whether one pixel passes ReLU, which changes a
+            // gradient by 1e-3, in the separate operations from one number of threads to another
+            // too: the more pixels, the rarer a net without one.
             let shallow = name.ends_with("-8") || name.ends_with("-8c");
             let (rank, bound) = if shallow { (3, 1e-5) } else { (0, 5e-5) };
             assert!(

@@ -13,11 +13,13 @@ use crate::network::forward::pass::{Mode, Pass, Position};
 use crate::network::parameters::Network;
 
 impl Network {
-    /// Class scores (logits), float32 [images, classes], of normalised images, float32 [images, 3, height, width].
+    /// Class scores (logits), float32 [images, classes], of normalised images, float32 [images, 3,
+    /// height, width].
     ///
-    /// Images may have another size than the architecture's, down to 32 pixels: the layers go over the whole image, and the last maps are
-    /// averaged over all positions, which is the paper's fully convolutional test (section 3.4). VGG, whose fully connected layers take 7×7
-    /// maps, applies them at every position of larger maps and averages the class scores.
+    /// Images may have another size than the architecture's, down to 32 pixels: the layers go over
+    /// the whole image, and the last maps are averaged over all positions, which is the paper's
+    /// fully convolutional test (section 3.4). VGG, whose fully connected layers take 7×7 maps,
+    /// applies them at every position of larger maps and averages the class scores.
     ///
     /// Layout: a channels-last input stays channels-last throughout.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Tensor {

@@ -11,12 +11,14 @@ use crate::network::forward::fused;
 use crate::network::forward::fused::Maps;
 use crate::network::parameters::Network;
 
-/// Whether batch normalisation uses the batch's statistics (and updates the running ones) or the running ones.
+/// Whether batch normalisation uses the batch's statistics (and updates the running ones) or the
+/// running ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// The batch's statistics.
     Training,
-    /// The batch's, and the running ones stay as they are: a part of the network is computed a second time.
+    /// The batch's, and the running ones stay as they are: a part of the network is computed a
+    /// second time.
     Recompute,
     /// The running statistics.
     Evaluation,
@@ -37,8 +39,9 @@ pub(crate) struct Pass<'a> {
     mode: Mode,
 }
 
-/// How far a walk is. Parameters are taken in the order of [`crate::network::architecture::table::Architecture::layers`]: the main path from the front, what is aside of it
-/// from where that begins.
+/// How far a walk is. Parameters are taken in the order of
+/// [`crate::network::architecture::table::Architecture::layers`]: the main path from the front,
+/// what is aside of it from where that begins.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Position {
     main: Cursor,
@@ -57,7 +60,8 @@ impl<'a> Pass<'a> {
     pub(crate) fn new(network: &'a Network, mode: Mode, position: Position) -> Pass<'a> {
         let parameters = network.views_of(&network.parameters);
         let weights = match network.compute.precision {
-            // One cast of the whole vector, through which the gradient comes back to the float32 leaf.
+            // One cast of the whole vector, through which the gradient comes back to the float32
+            // leaf.
             Precision::Bf16 => network.views_of(&network.parameters.to_kind(Kind::BFloat16)),
             Precision::F32 | Precision::Tf32 => {
                 parameters.iter().map(Tensor::shallow_clone).collect()
@@ -100,7 +104,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The next block and its shortcut (Eqn. 1: y = F(x) + x): [n, c, h, w] to [n, outputs, h / stride, w / stride], rounded up.
+    /// The next block and its shortcut (Eqn. 1: y = F(x) + x): [n, c, h, w] to [n, outputs, h /
+    /// stride, w / stride], rounded up.
     pub(crate) fn block(&mut self, maps: &Maps, block: &Block) -> Maps {
         let mut shortcut = self.shortcut(&maps.again, block);
         let strides = block.strides();
@@ -117,7 +122,8 @@ impl<'a> Pass<'a> {
         self.fully_connected(&pooled(maps))
     }
 
-    /// The next convolution of the main path, its batch normalisation, the addition of a shortcut, and ReLU.
+    /// The next convolution of the main path, its batch normalisation, the addition of a shortcut,
+    /// and ReLU.
     pub(crate) fn layer(&mut self, input: &Tensor, stride: i64, shortcut: Option<Tensor>) -> Maps {
         self.normalised_convolution(input, stride, shortcut.as_ref(), true)
     }
@@ -195,7 +201,8 @@ impl<'a> Pass<'a> {
         maps.conv2d(&self.weights[first], Some(&self.weights[first + 1]), [1, 1], [1, 1], [1, 1], 1)
     }
 
-    /// A highway net: where the width stays, y = H(x)·T(x) + x·(1 - T(x)), which is x + T(x)·(H(x) - x); maximum pooling between stages.
+    /// A highway net: where the width stays, y = H(x)·T(x) + x·(1 - T(x)), which is x + T(x)·(H(x)
+    /// - x); maximum pooling between stages.
     pub(crate) fn highway(
         &mut self,
         images: &Tensor,

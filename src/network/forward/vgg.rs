@@ -19,12 +19,14 @@ impl Pass<'_> {
         self.vgg_classifier(&maps.to_kind(Kind::Float))
     }
 
-    /// The fully connected layers, float32 [n, channels, h, w] to class scores [n, classes], for maps of any size.
+    /// The fully connected layers, float32 [n, channels, h, w] to class scores [n, classes], for
+    /// maps of any size.
     ///
-    /// On 7×7 maps (224×224 images) they are what they are called. On larger maps the first is a 7×7 convolution and the others are 1×1
-    /// convolutions, and the class scores are averaged over all positions: the fully convolutional test of VGG's section 3.2 and of the
-    /// residual paper's section 3.4. (torchvision averages larger maps down to 7×7 instead, another function.) On maps smaller than 7×7 each
-    /// pixel is repeated as torchvision's adaptive average pooling does.
+    /// On 7×7 maps (224×224 images) they are what they are called. On larger maps the first is a
+    /// 7×7 convolution and the others are 1×1 convolutions, and the class scores are averaged over
+    /// all positions: the fully convolutional test of VGG's section 3.2 and of the residual paper's
+    /// section 3.4. (torchvision averages larger maps down to 7×7 instead, another function.) On
+    /// maps smaller than 7×7 each pixel is repeated as torchvision's adaptive average pooling does.
     pub(crate) fn vgg_classifier(&mut self, maps: &Tensor) -> Tensor {
         let side = CLASSIFIER_SIDE;
         let (height, width) = (maps.size()[2], maps.size()[3]);

@@ -1,7 +1,8 @@
 //! Networks side by side, layer by layer, as the paper's Figure 3 has them: an SVG.
 //!
-//! The columns are aligned: maps of one size stand at one height in all of them, and each size begins where the longest column has room for
-//! it. Boxes have the colour of their number of filters; shortcuts are arrows at the side, dotted where dimensions increase.
+//! The columns are aligned: maps of one size stand at one height in all of them, and each size
+//! begins where the longest column has room for it. Boxes have the colour of their number of
+//! filters; shortcuts are arrows at the side, dotted where dimensions increase.
 
 use std::fmt::Write;
 
@@ -34,7 +35,8 @@ const MARGIN: f64 = 20.0;
 /// From the top to the image's line.
 const HEADER: f64 = 92.0;
 
-/// Fill and edge of boxes, by the power of two at or below the number of filters, from 16 on; the paper's four are those of 64 to 512.
+/// Fill and edge of boxes, by the power of two at or below the number of filters, from 16 on; the
+/// paper's four are those of 64 to 512.
 const COLOURS: [(&str, &str); 8] = [
     ("#f3e3f0", "#a9779d"),
     ("#f9e2d2", "#c08552"),
@@ -188,8 +190,8 @@ fn arrow(text: &mut String, x: f64, from: f64, to: f64) {
     );
 }
 
-/// A curve at the right of the column, from the arrow before the first step that it goes around to the one after the last, where it is added
-/// before the next one begins.
+/// A curve at the right of the column, from the arrow before the first step that it goes around to
+/// the one after the last, where it is added before the next one begins.
 fn shortcut(text: &mut String, centre: f64, join: &Join, tops: &[f64]) {
     let above = if join.after == 0 { HEADER - PITCH } else { tops[join.after - 1] };
     let (from, to) = (above + BOX.1 + JOIN.1, tops[join.to] + BOX.1 + JOIN.0);

@@ -17,7 +17,8 @@ const PNG_SCALE: u32 = 2;
 /// Each of its pixels is the mean of a square of so many drawn ones, which smooths every edge.
 const OVERSAMPLING: u32 = 3;
 
-/// A drawing of a fixed size in units; `scale` is how many pixels a unit has, for the widths of lines and letters.
+/// A drawing of a fixed size in units; `scale` is how many pixels a unit has, for the widths of
+/// lines and letters.
 pub trait Drawing {
     /// Width and height in units.
     fn size(&self) -> (u32, u32);
@@ -27,7 +28,8 @@ pub trait Drawing {
         B::ErrorType: 'static;
 }
 
-/// Writes the drawing to `path` with the endings `.svg` and `.png`, and returns the text of the SVG.
+/// Writes the drawing to `path` with the endings `.svg` and `.png`, and returns the text of the
+/// SVG.
 pub fn write(drawing: &impl Drawing, path: &Path) -> Result<String> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {

@@ -30,8 +30,9 @@ const LARGE: usize = 100;
 /// White pixels between images.
 const GAP: usize = 4;
 
-/// Writes training images of each class (of the first [`MOST_ROWS`]) to `path`, as a PNG: small images as they are, photographs as the training sees
-/// them, each with a random scale, crop and reflection.
+/// Writes training images of each class (of the first [`MOST_ROWS`]) to `path`, as a PNG: small
+/// images as they are, photographs as the training sees them, each with a random scale, crop and
+/// reflection.
 pub fn write(data: &Dataset, path: &Path) -> Result<()> {
     let side = match &data.train {
         Source::Resident(images) => images.side,

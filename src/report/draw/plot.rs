@@ -23,7 +23,8 @@ const NOTE_LINE_HEIGHT: u32 = 20;
 /// Width of a letter of the note, about.
 const NOTE_LETTER: f64 = 6.9;
 
-/// Colours told apart by people who see no red or green too (Okabe and Ito's palette, and two darker ones).
+/// Colours told apart by people who see no red or green too (Okabe and Ito's palette, and two
+/// darker ones).
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -238,7 +239,8 @@ impl Chart {
             .map_err(failed)
     }
 
-    /// The area within a standard deviation of a curve, if there is one to show; cut at the figure's edges.
+    /// The area within a standard deviation of a curve, if there is one to show; cut at the
+    /// figure's edges.
     fn band(&self, series: &Series, (low, high): (f64, f64)) -> Option<Vec<(f64, f64)>> {
         let edge = |x: f64, value: f64| (x, self.height(value).clamp(low, high));
         let shown: Vec<&(f64, f64, f64)> = series

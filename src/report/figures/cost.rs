@@ -111,7 +111,8 @@ fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Optio
     Panel { title, x: (0.0, widest * 1.05), y: (0.0, highest * 1.08), series }
 }
 
-/// Whether a row was measured with the kernels that training uses there: a processor's fused ones, a GPU's own.
+/// Whether a row was measured with the kernels that training uses there: a processor's fused ones,
+/// a GPU's own.
 fn is_usual(measured: &Measurements, row: &Row) -> bool {
     row.path == "fused" || !measured.rows.iter().any(|other| other.path == "fused")
 }

@@ -191,8 +191,8 @@ fn over_seeds(curves: &[&[(f64, f64)]]) -> Vec<(f64, f64, f64)> {
         .collect()
 }
 
-/// From below the lowest error to above nine tenths of all training errors and every final test error, in tens: what the first iterations add
-/// says nothing.
+/// From below the lowest error to above nine tenths of all training errors and every final test
+/// error, in tens: what the first iterations add says nothing.
 pub fn joined(panels: &[Panel]) -> (f64, f64) {
     let series = || panels.iter().flat_map(|panel| &panel.series);
     let mut training: Vec<f64> = series()
@@ -220,7 +220,8 @@ pub fn joined(panels: &[Panel]) -> (f64, f64) {
     (low.max(0.0).min(high - 10.0), high)
 }
 
-/// Which networks cannot be seen because all of their curves are above the axis, as the end of a sentence.
+/// Which networks cannot be seen because all of their curves are above the axis, as the end of a
+/// sentence.
 fn above(panels: &[Panel]) -> String {
     let mut hidden: Vec<&str> = Vec::new();
     for panel in panels {

@@ -7,7 +7,8 @@ use crate::report::draw::chart::Chart;
 use crate::report::figures::curves::{Curves, TEST, TRAINING};
 
 impl Curves<'_> {
-    /// Plain nets of 18 and 34 layers left, their residual twins right; thin: training error, bold: centre-crop validation error.
+    /// Plain nets of 18 and 34 layers left, their residual twins right; thin: training error, bold:
+    /// centre-crop validation error.
     pub(crate) fn figure_4(&self) -> Option<Chart> {
         let of =
             |shortcut: Shortcut| self.networks(|name| is_pair(name) && name.shortcut == shortcut);

@@ -13,7 +13,8 @@ use crate::report::protocol::Protocol;
 /// The axis of the paper's Figures 1 and 6, in percent.
 const CIFAR_AXIS: (f64, f64) = (0.0, 20.0);
 
-/// The paper's axis of errors, for runs on its data of its length; on a shorter run's it would hide what the run shows.
+/// The paper's axis of errors, for runs on its data of its length; on a shorter run's it would hide
+/// what the run shows.
 fn paper_axis(protocol: &Protocol) -> Option<(f64, f64)> {
     let axis = match protocol.dataset? {
         DatasetName::Cifar10 => CIFAR_AXIS,
@@ -34,7 +35,8 @@ impl<'a> Curves<'a> {
         }
     }
 
-    /// Training error left, test error right, of plain-20 and plain-56 or else of the shallowest and the deepest plain net.
+    /// Training error left, test error right, of plain-20 and plain-56 or else of the shallowest
+    /// and the deepest plain net.
     pub(crate) fn figure_1(&self) -> Option<Chart> {
         let plain = self.networks(|name| name.is_plain());
         let paper = [NetworkName::plain(20), NetworkName::plain(56)];

@@ -4,7 +4,8 @@ use crate::report::comparison::{Comparison, NetworkSummary};
 use crate::report::format::{percent, thousands};
 use crate::report::tables::table::{Style, render};
 
-/// The table of a comparison. Columns that would be empty throughout (validation, the paper's values) are left out.
+/// The table of a comparison. Columns that would be empty throughout (validation, the paper's
+/// values) are left out.
 pub fn comparison(comparison: &Comparison, style: Style) -> String {
     let networks = &comparison.networks;
     let window = format!("training error (last {})", comparison.training_error_window);

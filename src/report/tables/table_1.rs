@@ -9,7 +9,8 @@ use crate::report::format::{NONE, thousands};
 use crate::report::protocol::Protocol;
 use crate::report::tables::table::{Row, RowKind, Table};
 
-/// Table 1, the networks whose cost the paper compares with, and those of the protocol that it has not.
+/// Table 1, the networks whose cost the paper compares with, and those of the protocol that it has
+/// not.
 pub fn table_1(protocol: &Protocol) -> Table {
     let of_paper = (paper::imagenet().crop, paper::imagenet().classes);
     let here = protocol.image_side_and_classes();
@@ -96,7 +97,8 @@ fn built(network: NetworkName, (side, classes): (i64, i64)) -> Option<Architectu
     architecture::build(network, Family::Imagenet, side, classes).ok()
 }
 
-/// Side of the maps of conv2_x … conv5_x: the first convolution, the pooling and each later stage halve it, rounding up.
+/// Side of the maps of conv2_x … conv5_x: the first convolution, the pooling and each later stage
+/// halve it, rounding up.
 fn side_of_stage(image_side: i64, stage: u32) -> i64 {
     (0..stage).fold(image_side, |side, _| (side + 1) / 2)
 }

@@ -1,4 +1,5 @@
-//! Table 5: networks whose scores were averaged, from the files that `evaluate --json` wrote, if there are any among the results.
+//! Table 5: networks whose scores were averaged, from the files that `evaluate --json` wrote, if
+//! there are any among the results.
 
 use std::path::Path;
 
@@ -36,13 +37,15 @@ pub struct Ensemble {
     pub top5_error: f64,
 }
 
-/// Reads every ensemble below `results`, in the order of the files' names; also why some could not be read.
+/// Reads every ensemble below `results`, in the order of the files' names; also why some could not
+/// be read.
 pub fn read(results: &Path) -> Result<(Vec<Ensemble>, Vec<String>)> {
     read_json(results, FILES, "the test of an ensemble")
 }
 
-/// The ensembles whose place is in the section of each of the `protocols`. A file says of which networks, not of which runs it is: it belongs to the
-/// first protocol that has complete runs of all of them. Those without a place come last.
+/// The ensembles whose place is in the section of each of the `protocols`. A file says of which
+/// networks, not of which runs it is: it belongs to the first protocol that has complete runs of
+/// all of them. Those without a place come last.
 pub fn assign(
     protocols: &[Protocol],
     ensembles: Vec<Ensemble>,

@@ -1,4 +1,5 @@
-//! The tables of a protocol: test errors beside the paper's (Table 6), training errors, pairs of networks, runs.
+//! The tables of a protocol: test errors beside the paper's (Table 6), training errors, pairs of
+//! networks, runs.
 
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::{Family, NetworkName};
@@ -11,8 +12,9 @@ use crate::report::format::{NONE, bare, thousands};
 use crate::report::protocol::Protocol;
 use crate::report::tables::table::{Row, RowKind, Table, keep_columns};
 
-/// A network is inside the band if its mean final test error is this close to the paper's, in percentage points: two standard deviations of single
-/// runs, which are 0.13 to 0.27 points in the paper (ResNet-110) and in a public reproduction (paper.toml).
+/// A network is inside the band if its mean final test error is this close to the paper's, in
+/// percentage points: two standard deviations of single runs, which are 0.13 to 0.27 points in the
+/// paper (ResNet-110) and in a public reproduction (paper.toml).
 const BAND: f64 = 0.5;
 
 /// The same where the paper's value was read off a figure.

@@ -1,4 +1,5 @@
-//! Tables 2, 3 and 4: networks in the paper's tests on ImageNet's validation images, beside the paper's numbers.
+//! Tables 2, 3 and 4: networks in the paper's tests on ImageNet's validation images, beside the
+//! paper's numbers.
 
 use crate::config::network_name::NetworkName;
 use crate::config::paper;
@@ -11,8 +12,9 @@ use crate::report::protocol::Protocol;
 use crate::report::tables::table::{Row, RowKind, Table, keep_columns};
 use crate::training::evaluation::views::Views;
 
-/// A network is inside the band if its error is this close to the paper's, in percentage points. The paper trained each of these networks once and
-/// nothing in it says how far runs scatter: the width is this project's choice, the same as for CIFAR-10.
+/// A network is inside the band if its error is this close to the paper's, in percentage points.
+/// The paper trained each of these networks once and nothing in it says how far runs scatter: the
+/// width is this project's choice, the same as for CIFAR-10.
 const BAND: f64 = 0.5;
 
 /// Table 2: what depth does to plain and to residual nets.

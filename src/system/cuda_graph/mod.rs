@@ -1,4 +1,5 @@
-//! CUDA graphs, through a small library that is loaded only where CUDA is (`graph.cpp`; scripts/build-cuda-graph compiles it).
+//! CUDA graphs, through a small library that is loaded only where CUDA is (`graph.cpp`;
+//! scripts/build-cuda-graph compiles it).
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +28,8 @@ pub struct Library {
     reset_peak_memory: unsafe extern "C" fn(c_int),
 }
 
-/// The library, or why it cannot be had and what to do. libtorch's CUDA half must have been loaded before.
+/// The library, or why it cannot be had and what to do. libtorch's CUDA half must have been loaded
+/// before.
 pub fn library() -> Result<&'static Library, String> {
     static LIBRARY: OnceLock<Result<Library, String>> = OnceLock::new();
     LIBRARY.get_or_init(load).as_ref().map_err(Clone::clone)
@@ -45,7 +47,8 @@ fn load() -> Result<Library, String> {
     let path = path();
     let name = CString::new(path.as_os_str().as_encoded_bytes())
         .map_err(|_| format!("{}: not a path", path.display()))?;
-    // SAFETY: loading the library runs no initialiser but those of C++'s standard library and libtorch.
+    // SAFETY: loading the library runs no initialiser but those of C++'s standard library and
+    // libtorch.
     let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if handle.is_null() {
         // SAFETY: dlerror returns a string that is valid until the next dl call on this thread.
@@ -120,8 +123,9 @@ impl Library {
 
 /// Operations that are recorded once and then launched as one.
 ///
-/// What is captured must use the same tensors every time: inputs are changed in place before a replay, results read from where they were
-/// written. Tensors made within the capture live in the graph's own memory, which nothing else uses.
+/// What is captured must use the same tensors every time: inputs are changed in place before a
+/// replay, results read from where they were written. Tensors made within the capture live in the
+/// graph's own memory, which nothing else uses.
 pub struct CudaGraph {
     library: &'static Library,
     handle: *mut c_void,
@@ -189,7 +193,8 @@ fn caught(work: impl FnOnce()) -> Result<()> {
     })
 }
 
-/// Largest memory of libtorch's allocator on GPU `device` since the last reset, in bytes, if the library is there.
+/// Largest memory of libtorch's allocator on GPU `device` since the last reset, in bytes, if the
+/// library is there.
 pub fn peak_memory(device: usize) -> Option<u64> {
     // SAFETY: asks the allocator.
     let bytes = unsafe { (library().ok()?.peak_memory)(device as c_int) };

@@ -1,18 +1,21 @@
-//! The colour augmentation of section 3.4 (reference 21, Krizhevsky et al. 2012, section 4.1), called lighting: each image is shifted by one colour,
-//! along the principal components of ImageNet's colours.
+//! The colour augmentation of section 3.4 (reference 21, Krizhevsky et al. 2012, section 4.1),
+//! called lighting: each image is shifted by one colour, along the principal components of
+//! ImageNet's colours.
 
 use crate::random::Stream;
 
-/// Square roots of the eigenvalues of the covariance of colours in [0, 1], over ImageNet's training images, as the public implementation of the
-/// paper's authors has them (fb.resnet.torch, `datasets/imagenet.lua`).
+/// Square roots of the eigenvalues of the covariance of colours in [0, 1], over ImageNet's training
+/// images, as the public implementation of the paper's authors has them (fb.resnet.torch,
+/// `datasets/imagenet.lua`).
 const DEVIATIONS: [f64; 3] = [0.2175, 0.0188, 0.0045];
 
 /// The eigenvectors: one row for red, green and blue each, one column a component.
 const COMPONENTS: [[f64; 3]; 3] =
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]];
 
-/// What is added to the red, green and blue of every pixel of an image, in [0, 1] units: each component times a normal number with the given
-/// `deviation` (0.1 in the paper's reference) and the component's own.
+/// What is added to the red, green and blue of every pixel of an image, in [0, 1] units: each
+/// component times a normal number with the given `deviation` (0.1 in the paper's reference) and
+/// the component's own.
 pub fn shift(stream: &mut Stream, deviation: f64) -> [f32; 3] {
     colour([0; 3].map(|_| deviation * stream.normal()))
 }

@@ -11,7 +11,8 @@ use tch::{Device, Kind, Tensor};
 use crate::config::recipe::Normalize;
 use crate::dataset::data::Images;
 
-/// ImageNet's mean colour and the standard deviation of its colours, of pixels in [0, 1] (what torchvision and public CIFAR nets use).
+/// ImageNet's mean colour and the standard deviation of its colours, of pixels in [0, 1] (what
+/// torchvision and public CIFAR nets use).
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 
 /// See [`IMAGENET_MEAN`].
@@ -25,11 +26,13 @@ pub trait Batches {
     /// Turns to `iteration`, counted from 1: its images will be on the device.
     fn load(&mut self, iteration: u64) -> Result<()>;
 
-    /// Images `start..start + count` of the iteration's batch: normalised, float32 [count, 3, side, side], channels-last, and labels, int64
-    /// [count]. Always the same operations on the same tensors, so that a GPU can repeat a captured step.
+    /// Images `start..start + count` of the iteration's batch: normalised, float32 [count, 3, side,
+    /// side], channels-last, and labels, int64 [count]. Always the same operations on the same
+    /// tensors, so that a GPU can repeat a captured step.
     fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor);
 
-    /// What is wrong with images that could not be read since the last call; others stand in their place.
+    /// What is wrong with images that could not be read since the last call; others stand in their
+    /// place.
     fn replacements(&mut self) -> Vec<String> {
         Vec::new()
     }
@@ -44,8 +47,8 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// The normalisation `how` of images of `side` pixels. `mean` gives the mean image of all training images ([side, side, 3], in [0, 1]),
-    /// and is asked only where one is needed.
+    /// The normalisation `how` of images of `side` pixels. `mean` gives the mean image of all
+    /// training images ([side, side, 3], in [0, 1]), and is asked only where one is needed.
     pub fn new(
         how: Normalize,
         side: i64,
@@ -76,7 +79,8 @@ impl Normalization {
         self.apply_with(pixels, &self.mean)
     }
 
-    /// The same of training images to whose pixels, in [0, 1], a colour is added each: `shifts`, float32 [n, 3].
+    /// The same of training images to whose pixels, in [0, 1], a colour is added each: `shifts`,
+    /// float32 [n, 3].
     pub fn apply_shifted(&self, pixels: &Tensor, shifts: &Tensor) -> Tensor {
         self.apply_with(pixels, &(&self.mean - shifts.view([-1, 1, 1, 3])))
     }
@@ -87,7 +91,8 @@ impl Normalization {
     }
 
     fn apply_with(&self, pixels: &Tensor, mean: &Tensor) -> Tensor {
-        // A pixel is divided by 255, not multiplied by its inverse: padding must come out as exactly 0 - 0.
+        // A pixel is divided by 255, not multiplied by its inverse: padding must come out as
+        // exactly 0 - 0.
         ((pixels.to_kind(Kind::Float) / 255.0 - mean) / &self.deviation).permute([0, 3, 1, 2])
     }
 }
@@ -114,7 +119,8 @@ mod tests {
         Images { side: 32, pixels, labels: (0..count).map(|index| (index % 10) as u8).collect() }
     }
 
-    /// The batch computed pixel by pixel: mean subtracted, then padded with zeros, then cropped, then flipped.
+    /// The batch computed pixel by pixel: mean subtracted, then padded with zeros, then cropped,
+    /// then flipped.
     fn by_hand(images: &Images, mean: &[f32], deviation: [f32; 3], draws: &[[i64; 4]]) -> Vec<f32> {
         let mut values = Vec::new();
         for &[image, top, left, flip] in draws {

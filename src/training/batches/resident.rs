@@ -17,13 +17,14 @@ pub struct ResidentBatches {
     pixels: Tensor,
     /// int64, [images].
     labels: Tensor,
-    /// The mean image, padded with zeros like the images, so that a normalised padding pixel is 0, as if padding came after the
-    /// subtraction (the paper's order).
+    /// The mean image, padded with zeros like the images, so that a normalised padding pixel is 0,
+    /// as if padding came after the subtraction (the paper's order).
     padded_mean: Tensor,
     normalization: Normalization,
     /// 0, 1, …, side - 1 as int64.
     steps: Tensor,
-    /// Plans of [`UPLOAD`] iterations: int64, [iterations, images, 4], always in one place, so that a captured step finds them.
+    /// Plans of [`UPLOAD`] iterations: int64, [iterations, images, 4], always in one place, so that
+    /// a captured step finds them.
     plans: Tensor,
     /// Which of them is next: int64, [1], on the device.
     row: Tensor,

@@ -1,11 +1,13 @@
-//! Which training images each iteration sees, and how each is cropped and flipped: a pure function of seed and iteration.
+//! Which training images each iteration sees, and how each is cropped and flipped: a pure function
+//! of seed and iteration.
 
 use crate::random::{Purpose, Stream};
 
 /// Zero padding on each side before the random crop, in pixels (section 4.2).
 pub const PADDING: i64 = 4;
 
-/// The plan of a run. Two runs of one seed, batch size and training set follow the same plan, whatever their networks.
+/// The plan of a run. Two runs of one seed, batch size and training set follow the same plan,
+/// whatever their networks.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     seed: u64,
@@ -19,7 +21,8 @@ pub struct Sampler {
     order: (u64, Vec<i64>),
 }
 
-/// One image of a batch: (position in the data set, crop row 0..=8, crop column 0..=8, 1 if flipped).
+/// One image of a batch: (position in the data set, crop row 0..=8, crop column 0..=8, 1 if
+/// flipped).
 pub type CropFlip = [i64; 4];
 
 impl Sampler {
@@ -48,8 +51,8 @@ impl Sampler {
 
     /// Positions in the data set of the images of `iteration`, counted from 1.
     ///
-    /// The epochs' random orders follow each other without a gap, and a batch may reach from one into the next: every batch is
-    /// whole and every image is seen once an epoch.
+    /// The epochs' random orders follow each other without a gap, and a batch may reach from one
+    /// into the next: every batch is whole and every image is seen once an epoch.
     pub fn positions(&mut self, iteration: u64) -> Vec<i64> {
         let first = (iteration - 1) * self.batch_size;
         (first..first + self.batch_size).map(|position| self.image_at(position)).collect()
@@ -86,7 +89,8 @@ fn shuffled(seed: u64, epoch: u64, members: &[i64]) -> Vec<i64> {
     order
 }
 
-/// Positions of the training images and of the `validation` held-out images of a data set of `images`, each in rising order.
+/// Positions of the training images and of the `validation` held-out images of a data set of
+/// `images`, each in rising order.
 pub fn split(seed: u64, images: usize, validation: usize) -> (Vec<i64>, Vec<i64>) {
     let mut positions: Vec<i64> = (0..images as i64).collect();
     if validation > 0 {

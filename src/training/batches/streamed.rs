@@ -19,7 +19,8 @@ use crate::training::batches::{Batches, Normalization, lighting};
 /// Batches that are made ahead of the one that the device is at.
 const AHEAD: usize = 4;
 
-/// A GPU copies a batch when its turn comes. After so many the host waits for it, and their buffers can be filled again.
+/// A GPU copies a batch when its turn comes. After so many the host waits for it, and their buffers
+/// can be filled again.
 const IN_FLIGHT: usize = 4;
 
 /// How each photograph of an iteration is seen: a pure function of seed and iteration.
@@ -80,7 +81,8 @@ pub struct StreamedBatches {
     ahead: VecDeque<Planned>,
     free: Vec<Buffer>,
     in_flight: Vec<Buffer>,
-    /// The current batch on the device, always in one place: uint8, [batch, crop, crop, 3]; float32, [batch, 3]; int64, [batch].
+    /// The current batch on the device, always in one place: uint8, [batch, crop, crop, 3];
+    /// float32, [batch, 3]; int64, [batch].
     pixels: Tensor,
     shifts: Tensor,
     labels: Tensor,
@@ -95,7 +97,8 @@ struct Planned {
 }
 
 impl StreamedBatches {
-    /// Batches of the photographs in `index` on `threads` threads. `iterations` is where the run ends.
+    /// Batches of the photographs in `index` on `threads` threads. `iterations` is where the run
+    /// ends.
     pub fn new(
         plan: Sampler,
         index: Arc<Index>,
@@ -153,7 +156,8 @@ impl StreamedBatches {
 impl Batches for StreamedBatches {
     fn load(&mut self, iteration: u64) -> Result<()> {
         while self.ahead.front().is_some_and(|planned| planned.iteration != iteration) {
-            // Another order of iterations than the one after the other: what was made for it is of no use.
+            // Another order of iterations than the one after the other: what was made for it is of
+            // no use.
             self.free.extend(self.ahead.pop_front().map(|planned| planned.filling.wait().0));
         }
         self.plan_ahead(iteration);
@@ -213,7 +217,8 @@ mod tests {
     use jpeg_encoder::ColorType;
     use jpeg_encoder::Encoder;
 
-    /// Three classes of two images each in one colour a class; the last of the second class is damaged.
+    /// Three classes of two images each in one colour a class; the last of the second class is
+    /// damaged.
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for class in 0..3 {
@@ -245,7 +250,8 @@ mod tests {
                 batch_size: 5,
                 ..Recipe::for_dataset(DatasetName::TinyImagenet)
             };
-            // The image after the damaged one, position 3, is the one that would stand in its place.
+            // The image after the damaged one, position 3, is the one that would stand in its
+            // place.
             let seed = (0..1000)
                 .find(|&seed| {
                     validation == 0 || Sampler::new(seed, 6, 1, 5, true).held_out() == [4]
@@ -287,7 +293,8 @@ mod tests {
                 reasons.extend(batches.replacements());
             }
             let count = |label: i64| labels_seen.iter().filter(|&&other| other == label).count();
-            // 30 images are five epochs of six: the damaged one's five places go to class 2; with position 4 held out six epochs of five, and they go to 5.
+            // 30 images are five epochs of six: the damaged one's five places go to class 2; with
+            // position 4 held out six epochs of five, and they go to 5.
             assert_eq!(
                 (count(0), count(1), count(2)),
                 if validation == 0 { (10, 5, 15) } else { (12, 6, 12) }

@@ -1,4 +1,5 @@
-//! The paper's tests on photographs (section 3.4): centre crop, ten crops, and fully convolutional at several scales; scores are averaged over views.
+//! The paper's tests on photographs (section 3.4): centre crop, ten crops, and fully convolutional
+//! at several scales; scores are averaged over views.
 
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ use crate::training::evaluation::views::Views;
 /// Crops a forward pass; it changes the speed, not the result.
 const BATCH: usize = 200;
 
-/// Shorter sides of the fully convolutional test (section 3.4), for crops of [`SCALES_CROP`] pixels.
+/// Shorter sides of the fully convolutional test (section 3.4), for crops of [`SCALES_CROP`]
+/// pixels.
 const SCALES: [u64; 5] = [224, 256, 384, 480, 640];
 
 const SCALES_CROP: u64 = 224;
@@ -69,7 +71,8 @@ impl ViewTest {
         ViewTest { scales, ..self }
     }
 
-    /// Loss and errors of `network`. `unreadable` is told of each photograph that cannot be read, which counts as wrong.
+    /// Loss and errors of `network`. `unreadable` is told of each photograph that cannot be read,
+    /// which counts as wrong.
     pub fn evaluate(
         &self,
         network: &Network,
@@ -83,8 +86,9 @@ impl ViewTest {
         Ok(tally.result())
     }
 
-    /// Hands on the scores of each batch of images, in order: logarithms of the classes' probabilities averaged over views and networks, float32
-    /// [images, classes], and labels, int64 [images], -1 for a photograph that cannot be read.
+    /// Hands on the scores of each batch of images, in order: logarithms of the classes'
+    /// probabilities averaged over views and networks, float32 [images, classes], and labels, int64
+    /// [images], -1 for a photograph that cannot be read.
     pub fn scores(
         &self,
         networks: &[(&Network, &Normalization)],

@@ -21,7 +21,8 @@ use crate::training::evaluation::views::Views;
 /// Images a forward pass; it changes the speed, not the result.
 const BATCH: i64 = 500;
 
-/// Images that are evaluated again and again, each seen once: as it is (CIFAR's single original view), or a photograph's centre crop.
+/// Images that are evaluated again and again, each seen once: as it is (CIFAR's single original
+/// view), or a photograph's centre crop.
 pub enum EvaluationSet {
     /// On the device: uint8, [images, side, side, 3], and labels, int64 [images].
     Resident(Tensor, Tensor),
@@ -30,7 +31,8 @@ pub enum EvaluationSet {
 }
 
 impl EvaluationSet {
-    /// The images of `source`, or those at `positions` in it, as `recipe` has them seen. `threads` decode photographs.
+    /// The images of `source`, or those at `positions` in it, as `recipe` has them seen. `threads`
+    /// decode photographs.
     pub fn new(
         source: &Source,
         positions: Option<Vec<i64>>,
@@ -66,7 +68,8 @@ impl EvaluationSet {
         }
     }
 
-    /// Evaluates `network`. `unreadable` is told of each image that cannot be read, which counts as wrong.
+    /// Evaluates `network`. `unreadable` is told of each image that cannot be read, which counts as
+    /// wrong.
     pub fn evaluate(
         &self,
         network: &Network,

@@ -44,8 +44,9 @@ impl Tally {
         Tally { sums: Tensor::zeros([3], (Kind::Double, device)), images: 0 }
     }
 
-    /// Counts a batch: logarithms of the classes' probabilities, float32 [images, classes], and labels, int64 [images]. A label of -1 is that of an
-    /// image that could not be read: it is wrong whatever the scores, with the loss of a guess.
+    /// Counts a batch: logarithms of the classes' probabilities, float32 [images, classes], and
+    /// labels, int64 [images]. A label of -1 is that of an image that could not be read: it is
+    /// wrong whatever the scores, with the loss of a guess.
     pub fn add(&mut self, log_probabilities: &Tensor, labels: &Tensor) {
         let classes = log_probabilities.size()[1];
         let unread = labels.lt(0);
@@ -76,8 +77,9 @@ impl Tally {
     }
 }
 
-/// Logarithms of the mean of the classes' probabilities over several views of each image: logits [images × views, classes], the views of an image one
-/// after the other, to [images, classes]. One view's are its own.
+/// Logarithms of the mean of the classes' probabilities over several views of each image: logits
+/// [images × views, classes], the views of an image one after the other, to [images, classes]. One
+/// view's are its own.
 pub fn averaged(logits: &Tensor, views: i64) -> Tensor {
     let log_probabilities = logits.log_softmax(-1, Kind::Float);
     if views == 1 {

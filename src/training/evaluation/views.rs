@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
     clap::ValueEnum,
 )]
 pub enum Views {
-    /// The centre crop of the image, scaled to the recipe's `test_scale` (Figure 4, Table 1's nets in other code).
+    /// The centre crop of the image, scaled to the recipe's `test_scale` (Figure 4, Table 1's nets
+    /// in other code).
     #[serde(rename = "centre")]
     Centre,
     /// Four corners and the centre, and their mirror images (Tables 2 and 3).

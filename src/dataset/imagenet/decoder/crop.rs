@@ -1,6 +1,7 @@
 //! Which part of a photograph a network sees: sizes and positions, as torchvision computes them.
 
-/// Width and height, in pixels, of an image as it is looked at: after its EXIF orientation is applied.
+/// Width and height, in pixels, of an image as it is looked at: after its EXIF orientation is
+/// applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Columns.
@@ -55,7 +56,8 @@ impl Size {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    /// The size with the given shorter side and the same shape: torchvision's rule for the longer one, ⌊shorter·long/short⌋.
+    /// The size with the given shorter side and the same shape: torchvision's rule for the longer
+    /// one, ⌊shorter·long/short⌋.
     pub fn scaled(self, shorter_side: u32) -> Size {
         let longer = |long: u32, short: u32| {
             (f64::from(shorter_side) * f64::from(long) / f64::from(short)) as u32
@@ -74,7 +76,8 @@ impl Size {
 }
 
 impl RandomCrop {
-    /// Where the square of `crop` pixels lies in the scaled image: every position has the same probability.
+    /// Where the square of `crop` pixels lies in the scaled image: every position has the same
+    /// probability.
     pub fn place(&self, scaled: Size, crop: u32) -> CropBox {
         let position = |draw: f64, side: u32| {
             let room = side.saturating_sub(crop);
@@ -88,15 +91,17 @@ impl RandomCrop {
     }
 }
 
-/// The square in the middle, as torchvision's CenterCrop cuts it: half a pixel is rounded to the even neighbour.
+/// The square in the middle, as torchvision's CenterCrop cuts it: half a pixel is rounded to the
+/// even neighbour.
 pub fn centre(scaled: Size, crop: u32) -> CropBox {
     let position =
         |side: u32| (f64::from(side.saturating_sub(crop)) / 2.0).round_ties_even() as u32;
     CropBox { top: position(scaled.height), left: position(scaled.width), mirrored: false }
 }
 
-/// The corners (top left, top right, bottom left, bottom right) and the middle, then the same of the mirrored image: torchvision's ten_crop.
-/// Its mirrored views are cut after mirroring: the mirrored top left one shows the top right of the image.
+/// The corners (top left, top right, bottom left, bottom right) and the middle, then the same of
+/// the mirrored image: torchvision's ten_crop. Its mirrored views are cut after mirroring: the
+/// mirrored top left one shows the top right of the image.
 pub fn ten_crops(scaled: Size, crop: u32) -> [CropBox; 10] {
     let (bottom, right) = (scaled.height.saturating_sub(crop), scaled.width.saturating_sub(crop));
     let middle = centre(scaled, crop);
@@ -111,7 +116,8 @@ pub fn ten_crops(scaled: Size, crop: u32) -> [CropBox; 10] {
     })
 }
 
-/// Cuts a square of `crop` pixels out of a whole image, [height, width, 3], into `out`, [crop, crop, 3].
+/// Cuts a square of `crop` pixels out of a whole image, [height, width, 3], into `out`, [crop,
+/// crop, 3].
 pub fn cut(size: Size, pixels: &[u8], place: CropBox, crop: u32, out: &mut [u8]) {
     let (width, crop) = (size.width as usize * 3, crop as usize * 3);
     for (row, target) in out.chunks_exact_mut(crop).enumerate() {

@@ -1,4 +1,5 @@
-//! The decoder: which part of a file is decoded at which scale, and how it becomes the square that is asked for.
+//! The decoder: which part of a file is decoded at which scale, and how it becomes the square that
+//! is asked for.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -13,7 +14,8 @@ use crate::dataset::imagenet::decoder::resample::{needed, resample};
 /// Reductions that libjpeg computes while it decodes, in eighths, the strongest first.
 const REDUCTIONS: [u32; 3] = [1, 2, 4];
 
-/// At the border of a part libjpeg interpolates colours without the neighbours outside: so many more columns are decoded.
+/// At the border of a part libjpeg interpolates colours without the neighbours outside: so many
+/// more columns are decoded.
 const COLOUR_MARGIN: u32 = 2;
 
 /// How closely the pixels follow Pillow's.
@@ -21,7 +23,8 @@ const COLOUR_MARGIN: u32 = 2;
 pub enum Quality {
     /// Bit for bit: for tests of the paper.
     Exact,
-    /// Large images are reduced to a half, a quarter or an eighth while they are decoded, never below the scale asked for: for training.
+    /// Large images are reduced to a half, a quarter or an eighth while they are decoded, never
+    /// below the scale asked for: for training.
     Fast,
 }
 
@@ -76,17 +79,21 @@ impl Decoder {
         Decoder { oriented: false, ..self }
     }
 
-    /// The size of the upright photograph, from the header alone; the rest of the file is not looked at.
+    /// The size of the upright photograph, from the header alone; the rest of the file is not
+    /// looked at.
     pub fn size(&mut self, bytes: &[u8]) -> Result<Size, ImageError> {
         let opened = self.open(bytes)?;
         Ok(opened.stored.transposed(opened.turn.transposed))
     }
 
-    /// One view: the photograph is scaled so that its shorter side has `shorter_side` pixels ([`Size::scaled`]), and the square of `crop` pixels at the place that
-    /// `choose` gives for the scaled size is written to `out`: [crop, crop, 3], rows from the top, red, green and blue. Returns the scaled size.
+    /// One view: the photograph is scaled so that its shorter side has `shorter_side` pixels
+    /// ([`Size::scaled`]), and the square of `crop` pixels at the place that `choose` gives for the
+    /// scaled size is written to `out`: [crop, crop, 3], rows from the top, red, green and blue.
+    /// Returns the scaled size.
     ///
     /// # Panics
-    /// If `crop` is 0 or larger than `shorter_side`, or `out` has not crop × crop × 3 bytes: these do not depend on the file.
+    /// If `crop` is 0 or larger than `shorter_side`, or `out` has not crop × crop × 3 bytes: these
+    /// do not depend on the file.
     pub fn view(
         &mut self,
         bytes: &[u8],
@@ -108,7 +115,8 @@ impl Decoder {
         let upright = opened.stored.transposed(opened.turn.transposed);
         let scaled = upright.scaled(shorter_side);
         let place = choose(scaled);
-        // A place outside the image, which no function of this module gives, is moved to its border.
+        // A place outside the image, which no function of this module gives, is moved to its
+        // border.
         let place = CropBox {
             top: place.top.min(scaled.height - crop),
             left: place.left.min(scaled.width - crop),
@@ -129,7 +137,8 @@ impl Decoder {
         self.view(bytes, draw.shorter_side, crop, |scaled| draw.place(scaled, crop), out)
     }
 
-    /// The whole photograph scaled to a shorter side: its size, and its pixels as [height, width, 3].
+    /// The whole photograph scaled to a shorter side: its size, and its pixels as [height, width,
+    /// 3].
     pub fn scaled(
         &mut self,
         bytes: &[u8],
@@ -265,7 +274,8 @@ fn source_region(stored: Size, eighths: u32, scaled: Size, window: Region) -> Re
         let (start, length) = needed(stored, scaled, first, count);
         let limit = reduced(stored, eighths);
         let start = (u64::from(start) * u64::from(eighths) / 8) as u32;
-        // One pixel more on each side: a reduced image's pixels are wider than those that were counted.
+        // One pixel more on each side: a reduced image's pixels are wider than those that were
+        // counted.
         let more = margin + u32::from(eighths < 8);
         let first = start.saturating_sub(more).min(limit - 1);
         let end = (reduced(length, eighths) + start + 1 + more).min(limit);

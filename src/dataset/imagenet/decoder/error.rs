@@ -31,5 +31,6 @@ pub enum ImageError {
     OutOfMemory,
 }
 
-/// Larger images are refused, as Pillow refuses them: no photograph has so many pixels, but a damaged header may.
+/// Larger images are refused, as Pillow refuses them: no photograph has so many pixels, but a
+/// damaged header may.
 pub const MOST_PIXELS: u64 = 178_956_970;

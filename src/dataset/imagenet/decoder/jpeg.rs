@@ -37,7 +37,8 @@ unsafe extern "C" {
 /// A decompressor that decodes one file after another.
 pub(crate) struct Jpeg(*mut Raw);
 
-// SAFETY: nothing in it belongs to the thread that made it, and a mutable reference is needed to use it.
+// SAFETY: nothing in it belongs to the thread that made it, and a mutable reference is needed to
+// use it.
 unsafe impl Send for Jpeg {}
 
 impl Drop for Jpeg {
@@ -59,7 +60,8 @@ impl Jpeg {
     /// The size of the picture, from the header.
     pub fn size(&mut self, bytes: &[u8]) -> Result<Size, ImageError> {
         let mut size = Size { width: 0, height: 0 };
-        // SAFETY: the decompressor is alive; the bytes are read in this call only, for `decode` begins anew.
+        // SAFETY: the decompressor is alive; the bytes are read in this call only, for `decode`
+        // begins anew.
         let code = unsafe {
             photographs_jpeg_header(
                 self.0,
@@ -73,8 +75,8 @@ impl Jpeg {
         Ok(size)
     }
 
-    /// Decodes at least `region` of the image scaled by `eighths`/8 (1 to 8) into `pixels` (rows, RGB), and says which region that is: one with
-    /// more columns, since columns come in blocks.
+    /// Decodes at least `region` of the image scaled by `eighths`/8 (1 to 8) into `pixels` (rows,
+    /// RGB), and says which region that is: one with more columns, since columns come in blocks.
     pub fn decode(
         &mut self,
         bytes: &[u8],
@@ -95,7 +97,8 @@ impl Jpeg {
         if pixels.len() < needed {
             pixels.resize(needed, 0);
         }
-        // SAFETY: `rows` rows from `y` on are there, and `pixels` holds `columns` × `rows` pixels of three bytes.
+        // SAFETY: `rows` rows from `y` on are there, and `pixels` holds `columns` × `rows` pixels
+        // of three bytes.
         let code = unsafe { photographs_jpeg_rows(self.0, y, rows, pixels.as_mut_ptr()) };
         self.check(code)?;
         Ok(Region { x, y, size: Size { width: columns, height: rows } })

@@ -33,7 +33,8 @@ impl Turn {
         }
     }
 
-    /// Where the upright part of `size` at `place` lies in the stored picture, which has the size `stored`.
+    /// Where the upright part of `size` at `place` lies in the stored picture, which has the size
+    /// `stored`.
     pub fn window(self, stored: Size, place: CropBox, size: Size) -> Region {
         let (x, y) =
             if self.transposed { (place.top, place.left) } else { (place.left, place.top) };

@@ -14,7 +14,8 @@ pub(crate) fn size(bytes: &[u8]) -> Result<Size, ImageError> {
     Ok(Size { width: header.width, height: header.height })
 }
 
-/// Decodes all of it to RGB: grey is repeated, of 16 bits the upper 8 are kept, transparency is left out, as Pillow's conversion does it.
+/// Decodes all of it to RGB: grey is repeated, of 16 bits the upper 8 are kept, transparency is
+/// left out, as Pillow's conversion does it.
 pub(crate) fn decode(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<(), ImageError> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);

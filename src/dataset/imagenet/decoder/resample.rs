@@ -1,7 +1,9 @@
-//! Pillow's bilinear scaling with antialiasing, to the last bit: what torchvision does with photographs that are to be tested.
+//! Pillow's bilinear scaling with antialiasing, to the last bit: what torchvision does with
+//! photographs that are to be tested.
 //!
-//! Each output pixel is the mean of the source pixels below a triangle as wide as the reduction, in fixed point with 22 bits after the point; first
-//! along the rows, rounded to eight bits, then along the columns (Pillow's src/libImaging/Resample.c). A pixel depends on nothing but those
+//! Each output pixel is the mean of the source pixels below a triangle as wide as the reduction, in
+//! fixed point with 22 bits after the point; first along the rows, rounded to eight bits, then
+//! along the columns (Pillow's src/libImaging/Resample.c). A pixel depends on nothing but those
 //! under its triangle, so that a part of the scaled image needs only a part of the source.
 
 use crate::dataset::imagenet::decoder::crop::{Region, Size};
@@ -64,8 +66,8 @@ impl Weights {
     }
 }
 
-/// Scales: the source is `region` of an image of size `whole`, and the result is `window` of that image scaled to `scaled`, [rows, columns, 3].
-/// `middle` is working space.
+/// Scales: the source is `region` of an image of size `whole`, and the result is `window` of that
+/// image scaled to `scaled`, [rows, columns, 3]. `middle` is working space.
 pub(crate) fn resample(
     whole: Size,
     region: Region,

@@ -1,5 +1,5 @@
-//! Lists of photographs that are kept from one start to the next: to list 1.3 million files takes seconds on a local disk, and minutes on a
-//! network's.
+//! Lists of photographs that are kept from one start to the next: to list 1.3 million files takes
+//! seconds on a local disk, and minutes on a network's.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ use crate::system::hash::sha256;
 /// First line of a kept list; another version's is made again.
 const VERSION: &str = "resnet-repro list of photographs 2";
 
-/// Folder of what can be made again: `RESNET_REPRO_CACHE`, else `resnet-repro` in the user's cache folder. None where there is no such folder.
+/// Folder of what can be made again: `RESNET_REPRO_CACHE`, else `resnet-repro` in the user's cache
+/// folder. None where there is no such folder.
 pub fn folder() -> Option<PathBuf> {
     let of =
         |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -22,8 +23,9 @@ pub fn folder() -> Option<PathBuf> {
     of("RESNET_REPRO_CACHE").or_else(|| user().map(|user| user.join("resnet-repro")))
 }
 
-/// The listing of `split` in `root`, from the cache if none of `sources` (class folders, or shards) nor of the folders within them has changed since. A
-/// folder changes when a file is added or removed; that a file was overwritten in place is not noticed.
+/// The listing of `split` in `root`, from the cache if none of `sources` (class folders, or shards)
+/// nor of the folders within them has changed since. A folder changes when a file is added or
+/// removed; that a file was overwritten in place is not noticed.
 pub fn listing(
     root: &Path,
     split: &str,

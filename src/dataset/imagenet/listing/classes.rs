@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{BadInput, bad_input};
 
-/// Lists of all classes, one a line, with the class's name first: Kaggle's, Caffe's, and the development kit's of later years.
+/// Lists of all classes, one a line, with the class's name first: Kaggle's, Caffe's, and the
+/// development kit's of later years.
 const LISTS: [&str; 3] = ["LOC_synset_mapping.txt", "synset_words.txt", "map_clsloc.txt"];
 
-/// ImageNet's list of classes, sorted, if it is in `root`, in a folder there, or in a development kit's `data` folder there.
+/// ImageNet's list of classes, sorted, if it is in `root`, in a folder there, or in a development
+/// kit's `data` folder there.
 pub fn listed(root: &Path) -> Result<Option<(PathBuf, Vec<String>)>, BadInput> {
     let mut folders = vec![root.to_path_buf()];
     for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {

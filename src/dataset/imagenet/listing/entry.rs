@@ -14,7 +14,8 @@ pub struct ShardOffset {
 /// A photograph as it is found, before it is in an [`Index`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Path below the split's folder, or name in its shard, with the class in front: `n01440764/n01440764_10026.JPEG`.
+    /// Path below the split's folder, or name in its shard, with the class in front:
+    /// `n01440764/n01440764_10026.JPEG`.
     pub name: String,
     /// Length of the file in bytes.
     pub length: u64,
@@ -42,5 +43,6 @@ pub struct Listing {
     pub inner_folders: Vec<PathBuf>,
 }
 
-/// The splits' folders, or the first part of their shards' names. The validation images are the ones that the paper tests on.
+/// The splits' folders, or the first part of their shards' names. The validation images are the
+/// ones that the paper tests on.
 pub const SPLITS: [&str; 2] = ["train", "val"];

@@ -80,7 +80,8 @@ fn list_part(root: &Path, class_folders: &[PathBuf]) -> Result<Listing, BadInput
     Ok(listing)
 }
 
-/// Adds what is below `folder`, folders within it included (Tiny-ImageNet's classes have an `images` folder).
+/// Adds what is below `folder`, folders within it included (Tiny-ImageNet's classes have an
+/// `images` folder).
 fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), BadInput> {
     for path in entries(folder)? {
         if path.is_dir() {

@@ -15,8 +15,8 @@ use crate::system::hash::hexadecimal;
 
 /// The photographs of one split.
 ///
-/// A list of 1.3 million takes some 60 MB: all names are one text, and a photograph is where its name ends, its length, its class and, in
-/// shards, its place.
+/// A list of 1.3 million takes some 60 MB: all names are one text, and a photograph is where its
+/// name ends, its length, its class and, in shards, its place.
 #[derive(Debug)]
 pub struct Index {
     folder: PathBuf,
@@ -33,8 +33,9 @@ pub struct Index {
 }
 
 impl Index {
-    /// The photographs of the split whose folder (`train` or `val`, or with shards `train-*.tar`) is in `root`; a label is a class's position
-    /// among `classes`, or among the sorted folders if none are given. Nothing is there: an empty list.
+    /// The photographs of the split whose folder (`train` or `val`, or with shards `train-*.tar`)
+    /// is in `root`; a label is a class's position among `classes`, or among the sorted folders if
+    /// none are given. Nothing is there: an empty list.
     pub fn open(root: &Path, split: &str, classes: Option<&[String]>) -> Result<Index> {
         let listing = match shards::find(root, split)? {
             shards if !shards.is_empty() => {
@@ -134,7 +135,8 @@ impl Index {
         &self.others
     }
 
-    /// SHA-256 of all names and lengths. The bytes are not read: that would take hours for ImageNet.
+    /// SHA-256 of all names and lengths. The bytes are not read: that would take hours for
+    /// ImageNet.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }

@@ -1,5 +1,6 @@
-//! Tar shards of photographs, in WebDataset's layout: `train-000000.tar` holds `<class>/<name>.jpg`, each followed by a `.cls` file with the
-//! class's number (<https://github.com/webdataset/webdataset>).
+//! Tar shards of photographs, in WebDataset's layout: `train-000000.tar` holds
+//! `<class>/<name>.jpg`, each followed by a `.cls` file with the class's number
+//! (<https://github.com/webdataset/webdataset>).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,10 +16,12 @@ use crate::system::atomic_file;
 /// Ending of the file with the class's number.
 const CLASS_ENDING: &str = "cls";
 
-/// File beside the shards that says how many there are of each split: `{"train": 257, "val": 10}`. It is written last.
+/// File beside the shards that says how many there are of each split: `{"train": 257, "val": 10}`.
+/// It is written last.
 const CONTENTS: &str = "shards.json";
 
-/// The shards of a split in `root`, sorted by name: as many as [`CONTENTS`] says, without a gap from 000000.
+/// The shards of a split in `root`, sorted by name: as many as [`CONTENTS`] says, without a gap
+/// from 000000.
 pub fn find(root: &Path, split: &str) -> Result<Vec<PathBuf>, BadInput> {
     let shards = present(root, split)?;
     let file = root.join(CONTENTS);
@@ -125,7 +128,8 @@ impl Writer {
         })
     }
 
-    /// Adds a photograph, whose `name` has its class in front and no ending, as a file with `ending`.
+    /// Adds a photograph, whose `name` has its class in front and no ending, as a file with
+    /// `ending`.
     pub fn add(&mut self, name: &str, ending: &str, class: usize, bytes: &[u8]) -> Result<()> {
         self.file(&format!("{name}.{ending}"), bytes)?;
         self.file(&format!("{name}.{CLASS_ENDING}"), class.to_string().as_bytes())

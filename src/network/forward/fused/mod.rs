@@ -1,7 +1,9 @@
-//! Batch normalisation, the addition of a shortcut, and ReLU as one operation with few passes over memory.
+//! Batch normalisation, the addition of a shortcut, and ReLU as one operation with few passes over
+//! memory.
 //!
-//! On a processor, outside the convolutions a step is memory traffic: libtorch's separate operations read and write every map many times.
-//! `norm.cpp` computes the same in two passes forward and two backward; a test holds it to libtorch's operations.
+//! On a processor, outside the convolutions a step is memory traffic: libtorch's separate
+//! operations read and write every map many times. `norm.cpp` computes the same in two passes
+//! forward and two backward; a test holds it to libtorch's operations.
 
 #[cfg(test)]
 mod tests;
@@ -46,8 +48,9 @@ pub fn instruction_set() -> &'static str {
     }
 }
 
-/// Tells libtorch's CUDA half whether float32 convolutions and products may round their inputs to TF32, and whether its results must repeat
-/// exactly (else it tries out algorithms). Nothing changes on a processor.
+/// Tells libtorch's CUDA half whether float32 convolutions and products may round their inputs to
+/// TF32, and whether its results must repeat exactly (else it tries out algorithms). Nothing
+/// changes on a processor.
 pub fn settings(deterministic: bool, tf32: bool) {
     // SAFETY: sets flags of libtorch's global context.
     unsafe { resnet_settings(deterministic, tf32) }
@@ -55,7 +58,8 @@ pub fn settings(deterministic: bool, tf32: bool) {
 
 /// Copies `source` into `target`; a copy from page-locked memory to a GPU does not wait for it.
 pub fn copy_ahead(target: &mut Tensor, source: &Tensor) {
-    // SAFETY: both pointers are to live tensors, and libtorch checks shapes and kinds; the message is a C string.
+    // SAFETY: both pointers are to live tensors, and libtorch checks shapes and kinds; the message
+    // is a C string.
     unsafe {
         let done = resnet_copy_ahead(target.as_mut_ptr().cast(), source.as_ptr().cast_mut().cast());
         assert!(done, "{}", CStr::from_ptr(resnet_norm_error()).to_string_lossy());
@@ -76,7 +80,8 @@ pub(crate) struct Norm<'a> {
     pub epsilon: f64,
 }
 
-/// Maps for two consumers: the tensors have the same values, in the same memory, but each brings a gradient of its own back.
+/// Maps for two consumers: the tensors have the same values, in the same memory, but each brings a
+/// gradient of its own back.
 pub(crate) struct Maps {
     /// For the next convolution.
     pub main: Tensor,
@@ -92,8 +97,9 @@ impl From<Tensor> for Maps {
 }
 
 impl Norm<'_> {
-    /// The normalised maps [n, c, h, w], plus `shortcut` (of the same shape), through ReLU if `relu`. `fused` asks for the fused kernels where
-    /// they can do it: on a processor, in float32 or bfloat16, with channels divisible by 16.
+    /// The normalised maps [n, c, h, w], plus `shortcut` (of the same shape), through ReLU if
+    /// `relu`. `fused` asks for the fused kernels where they can do it: on a processor, in float32
+    /// or bfloat16, with channels divisible by 16.
     pub fn apply(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool, fused: bool) -> Maps {
         let possible = maps.device() == Device::Cpu
             && matches!(maps.kind(), Kind::Float | Kind::BFloat16)
@@ -129,7 +135,8 @@ impl Norm<'_> {
         };
         let (mean, variance) = self.running.unzip();
         let mut results = [std::ptr::null_mut(); 2];
-        // SAFETY: the pointers are those of live at::Tensors or null, as norm.cpp expects; the results are new at::Tensors of ours.
+        // SAFETY: the pointers are those of live at::Tensors or null, as norm.cpp expects; the
+        // results are new at::Tensors of ours.
         unsafe {
             let done = resnet_norm(
                 results.as_mut_ptr(),
@@ -144,7 +151,8 @@ impl Norm<'_> {
                 MOMENTUM,
                 self.epsilon,
             );
-            // libtorch's errors are panics everywhere in tch; the program's outermost frame makes one line of them.
+            // libtorch's errors are panics everywhere in tch; the program's outermost frame makes
+            // one line of them.
             assert!(done, "{}", CStr::from_ptr(resnet_norm_error()).to_string_lossy());
             let [main, again] = results.map(|result| Tensor::from_ptr(result as *mut _));
             Maps { main, again }

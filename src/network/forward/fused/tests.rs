@@ -70,7 +70,8 @@ fn output_gradients_and_statistics_equal_those_of_the_separate_operations() {
                     .map(|fused| results(kind, channels, side, with_shortcut, relu, fused));
                 for (position, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
                     assert_eq!(fused.kind(), plain.kind());
-                    // At the edge of ReLU a bfloat16's rounding decides whether a gradient passes: such pixels are few, so a mean is compared.
+                    // At the edge of ReLU a bfloat16's rounding decides whether a gradient passes:
+                    // such pixels are few, so a mean is compared.
                     let found = if kind == Kind::Float {
                         difference(fused, plain)
                     } else {
