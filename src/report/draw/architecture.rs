@@ -278,7 +278,7 @@ mod tests {
         // VGG's five; each 34-layer net's one, and its average pooling.
         assert_eq!(count(&svg, "class=\"pool\""), 5 + 2 + 2);
         assert_eq!(count(&svg, "class=\"shortcut"), 16);
-        assert_eq!(count(&svg, "class=\"shortcut changes_shape\""), 3);
+        assert_eq!(count(&svg, "class=\"shortcut increases\""), 3);
         for label in [
             "7x7 conv, 64, /2",
             "3x3 conv, 128, /2",
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(
             (
                 count(&bottlenecks, "class=\"shortcut"),
-                count(&bottlenecks, "class=\"shortcut changes_shape\"")
+                count(&bottlenecks, "class=\"shortcut increases\"")
             ),
             (16, 4)
         );
