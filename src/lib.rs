@@ -1,11 +1,13 @@
 //! Reproduces the experiments of "Deep Residual Learning for Image Recognition" (He, Zhang, Ren,
 //! Sun; arXiv 1512.03385): plain against residual networks under one protocol.
 //!
-//! Where things are: [`network`] is what is trained, [`dataset`] on what, [`recipe`] and
-//! [`schedule`] how; [`training`] is the loop; [`run`] is one run, [`experiment`] and [`sweep`]
-//! many; [`records`] is what a run leaves behind; [`logs`], [`collection`], [`analysis`] and
-//! [`report`] turn that into numbers, tables and figures; [`bench`] measures the step; [`commands`]
-//! is the command line.
+//! Imports go down this list only. [`commands`] is the command line, one file per subcommand;
+//! [`sweep`] trains many runs; [`bench`] measures the step; [`report`] makes tables, figures and the
+//! HTML page from [`logs`], which are logs read back; [`run`] is one run; [`records`] are the files
+//! that it leaves behind; [`training`] is the loop, its batches and its evaluation; [`dataset`] and
+//! [`network`] are what is trained on and what is trained; [`config`] is what can be asked for:
+//! names, the recipe, the paper's numbers; [`console`], [`system`], [`random`] and [`error`] are
+//! used by all.
 
 pub mod bench;
 pub mod commands;

@@ -43,8 +43,8 @@ use crate::system::{device, signals};
 Examples:
   resnet-repro sweep experiments/quick.toml                   minutes, on built-in drawings
   resnet-repro sweep --dry-run experiments/*.toml             the plan, its time and disk space
-  resnet-repro sweep experiments/0*.toml --data data/cifar10  the paper's CIFAR-10 experiments
-  resnet-repro sweep experiments/0*.toml --only 'plain-*' --iterations 400 --out results-400
+  resnet-repro sweep experiments/0[1-6]*.toml                 the paper's CIFAR-10 experiments
+  resnet-repro sweep experiments/0[1-6]*.toml --only 'plain-*' --iterations 400 --out runs/400
 Then: resnet-repro figures")]
 pub struct Arguments {
     /// Experiment files; each run goes to <out>/<file name>/<network>/seed-<k>
