@@ -122,7 +122,7 @@ fn settings_that_are_unknown_or_out_of_range() {
 /// Writes weights of resnet-8 after `change`.
 fn write_weights(path: &Path, change: impl FnOnce(&mut Vec<(String, Tensor)>)) {
     let mut tensors =
-        Network::new(cifar::architecture(NetworkName::residual(8), 10), 0, Device::Cpu)
+        Network::new(cifar::architecture(NetworkName::residual(8), 10).unwrap(), 0, Device::Cpu)
             .named_tensors();
     change(&mut tensors);
     write_tensors(path, &tensors, ("network", "resnet-8".to_string())).unwrap();

@@ -54,10 +54,10 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
         test_images: 10_000,
         classes: 10,
     };
-    let recipe = Recipe { warmup: network.depth >= 110, ..Recipe::default() };
+    let recipe = Recipe { warmup: network.depth() >= 110, ..Recipe::default() };
     let record = RunRecord {
         state: if done == 64_000 { State::Finished } else { State::Running },
-        parameters: cifar::architecture(network, 10).parameter_count(),
+        parameters: cifar::architecture(network, 10).unwrap().parameter_count(),
         differences_from_paper: Vec::new(),
         weights_sha256: None,
         unreadable_images: Default::default(),

@@ -60,7 +60,7 @@ fn initial_network(name: NetworkName) -> Network {
     // operation, which rounds less, decides otherwise there than the script. It is held to the
     // separate operations in src/network/forward/gradient.rs.
     let fused = name.is_residual() || name.is_plain();
-    let mut network = Network::new(cifar::architecture(name, 10), 0, Device::Cpu)
+    let mut network = Network::new(cifar::architecture(name, 10).unwrap(), 0, Device::Cpu)
         .with_compute(Compute { fused, ..Compute::default() });
     let mut tensors = network.named_tensors();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
@@ -200,10 +200,7 @@ fn without_the_shortcut_a_residual_net_is_the_plain_net() {
     let images = Tensor::randn([4, 3, 32, 32], (Kind::Float, Device::Cpu));
     let plain = initial_network(NetworkName::plain(8));
     let residual = initial_network(NetworkName::residual(8));
-    let without = cifar::architecture(
-        NetworkName { shortcut: NetworkName::plain(8).shortcut, ..residual.architecture().name },
-        10,
-    );
+    let without = cifar::architecture(NetworkName::plain(8), 10).unwrap();
     let mut removed = Network::new(without, 0, Device::Cpu);
     removed.restore(&residual.parameters().detach(), residual.running_stats());
     let scores = |network: &Network| tch::no_grad(|| network.forward(&images, Mode::Training));

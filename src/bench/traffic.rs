@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn traffic_of_a_net_without_and_with_shortcuts_equals_a_count_by_hand() {
-        let count = |name| bytes(&cifar::architecture(name, 10), Precision::F32);
+        let count = |name| bytes(&cifar::architecture(name, 10).unwrap(), Precision::F32);
         // plain-8: outputs 3 × 16·32², 2 × 32·16², 2 × 64·8²; inputs 3·32², 3 × 16·32², 32·16²,
         // 32·16², 64·8².
         let (a, b, c) = (16 * 1024, 32 * 256, 64 * 64);

@@ -121,7 +121,7 @@ fn json(dataset: DatasetName, architecture: &Architecture) -> Output {
     Output {
         network: architecture.name,
         dataset,
-        depth: architecture.name.depth,
+        depth: architecture.name.depth(),
         parameters: architecture.parameter_count(),
         multiply_adds: architecture.multiply_adds(),
         activation_values: memory::activation_values(architecture),
@@ -192,7 +192,7 @@ fn text(dataset: DatasetName, architecture: &Architecture) -> String {
         norms = normalisation(architecture),
         activations = activations(architecture),
         name = architecture.name,
-        depth = architecture.name.depth,
+        depth = architecture.name.depth(),
         parameters = thousands(architecture.parameter_count()),
         multiply_adds = thousands(architecture.multiply_adds()),
         table = render(&header, &rows, Style::Terminal),
@@ -206,18 +206,24 @@ fn shortcuts(architecture: &Architecture) -> String {
         Body::Vgg { .. } | Body::GoogLeNet { .. } => {
             return "none: a plain feedforward net".to_string();
         }
+        Body::Highway { .. } => {
+            return "a gate around every layer whose width stays: y = H(x)·T(x) + x·(1 - T(x)); 2×2 maximum pooling between stages".to_string();
+        }
         Body::Blocks { kind: body::BlockKind::Bottleneck { .. }, .. } => {
             "every bottleneck of 1×1, 3×3 and 1×1 layers"
         }
-        _ => "every pair of 3×3 layers",
+        Body::Blocks { .. } => "every pair of 3×3 layers",
     };
     match architecture.shortcut {
-        Shortcut::None => "none: a plain net".to_string(),
-        Shortcut::OptionB => format!("identity around {around}; a 1×1 convolution where dimensions increase (option B)"),
-        Shortcut::OptionC => format!("a 1×1 convolution around {around} (option C)"),
-        Shortcut::Gate => "a gate around every layer whose width stays: y = H(x)·T(x) + x·(1 - T(x)); 2×2 maximum pooling between stages".to_string(),
-        Shortcut::OptionA => {
-            format!("identity around {around}; where the map halves, every second pixel and zero channels (option A, no parameters)")
+        None => "none: a plain net".to_string(),
+        Some(Shortcut::OptionB) => format!(
+            "identity around {around}; a 1×1 convolution where dimensions increase (option B)"
+        ),
+        Some(Shortcut::OptionC) => format!("a 1×1 convolution around {around} (option C)"),
+        Some(Shortcut::OptionA) => {
+            format!(
+                "identity around {around}; where the map halves, every second pixel and zero channels (option A, no parameters)"
+            )
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let recipe = arguments.recipe.resolve(arguments.data.name(), arguments.network.depth)?;
+    let recipe = arguments.recipe.resolve(arguments.data.name(), arguments.network.depth())?;
     let device = device::select(arguments.recipe.device)?;
     let data = arguments.data.load()?;
     let run = Run::new(
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     )?;
     run.check()?;
     check_writable("--out", &arguments.out)?;
-    announce(device, data.name.family(), &[(arguments.network.depth, &run.config.recipe)]);
+    announce(device, data.name.family(), &[(arguments.network.depth(), &run.config.recipe)]);
     let stop = signals::stop_flag()?;
     let name = arguments.network.to_string();
     let display = Display::new(name.len()).run(&name, run.config.recipe.iterations);

@@ -5,8 +5,18 @@ use crate::error::{BadInput, bad_input};
 /// Depths that the paper trains.
 pub const PAPER_DEPTHS: [u64; 6] = [20, 32, 44, 56, 110, 1202];
 
-/// Refuses a depth that is not 6n+2, and names the nearest ones that are.
+/// The most weighted layers that a name may ask for. The paper's deepest net has 1,202; a net far
+/// beyond this bound would take all memory before anything is trained.
+pub const MOST_LAYERS: u64 = 10_000;
+
+/// Refuses a depth that is not 6n+2, and names the nearest ones that are; refuses one above
+/// [`MOST_LAYERS`].
 pub fn check_cifar_depth(depth: u64) -> Result<(), BadInput> {
+    if depth > MOST_LAYERS {
+        return Err(bad_input(format!(
+            "depth {depth} is out of range: a network has at most {MOST_LAYERS} layers"
+        )));
+    }
     if depth >= 8 && depth % 6 == 2 {
         return Ok(());
     }

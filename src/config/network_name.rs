@@ -1,6 +1,7 @@
 //! Names of networks: `plain-20`, `resnet-56`, `resnet-56b`, `resnet-50-v1.5`, `highway-19`,
 //! `vgg-19`, `googlenet`.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,33 +21,51 @@ pub enum Family {
     Imagenet,
 }
 
-/// Which network: its depth, and the one value in which a plain net and its residual twin differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// Which network. A plain net and its residual twin have the same depth and differ in the shortcut
+/// alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct NetworkName {
-    /// What joins the ends of each pair of layers.
-    pub shortcut: Shortcut,
-    /// Weighted layers.
-    pub depth: u64,
-    /// In what it is another network than the table of its family says.
-    pub variant: Variant,
+pub enum NetworkName {
+    /// `plain-N`: stacked layers without shortcuts.
+    Plain {
+        /// Weighted layers.
+        depth: u64,
+        /// Which layer of a bottleneck has the stride.
+        stride: BottleneckStride,
+    },
+    /// `resnet-N`, `resnet-Nb`, `resnet-Nc`: the plain net with shortcuts.
+    Residual {
+        /// Weighted layers.
+        depth: u64,
+        /// How a shortcut joins maps of different dimensions.
+        shortcut: Shortcut,
+        /// Which layer of a bottleneck has the stride.
+        stride: BottleneckStride,
+    },
+    /// `highway-N`: highway nets (Srivastava et al., arXiv 1507.06228).
+    Highway {
+        /// Weighted layers, gates not counted.
+        depth: u64,
+    },
+    /// `vgg-N` (Simonyan and Zisserman, arXiv 1409.1556).
+    Vgg {
+        /// Weighted layers.
+        depth: u64,
+    },
+    /// `googlenet`, `googlenet-aux` (Szegedy et al., arXiv 1409.4842).
+    GoogLeNet {
+        /// Whether it has its two auxiliary classifiers, which are there in training only.
+        auxiliary: bool,
+    },
 }
 
-/// Networks beside those of the paper's own tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Variant {
-    /// None: as the paper's tables have it.
-    #[default]
-    Paper,
-    /// Bottlenecks with the stride on their 3×3 layer (torchvision's, "v1.5") instead of on the
-    /// first 1×1.
-    StrideOn3x3,
-    /// VGG (Simonyan and Zisserman, arXiv 1409.1556).
-    Vgg,
-    /// GoogLeNet (Szegedy et al., arXiv 1409.4842).
-    GoogLeNet,
-    /// GoogLeNet with its two auxiliary classifiers, which are there in training only.
-    GoogLeNetAuxiliary,
+/// Which layer of a bottleneck has the stride. Nets without bottlenecks have the paper's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BottleneckStride {
+    /// The first 1×1 layer (the paper's).
+    First1x1,
+    /// The 3×3 layer (torchvision's, "v1.5").
+    Middle3x3,
 }
 
 /// Weighted layers of GoogLeNet, as its paper counts them.
@@ -55,43 +74,94 @@ const GOOGLENET_DEPTH: u64 = 22;
 impl NetworkName {
     /// The plain net of `depth` layers.
     pub fn plain(depth: u64) -> NetworkName {
-        NetworkName { shortcut: Shortcut::None, depth, variant: Variant::Paper }
+        NetworkName::Plain { depth, stride: BottleneckStride::First1x1 }
     }
 
     /// The residual net of `depth` layers with the paper's shortcuts (option A).
     pub fn residual(depth: u64) -> NetworkName {
-        NetworkName { shortcut: Shortcut::OptionA, depth, variant: Variant::Paper }
+        let stride = BottleneckStride::First1x1;
+        NetworkName::Residual { depth, shortcut: Shortcut::OptionA, stride }
+    }
+
+    /// Weighted layers.
+    pub fn depth(self) -> u64 {
+        match self {
+            NetworkName::Plain { depth, .. }
+            | NetworkName::Residual { depth, .. }
+            | NetworkName::Highway { depth }
+            | NetworkName::Vgg { depth } => depth,
+            NetworkName::GoogLeNet { .. } => GOOGLENET_DEPTH,
+        }
+    }
+
+    /// The shortcut option in the name of a residual net; none in the names of other nets.
+    pub fn shortcut(self) -> Option<Shortcut> {
+        match self {
+            NetworkName::Residual { shortcut, .. } => Some(shortcut),
+            _ => None,
+        }
     }
 
     /// Whether the net is a residual one, whatever its shortcut option.
     pub fn is_residual(self) -> bool {
-        matches!(self.shortcut, Shortcut::OptionA | Shortcut::OptionB | Shortcut::OptionC)
+        matches!(self, NetworkName::Residual { .. })
     }
 
     /// Whether the net is a plain one.
     pub fn is_plain(self) -> bool {
-        self.shortcut == Shortcut::None
-            && matches!(self.variant, Variant::Paper | Variant::StrideOn3x3)
+        matches!(self, NetworkName::Plain { .. })
+    }
+
+    /// Position in tables: first nets without shortcuts by depth, then residual nets by option and
+    /// depth, then highway nets.
+    fn rank(self) -> (u8, u64, u8) {
+        let depth = self.depth();
+        match self {
+            NetworkName::Plain { stride, .. } => (0, depth, stride as u8),
+            NetworkName::Vgg { .. } => (0, depth, 2),
+            NetworkName::GoogLeNet { auxiliary } => (0, depth, 3 + u8::from(auxiliary)),
+            NetworkName::Residual { shortcut, stride, .. } => {
+                (1 + shortcut as u8, depth, stride as u8)
+            }
+            NetworkName::Highway { .. } => (5, depth, 0),
+        }
+    }
+}
+
+impl Ord for NetworkName {
+    fn cmp(&self, other: &NetworkName) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for NetworkName {
+    fn partial_cmp(&self, other: &NetworkName) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl fmt::Display for NetworkName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ending = match self.variant {
-            Variant::Vgg => return formatter.pad(&format!("vgg-{}", self.depth)),
-            Variant::GoogLeNet => return formatter.pad("googlenet"),
-            Variant::GoogLeNetAuxiliary => return formatter.pad("googlenet-aux"),
-            Variant::StrideOn3x3 => "-v1.5",
-            Variant::Paper => "",
+        let ending = |stride| match stride {
+            BottleneckStride::First1x1 => "",
+            BottleneckStride::Middle3x3 => "-v1.5",
         };
-        let (family, option) = match self.shortcut {
-            Shortcut::None => ("plain", ""),
-            Shortcut::OptionA => ("resnet", ""),
-            Shortcut::OptionB => ("resnet", "b"),
-            Shortcut::OptionC => ("resnet", "c"),
-            Shortcut::Gate => ("highway", ""),
+        let text = match *self {
+            NetworkName::Plain { depth, stride } => format!("plain-{depth}{}", ending(stride)),
+            NetworkName::Residual { depth, shortcut, stride } => {
+                let option = match shortcut {
+                    Shortcut::OptionA => "",
+                    Shortcut::OptionB => "b",
+                    Shortcut::OptionC => "c",
+                };
+                format!("resnet-{depth}{option}{}", ending(stride))
+            }
+            NetworkName::Highway { depth } => format!("highway-{depth}"),
+            NetworkName::Vgg { depth } => format!("vgg-{depth}"),
+            NetworkName::GoogLeNet { auxiliary: false } => "googlenet".to_string(),
+            NetworkName::GoogLeNet { auxiliary: true } => "googlenet-aux".to_string(),
         };
-        formatter.pad(&format!("{family}-{}{option}{ending}", self.depth))
+        formatter.pad(&text)
     }
 }
 
@@ -104,37 +174,38 @@ impl FromStr for NetworkName {
                 "unknown network \"{text}\": write plain-N, resnet-N, resnet-Nb, resnet-Nc (shortcut options B and C), highway-19, highway-32, vgg-16, vgg-19 or googlenet, for example resnet-56"
             ))
         };
-        let other = |variant, depth| Ok(NetworkName { shortcut: Shortcut::None, depth, variant });
         match text {
-            "vgg-16" => return other(Variant::Vgg, 16),
-            "vgg-19" => return other(Variant::Vgg, 19),
-            "googlenet" => return other(Variant::GoogLeNet, GOOGLENET_DEPTH),
-            "googlenet-aux" => return other(Variant::GoogLeNetAuxiliary, GOOGLENET_DEPTH),
+            "vgg-16" => return Ok(NetworkName::Vgg { depth: 16 }),
+            "vgg-19" => return Ok(NetworkName::Vgg { depth: 19 }),
+            "googlenet" => return Ok(NetworkName::GoogLeNet { auxiliary: false }),
+            "googlenet-aux" => return Ok(NetworkName::GoogLeNet { auxiliary: true }),
             _ => {}
         }
-        let (text, variant) = text
-            .strip_suffix("-v1.5")
-            .map_or((text, Variant::Paper), |rest| (rest, Variant::StrideOn3x3));
+        let (text, stride) = match text.strip_suffix("-v1.5") {
+            Some(rest) => (rest, BottleneckStride::Middle3x3),
+            None => (text, BottleneckStride::First1x1),
+        };
         let (family, rest) = text.split_once('-').ok_or_else(unknown)?;
         let digits = rest.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
         let depth: u64 = digits.parse().map_err(|_| unknown())?;
-        let shortcut = match (family, &rest[digits.len()..]) {
-            ("plain", "") => Shortcut::None,
+        let residual = |shortcut| NetworkName::Residual { depth, shortcut, stride };
+        let name = match (family, &rest[digits.len()..]) {
+            ("plain", "") => NetworkName::Plain { depth, stride },
             ("resnet", "a") if depths::BOTTLENECK_DEPTHS.contains(&depth) => {
                 return Err(bad_input(format!(
                     "{text}: write resnet-{depth}, which has option A on 32×32 images and option B on ImageNet"
                 )));
             }
-            ("resnet", "" | "a") => Shortcut::OptionA,
-            ("resnet", "b") => Shortcut::OptionB,
-            ("resnet", "c") => Shortcut::OptionC,
-            ("highway", "") if variant == Variant::Paper => {
+            ("resnet", "" | "a") => residual(Shortcut::OptionA),
+            ("resnet", "b") => residual(Shortcut::OptionB),
+            ("resnet", "c") => residual(Shortcut::OptionC),
+            ("highway", "") if stride == BottleneckStride::First1x1 => {
                 depths::check_highway_depth(depth)?;
-                return Ok(NetworkName { shortcut: Shortcut::Gate, depth, variant });
+                return Ok(NetworkName::Highway { depth });
             }
             _ => return Err(unknown()),
         };
-        if variant == Variant::StrideOn3x3 && !depths::BOTTLENECK_DEPTHS.contains(&depth) {
+        if stride == BottleneckStride::Middle3x3 && !depths::BOTTLENECK_DEPTHS.contains(&depth) {
             return Err(bad_input(format!(
                 "{text}-v1.5: only nets of bottlenecks have a v1.5: {}",
                 list(&depths::BOTTLENECK_DEPTHS)
@@ -144,7 +215,7 @@ impl FromStr for NetworkName {
         if !depths::is_imagenet_depth(depth) {
             depths::check_cifar_depth(depth)?;
         }
-        Ok(NetworkName { shortcut, depth, variant })
+        Ok(name)
     }
 }
 
@@ -189,6 +260,41 @@ mod tests {
             NetworkName::residual(20),
             "option A is the paper's on CIFAR-10"
         );
+    }
+
+    #[test]
+    fn tables_list_nets_without_shortcuts_first_then_residual_nets_by_option_each_by_depth() {
+        let ordered = [
+            "vgg-16",
+            "plain-18",
+            "vgg-19",
+            "plain-20",
+            "googlenet",
+            "googlenet-aux",
+            "plain-50",
+            "plain-50-v1.5",
+            "resnet-20",
+            "resnet-50",
+            "resnet-50-v1.5",
+            "resnet-110",
+            "resnet-20b",
+            "resnet-20c",
+            "highway-19",
+        ]
+        .map(|text| text.parse::<NetworkName>().unwrap());
+        let mut sorted = ordered;
+        sorted.reverse();
+        sorted.sort();
+        assert_eq!(sorted, ordered);
+    }
+
+    #[test]
+    fn more_layers_than_10000_are_refused_by_the_name_alone() {
+        assert!("resnet-9998".parse::<NetworkName>().is_ok());
+        for text in ["resnet-10004", "plain-99999998", "resnet-18446744073709551614"] {
+            let message = text.parse::<NetworkName>().unwrap_err().0;
+            assert!(message.contains("at most 10000 layers"), "{message}");
+        }
     }
 
     #[test]

@@ -253,7 +253,7 @@ mod tests {
             // The 7×7 convolution and the fully connected layer are the other two.
             let layers = blocks.iter().sum::<usize>() * block.split(", ").count() + 2;
             assert_eq!(
-                (layers as u64, row.network.depth),
+                (layers as u64, row.network.depth()),
                 (row.layers, row.layers),
                 "{}",
                 row.network

@@ -1,11 +1,9 @@
 //! What a residual net has and a plain net has not.
 
-/// What joins the ends of each block: the one value in which a plain and a residual net differ
-/// (Figure 2 and section 3.3).
+/// What joins the ends of each block (Figure 2 and section 3.3). The one value in which a plain and
+/// a residual net differ is an `Option` of it: a plain net has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Shortcut {
-    /// Nothing: the plain net.
-    None,
     /// The identity; where the map size halves, every second pixel, with zero channels added evenly
     /// before and after (option A). No parameters.
     OptionA,
@@ -13,8 +11,6 @@ pub enum Shortcut {
     OptionB,
     /// A 1×1 convolution everywhere (option C).
     OptionC,
-    /// A highway net's gate around each single layer: y = H(x)·T(x) + x·(1 - T(x)) (section 2).
-    Gate,
 }
 
 impl Shortcut {
@@ -22,9 +18,9 @@ impl Shortcut {
     /// its shortcut.
     pub fn projects(self, inputs: i64, outputs: i64, stride: i64) -> bool {
         match self {
+            Shortcut::OptionA => false,
             Shortcut::OptionB => inputs != outputs || stride != 1,
             Shortcut::OptionC => true,
-            _ => false,
         }
     }
 }

@@ -172,7 +172,10 @@ mod tests {
         // Three maps of 16 × 32² (the stem's and the first stage's), two of 32 × 16², two of 64 ×
         // 8²; two values are kept a pixel.
         let by_hand = 2 * (3 * 16 * 1024 + 2 * 32 * 256 + 2 * 64 * 64);
-        assert_eq!(activation_values(&cifar::architecture(NetworkName::plain(8), 10)), by_hand);
+        assert_eq!(
+            activation_values(&cifar::architecture(NetworkName::plain(8), 10).unwrap()),
+            by_hand
+        );
     }
 
     #[test]
@@ -211,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_1202_layer_net_is_cut_where_memory_is_small_and_left_whole_where_it_is_not() {
-        let net = cifar::architecture(NetworkName::residual(1202), 10);
+        let net = cifar::architecture(NetworkName::residual(1202), 10).unwrap();
         let gib = 1 << 30;
         assert_eq!(segments(&net, 128, Precision::F32, 80 * gib), 1);
         let few = segments(&net, 128, Precision::F32, 12 * gib);
@@ -222,13 +225,13 @@ mod tests {
         let starts = 16 * 1024 + 32 * 256 + 64 * 64;
         assert_eq!(activation_bytes(&net, 128, Precision::F32, 4), (largest + starts) * 128 * 4);
         assert_eq!(
-            actual_segments(&cifar::architecture(NetworkName::residual(20), 10), 4),
+            actual_segments(&cifar::architecture(NetworkName::residual(20), 10).unwrap(), 4),
             3,
             "nine blocks in fours are three segments"
         );
         assert_eq!(
             segments(
-                &cifar::architecture(NetworkName::residual(20), 10),
+                &cifar::architecture(NetworkName::residual(20), 10).unwrap(),
                 128,
                 Precision::F32,
                 12 * gib

@@ -230,7 +230,9 @@ mod tests {
     fn twins_of_one_seed_start_with_the_same_weights_and_another_seed_with_others() {
         let parameters = |name, seed| {
             Vec::<f32>::try_from(
-                &Network::new(cifar::architecture(name, 10), seed, Device::Cpu).parameters.detach(),
+                &Network::new(cifar::architecture(name, 10).unwrap(), seed, Device::Cpu)
+                    .parameters
+                    .detach(),
             )
             .unwrap()
         };
@@ -240,7 +242,8 @@ mod tests {
 
     #[test]
     fn weights_have_the_variance_2_over_fan_in_and_scales_are_1() {
-        let network = Network::new(cifar::architecture(NetworkName::plain(20), 10), 0, Device::Cpu);
+        let network =
+            Network::new(cifar::architecture(NetworkName::plain(20), 10).unwrap(), 0, Device::Cpu);
         for (name, tensor) in network.named_tensors() {
             match tensor.size()[..] {
                 [_, inputs, height, width] if inputs > 3 => {

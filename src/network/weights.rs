@@ -18,8 +18,8 @@ const IGNORED_SUFFIX: &str = ".num_batches_tracked";
 impl Network {
     /// Overwrites every parameter and running statistic from `path`.
     ///
-    /// The file must hold exactly this network's tensors, in float32; the error names the first
-    /// that is missing, extra or misshapen.
+    /// The file must hold exactly this network's tensors, in float32 and finite; the error names the
+    /// first that is missing, extra, misshapen, or holds NaN or infinity.
     pub fn load_weights(&mut self, path: &Path) -> Result<()> {
         let bytes = std::fs::read(path)
             .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
@@ -57,7 +57,18 @@ impl Network {
                 ))
                 .into());
             }
-            copies.push((view, Tensor::from_data_size(given.data(), &shape, Kind::Float)));
+            let values = Tensor::from_data_size(given.data(), &shape, Kind::Float);
+            let finite = values.isfinite().sum(Kind::Int64).int64_value(&[]);
+            if finite < values.numel() as i64 {
+                return Err(bad_input(format!(
+                    "{}: tensor \"{tensor_name}\" holds NaN or infinity in {} of {} values: the file is damaged, or the training diverged",
+                    path.display(),
+                    values.numel() as i64 - finite,
+                    values.numel()
+                ))
+                .into());
+            }
+            copies.push((view, values));
         }
         if let Some(extra) = found.keys().next() {
             return Err(bad_input(format!(

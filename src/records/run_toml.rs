@@ -88,7 +88,7 @@ impl RunConfig {
     /// In what the recipe differs from the paper's for this network and data: one phrase a
     /// difference, none for the paper's own.
     pub fn differences_from_paper(&self) -> Vec<String> {
-        self.recipe.differences_from_paper(self.dataset.name.family(), self.network.depth)
+        self.recipe.differences_from_paper(self.dataset.name.family(), self.network.depth())
     }
 }
 

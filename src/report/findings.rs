@@ -35,8 +35,8 @@ pub fn findings(runs: &[RunSummary], batch_size: u64) -> Vec<Finding> {
     let depths = |of: fn(u64) -> NetworkName| -> Vec<u64> {
         let mut depths: Vec<u64> = runs
             .iter()
-            .filter(|run| run.network == of(run.network.depth))
-            .map(|run| run.network.depth)
+            .filter(|run| run.network == of(run.network.depth()))
+            .map(|run| run.network.depth())
             .collect();
         depths.sort_unstable();
         depths.dedup();

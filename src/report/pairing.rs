@@ -20,13 +20,13 @@ impl Pairs {
             networks
                 .iter()
                 .copied()
-                .filter(move |name| *name == twin(name.depth))
+                .filter(move |name| *name == twin(name.depth()))
                 .collect::<Vec<_>>()
         };
         let (plain, residual) = (of(NetworkName::plain), of(NetworkName::residual));
         let twins = plain
             .iter()
-            .map(|name| (NetworkName::residual(name.depth), *name))
+            .map(|name| (NetworkName::residual(name.depth()), *name))
             .filter(|(twin, _)| residual.contains(twin))
             .collect();
         let deeper = |family: &Vec<NetworkName>| {

@@ -236,7 +236,7 @@ fn key(run: &LoggedRun) -> String {
             // A warm-up belongs to a depth; one that the depth does not have in the paper, or the
             // lack of one, is another recipe.
             let usual = recipe.warmup
-                == warms_up(record.run.dataset.name.family(), record.run.network.depth);
+                == warms_up(record.run.dataset.name.family(), record.run.network.depth());
             let shared = if usual {
                 without_warmup(recipe)
             } else {

@@ -77,7 +77,7 @@ pub fn disk_bytes(task: &Task) -> f64 {
 
 fn measure(device: Device) -> f64 {
     let name = NetworkName::residual(20);
-    let network = Network::new(cifar::architecture(name, 10), 0, device);
+    let network = Network::new(cifar::architecture(name, 10).expect("20 is 6n+2"), 0, device);
     let images = Tensor::zeros(
         [PROBE_BATCH, dataset_name::IMAGE_SIDE, dataset_name::IMAGE_SIDE, 3],
         (Kind::Float, device),

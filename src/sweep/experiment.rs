@@ -245,7 +245,7 @@ fn recipe(
         given.insert(key.get_ref().clone(), value);
         spans.insert(key.get_ref().clone(), key.span());
     }
-    Recipe::resolve(file.dataset, network.depth, None, &given).map_err(|error| {
+    Recipe::resolve(file.dataset, network.depth(), None, &given).map_err(|error| {
         // The message opens with the key whose value is impossible.
         let span = spans
             .iter()
@@ -257,7 +257,7 @@ fn recipe(
         scale_milestones(&mut given, iterations, Recipe::for_dataset(file.dataset).iterations);
     }
     given.extend(overrides.settings.clone());
-    Recipe::resolve(file.dataset, network.depth, overrides.iterations, &given)
+    Recipe::resolve(file.dataset, network.depth(), overrides.iterations, &given)
         .map_err(|error| bad_input(format!("--set or --iterations: {error}")))
 }
 

@@ -307,8 +307,9 @@ mod tests {
         let values: Vec<f32> = (0..8 * 3 * 32 * 32).map(|_| stream.normal() as f32).collect();
         let images = Tensor::from_slice(&values).view([8, 3, 32, 32]);
         let labels = Tensor::from_slice(&[3i64, 1, 4, 1, 5, 9, 2, 6]);
-        let network =
-            || Network::new(cifar::architecture(NetworkName::residual(8), 10), 1, Device::Cpu);
+        let network = || {
+            Network::new(cifar::architecture(NetworkName::residual(8), 10).unwrap(), 1, Device::Cpu)
+        };
         let recipe = Recipe { batch_size: 8, group_size: 4, ..Recipe::default() };
         let mut trained = network();
         let batches = Fixed(images.shallow_clone(), labels.shallow_clone());

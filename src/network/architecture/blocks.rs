@@ -111,8 +111,8 @@ impl Block {
     }
 
     /// Whether the shortcut is a 1×1 convolution.
-    pub fn projects(&self, shortcut: Shortcut) -> bool {
-        shortcut.projects(self.inputs, self.outputs(), self.stride)
+    pub fn projects(&self, shortcut: Option<Shortcut>) -> bool {
+        shortcut.is_some_and(|kind| kind.projects(self.inputs, self.outputs(), self.stride))
     }
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn layers(
     image_side: i64,
     stem: Stem,
     blocks: &[Block],
-    shortcut: Shortcut,
+    shortcut: Option<Shortcut>,
 ) -> (Vec<Layer>, Vec<Layer>) {
     let mut main = vec![stem.layer(image_side)];
     let mut projections = Vec::new();

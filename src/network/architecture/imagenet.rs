@@ -1,7 +1,7 @@
 //! The paper's networks for ImageNet (Table 1), and those that it compares them with.
 
 use crate::config::depths::{BOTTLENECK_DEPTHS, PAIR_DEPTHS, list};
-use crate::config::network_name::{NetworkName, Variant};
+use crate::config::network_name::{BottleneckStride, NetworkName};
 use crate::config::shortcut::Shortcut;
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture::body::{BlockKind, Body, Stage, Stem, Widths};
@@ -40,33 +40,31 @@ pub fn architecture(name: NetworkName, side: i64, classes: i64) -> Result<Archit
             "{name}: the networks for ImageNet need images of {LEAST_SIDE}×{LEAST_SIDE} pixels and more, not {side}×{side}"
         )));
     }
-    let (body, shortcut) = match name.variant {
-        Variant::Vgg => (vgg::body(name.depth), Shortcut::None),
-        Variant::GoogLeNet => {
-            (Body::GoogLeNet { widths: Widths::default(), auxiliary: false }, Shortcut::None)
+    let body = match name {
+        NetworkName::Plain { depth, stride } | NetworkName::Residual { depth, stride, .. } => {
+            table_1(name, depth, stride)?
         }
-        Variant::GoogLeNetAuxiliary => {
-            (Body::GoogLeNet { widths: Widths::default(), auxiliary: true }, Shortcut::None)
+        NetworkName::Highway { depth } => highway::imagenet_body(depth, STEM),
+        NetworkName::Vgg { depth } => vgg::body(depth),
+        NetworkName::GoogLeNet { auxiliary } => {
+            Body::GoogLeNet { widths: Widths::default(), auxiliary }
         }
-        Variant::Paper if name.shortcut == Shortcut::Gate => {
-            (highway::imagenet_body(name.depth, STEM), Shortcut::Gate)
-        }
-        Variant::Paper | Variant::StrideOn3x3 => (table_1(name)?, shortcut(name)?),
     };
-    Ok(Architecture { name, shortcut, image_side: side, body, classes })
+    Ok(Architecture { name, shortcut: shortcut(name)?, image_side: side, body, classes })
 }
 
-fn table_1(name: NetworkName) -> Result<Body, BadInput> {
-    let blocks = blocks(name.depth).ok_or_else(|| {
+fn table_1(name: NetworkName, depth: u64, stride: BottleneckStride) -> Result<Body, BadInput> {
+    let blocks = blocks(depth).ok_or_else(|| {
         bad_input(format!(
             "{name}: the networks for ImageNet have {}, {} layers",
             list(&PAIR_DEPTHS),
             list(&BOTTLENECK_DEPTHS)
         ))
     })?;
-    let kind = match name.variant {
-        _ if PAIR_DEPTHS.contains(&name.depth) => BlockKind::Basic,
-        variant => BlockKind::Bottleneck { stride_on_3x3: variant == Variant::StrideOn3x3 },
+    let kind = if PAIR_DEPTHS.contains(&depth) {
+        BlockKind::Basic
+    } else {
+        BlockKind::Bottleneck { stride_on_3x3: stride == BottleneckStride::Middle3x3 }
     };
     let stage = |index: usize, filters, stride| Stage { blocks: blocks[index], filters, stride };
     Ok(Body::Blocks {
@@ -76,16 +74,17 @@ fn table_1(name: NetworkName) -> Result<Body, BadInput> {
     })
 }
 
-fn shortcut(name: NetworkName) -> Result<Shortcut, BadInput> {
-    match name.shortcut {
-        Shortcut::OptionA if BOTTLENECK_DEPTHS.contains(&name.depth) => Ok(Shortcut::OptionB),
-        Shortcut::OptionB if BOTTLENECK_DEPTHS.contains(&name.depth) => {
-            let plain_name = NetworkName { shortcut: Shortcut::OptionA, ..name };
+fn shortcut(name: NetworkName) -> Result<Option<Shortcut>, BadInput> {
+    let NetworkName::Residual { depth, shortcut, stride } = name else { return Ok(None) };
+    match shortcut {
+        Shortcut::OptionA if BOTTLENECK_DEPTHS.contains(&depth) => Ok(Some(Shortcut::OptionB)),
+        Shortcut::OptionB if BOTTLENECK_DEPTHS.contains(&depth) => {
+            let plain_name = NetworkName::Residual { depth, shortcut: Shortcut::OptionA, stride };
             Err(bad_input(format!(
                 "{name}: on ImageNet {plain_name} already has shortcut option B: write {plain_name}"
             )))
         }
-        shortcut => Ok(shortcut),
+        shortcut => Ok(Some(shortcut)),
     }
 }
 
@@ -160,11 +159,11 @@ mod tests {
         ] {
             let net = net(name);
             let counted = net.layers().iter().filter(|layer| layer.kind.counts()).count();
-            assert_eq!(counted as u64, net.name.depth, "{name}");
+            assert_eq!(counted as u64, net.name.depth(), "{name}");
         }
         // GoogLeNet's paper counts along one path: the three first layers, two in each of nine
         // modules, and the classifier.
-        assert_eq!(net("googlenet").name.depth, 3 + 2 * 9 + 1);
+        assert_eq!(net("googlenet").name.depth(), 3 + 2 * 9 + 1);
     }
 
     #[test]
@@ -184,11 +183,11 @@ mod tests {
     fn the_name_of_a_bottleneck_net_means_option_b_and_that_name_cannot_be_given_twice() {
         assert_eq!(
             (net("resnet-50").shortcut, net("resnet-50c").shortcut),
-            (Shortcut::OptionB, Shortcut::OptionC)
+            (Some(Shortcut::OptionB), Some(Shortcut::OptionC))
         );
         assert_eq!(
             (net("resnet-34").shortcut, net("plain-50").shortcut),
-            (Shortcut::OptionA, Shortcut::None)
+            (Some(Shortcut::OptionA), None)
         );
         for (name, written) in
             [("resnet-50b", "write resnet-50"), ("resnet-152b-v1.5", "write resnet-152-v1.5")]

@@ -12,9 +12,8 @@ pub mod table;
 pub mod vgg;
 
 use crate::config::depths;
-use crate::config::network_name::{Family, NetworkName, Variant};
-use crate::config::shortcut::Shortcut;
-use crate::error::{BadInput, bad_input};
+use crate::config::network_name::{Family, NetworkName};
+use crate::error::BadInput;
 use crate::network::architecture::table::Architecture;
 
 /// The network `name` of `family` for square images of `side` pixels in `classes` classes; an error
@@ -27,14 +26,11 @@ pub fn build(
 ) -> Result<Architecture, BadInput> {
     match family {
         Family::Imagenet => imagenet::architecture(name, side, classes),
-        Family::Cifar if name.variant != Variant::Paper => {
-            Err(bad_input(format!("{name} is a network for ImageNet: give --dataset imagenet")))
-        }
         Family::Cifar => {
-            if name.shortcut != Shortcut::Gate {
-                depths::check_cifar_depth(name.depth)?;
+            if let NetworkName::Plain { depth, .. } | NetworkName::Residual { depth, .. } = name {
+                depths::check_cifar_depth(depth)?;
             }
-            Ok(cifar::architecture(name, classes))
+            cifar::architecture(name, classes)
         }
     }
 }

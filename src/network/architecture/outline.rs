@@ -1,6 +1,5 @@
 //! What stands between the image and the class scores, step by step: for drawings and for counting.
 
-use crate::config::shortcut::Shortcut;
 use crate::network::architecture::body::{Body, LayerStage, Stem};
 use crate::network::architecture::layer::{Layer, LayerKind};
 use crate::network::architecture::table::Architecture;
@@ -132,7 +131,7 @@ impl Outline {
         for block in architecture.blocks() {
             let after = self.steps.len();
             self.steps.extend(layers.by_ref().take(block.strides().len()).map(Step::of));
-            if architecture.shortcut != Shortcut::None {
+            if architecture.shortcut.is_some() {
                 self.shortcuts.push(Join {
                     after,
                     to: self.steps.len() - 1,

@@ -12,9 +12,9 @@ use crate::network::architecture::{blocks, highway, vgg};
 pub struct Architecture {
     /// Depth and variant, as the user writes them.
     pub name: NetworkName,
-    /// What joins the ends of each block. For nets of bottlenecks it is not the name's: `resnet-50`
-    /// has option B (section 3.4).
-    pub shortcut: Shortcut,
+    /// What joins the ends of each block; nothing in nets without shortcuts. For nets of bottlenecks
+    /// it is not the name's: `resnet-50` has option B (section 3.4).
+    pub shortcut: Option<Shortcut>,
     /// Side of the square input images, in pixels. Other sizes can be computed too; counts are for
     /// this one.
     pub image_side: i64,
@@ -138,7 +138,11 @@ mod tests {
             for name in [NetworkName::plain(depth), NetworkName::residual(depth)] {
                 let expected =
                     paper::cifar10(name).expect("the paper trains these depths").parameters;
-                assert_eq!(cifar::architecture(name, 10).parameter_count(), expected, "{name}");
+                assert_eq!(
+                    cifar::architecture(name, 10).unwrap().parameter_count(),
+                    expected,
+                    "{name}"
+                );
             }
         }
     }
@@ -150,17 +154,19 @@ mod tests {
         {
             let name: NetworkName = name.parse().unwrap();
             let counted = cifar::architecture(name, 10)
+                .unwrap()
                 .layers()
                 .iter()
                 .filter(|layer| layer.kind.counts())
                 .count();
-            assert_eq!(counted as u64, name.depth, "{name}");
+            assert_eq!(counted as u64, name.depth(), "{name}");
         }
     }
 
     #[test]
     fn projections_add_the_parameters_counted_by_hand() {
-        let count = |name: &str| cifar::architecture(name.parse().unwrap(), 10).parameter_count();
+        let count =
+            |name: &str| cifar::architecture(name.parse().unwrap(), 10).unwrap().parameter_count();
         // Option B: two 1×1 convolutions, 16 to 32 and 32 to 64, with a scale and a shift each.
         let increase = 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64;
         assert_eq!(count("resnet-20b") - count("resnet-20"), increase);
@@ -172,7 +178,8 @@ mod tests {
     #[test]
     fn highway_nets_have_the_parameter_counts_of_table_6_as_it_rounds_them() {
         for (name, expected) in [("highway-19", 2.3e6), ("highway-32", 1.25e6)] {
-            let count = cifar::architecture(name.parse().unwrap(), 10).parameter_count() as f64;
+            let count =
+                cifar::architecture(name.parse().unwrap(), 10).unwrap().parameter_count() as f64;
             assert!((count / expected - 1.0).abs() < 0.02, "{name}: {count}");
         }
     }
@@ -186,7 +193,7 @@ mod tests {
         let second = (16 * 32 + 32 * 32) * 9 * 256;
         let third = (32 * 64 + 64 * 64) * 9 * 64;
         assert_eq!(
-            cifar::architecture(NetworkName::plain(8), 10).multiply_adds(),
+            cifar::architecture(NetworkName::plain(8), 10).unwrap().multiply_adds(),
             stem + first + second + third + 640
         );
     }

@@ -133,8 +133,8 @@ mod tests {
 
     fn after_one_pass_from(seed: u64, name: &str, compute: Compute) -> (Gradient, Tensor) {
         let name: NetworkName = name.parse().unwrap();
-        let network =
-            Network::new(cifar::architecture(name, 10), seed, Device::Cpu).with_compute(compute);
+        let network = Network::new(cifar::architecture(name, 10).unwrap(), seed, Device::Cpu)
+            .with_compute(compute);
         let mut stream = Stream::new(1, Purpose::Shapes, 0);
         let values: Vec<f32> = (0..4 * 32 * 32 * 3).map(|_| stream.normal() as f32).collect();
         let images = Tensor::from_slice(&values).view([4, 32, 32, 3]).permute([0, 3, 1, 2]);

@@ -3,7 +3,6 @@
 use tch::{Kind, Tensor};
 
 use crate::config::precision::Precision;
-use crate::config::shortcut::Shortcut;
 use crate::network::architecture::blocks::Block;
 use crate::network::architecture::body::{Body, LayerStage, Stem};
 use crate::network::architecture::highway;
@@ -155,9 +154,7 @@ impl<'a> Pass<'a> {
     /// What is added to the block's output; nothing in a plain net.
     fn shortcut(&mut self, maps: &Tensor, block: &Block) -> Option<Tensor> {
         let kind = self.network.architecture.shortcut;
-        if kind == Shortcut::None {
-            return None;
-        }
+        kind?;
         if block.projects(kind) {
             return Some(
                 self.aside(|pass| pass.normalised_convolution(maps, block.stride, None, false))

@@ -13,19 +13,20 @@ const BATCH: u64 = 128;
 
 /// Milliseconds of an iteration against depth, width and batch.
 pub fn charts(measurements: &[Measurements]) -> Vec<Chart> {
-    let depth =
-        |row: &Row| Some(row.network.depth as f64).filter(|_| row.batch == BATCH && row.width == 1);
+    let depth = |row: &Row| {
+        Some(row.network.depth() as f64).filter(|_| row.batch == BATCH && row.width == 1)
+    };
     let panels = vec![
         panel(measurements, format!("up to {SHALLOW} layers"), &|row| {
-            depth(row).filter(|_| row.network.depth <= SHALLOW)
+            depth(row).filter(|_| row.network.depth() <= SHALLOW)
         }),
         panel(measurements, "up to 1202 layers".to_string(), &depth),
     ];
     let width = |row: &Row| {
-        Some(row.width as f64).filter(|_| row.batch == BATCH && row.network.depth == 20)
+        Some(row.width as f64).filter(|_| row.batch == BATCH && row.network.depth() == 20)
     };
     let batch =
-        |row: &Row| Some(row.batch as f64).filter(|_| row.width == 1 && row.network.depth == 20);
+        |row: &Row| Some(row.batch as f64).filter(|_| row.width == 1 && row.network.depth() == 20);
     [
         chart("cost-depth", "against depth", "weighted layers", panels),
         chart(
@@ -68,11 +69,9 @@ fn chart(name: &str, against: &str, x_label: &str, mut panels: Vec<Panel>) -> Op
 fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Option<f64>) -> Panel {
     let mut series: Vec<Series> = Vec::new();
     for measured in measurements {
-        for row in measured
-            .rows
-            .iter()
-            .filter(|row| row.network.shortcut == Shortcut::OptionA && is_usual(measured, row))
-        {
+        for row in measured.rows.iter().filter(|row| {
+            row.network.shortcut() == Some(Shortcut::OptionA) && is_usual(measured, row)
+        }) {
             let Some(x) = x(row) else { continue };
             let label = format!(
                 "{}{} on {}",

@@ -170,10 +170,10 @@ impl Curves<'_> {
 
     /// One colour a depth: a plain net and its residual twin share it.
     fn colour(&self, network: NetworkName) -> usize {
-        let mut depths: Vec<u64> = self.runs.iter().map(|run| run.network.depth).collect();
+        let mut depths: Vec<u64> = self.runs.iter().map(|run| run.network.depth()).collect();
         depths.sort_unstable();
         depths.dedup();
-        depths.iter().position(|&depth| depth == network.depth).unwrap_or(0)
+        depths.iter().position(|&depth| depth == network.depth()).unwrap_or(0)
     }
 }
 

@@ -10,9 +10,10 @@ impl Curves<'_> {
     /// Plain nets of 18 and 34 layers left, their residual twins right; thin: training error, bold:
     /// centre-crop validation error.
     pub(crate) fn figure_4(&self) -> Option<Chart> {
-        let of =
-            |shortcut: Shortcut| self.networks(|name| is_pair(name) && name.shortcut == shortcut);
-        let (plain, residual) = (of(Shortcut::None), of(Shortcut::OptionA));
+        let of = |shortcut: Option<Shortcut>| {
+            self.networks(|name| is_pair(name) && name.shortcut() == shortcut)
+        };
+        let (plain, residual) = (of(None), of(Some(Shortcut::OptionA)));
         if plain.is_empty() && residual.is_empty() {
             return None;
         }
@@ -26,9 +27,9 @@ impl Curves<'_> {
 
     /// Nets of bottlenecks, and nets of other papers: Figure 4 has neither.
     pub(crate) fn other_nets(&self) -> Option<Chart> {
-        let bottlenecks = self.networks(|name| depths::BOTTLENECK_DEPTHS.contains(&name.depth));
+        let bottlenecks = self.networks(|name| depths::BOTTLENECK_DEPTHS.contains(&name.depth()));
         let others = self
-            .networks(|name| !is_pair(name) && !depths::BOTTLENECK_DEPTHS.contains(&name.depth));
+            .networks(|name| !is_pair(name) && !depths::BOTTLENECK_DEPTHS.contains(&name.depth()));
         let panels: Vec<(&str, Vec<NetworkName>)> =
             [("bottleneck nets", bottlenecks), ("other nets", others)]
                 .into_iter()
@@ -55,5 +56,5 @@ impl Curves<'_> {
 
 /// Whether it is one of the nets of 18 and 34 layers.
 fn is_pair(name: NetworkName) -> bool {
-    depths::PAIR_DEPTHS.contains(&name.depth) && (name.is_plain() || name.is_residual())
+    depths::PAIR_DEPTHS.contains(&name.depth()) && (name.is_plain() || name.is_residual())
 }

@@ -74,8 +74,9 @@ impl<'a> Curves<'a> {
     pub(crate) fn figure_6(&self) -> Option<Chart> {
         let plain = self.networks(|name| name.is_plain());
         let residual =
-            self.networks(|name| name.shortcut == Shortcut::OptionA && name.depth < 1000);
-        let deep = self.networks(|name| name.shortcut == Shortcut::OptionA && name.depth >= 110);
+            self.networks(|name| name.shortcut() == Some(Shortcut::OptionA) && name.depth() < 1000);
+        let deep =
+            self.networks(|name| name.shortcut() == Some(Shortcut::OptionA) && name.depth() >= 110);
         if plain.len() + residual.len() + deep.len() < 2 {
             return None;
         }
@@ -93,9 +94,10 @@ impl<'a> Curves<'a> {
 
     /// Options B and C beside A, one panel a depth.
     pub(crate) fn shortcut_options(&self) -> Option<Chart> {
-        let projecting =
-            self.networks(|name| matches!(name.shortcut, Shortcut::OptionB | Shortcut::OptionC));
-        let mut depths: Vec<u64> = projecting.iter().map(|name| name.depth).collect();
+        let projecting = self.networks(|name| {
+            matches!(name.shortcut(), Some(Shortcut::OptionB | Shortcut::OptionC))
+        });
+        let mut depths: Vec<u64> = projecting.iter().map(|name| name.depth()).collect();
         depths.sort_unstable();
         depths.dedup();
         let titles: Vec<String> =
@@ -105,7 +107,7 @@ impl<'a> Curves<'a> {
             .zip(&titles)
             .take(3)
             .map(|(&depth, title)| {
-                (title.as_str(), self.networks(|name| name.is_residual() && name.depth == depth))
+                (title.as_str(), self.networks(|name| name.is_residual() && name.depth() == depth))
             })
             .collect();
         let mut chart = (!panels.is_empty()).then(|| {
@@ -132,10 +134,10 @@ impl<'a> Curves<'a> {
     /// Highway nets beside the residual nets of about their depth.
     pub(crate) fn highway(&self) -> Option<Chart> {
         let networks = self.networks(|name| {
-            name.shortcut == Shortcut::Gate
-                || name.shortcut == Shortcut::OptionA && [20, 32].contains(&name.depth)
+            matches!(name, NetworkName::Highway { .. })
+                || name.shortcut() == Some(Shortcut::OptionA) && [20, 32].contains(&name.depth())
         });
-        if !networks.iter().any(|name| name.shortcut == Shortcut::Gate) {
+        if !networks.iter().any(|name| matches!(name, NetworkName::Highway { .. })) {
             return None;
         }
         let mut chart = self.errors(

@@ -1,5 +1,6 @@
 //! How fast runs were trained, by depth: from the records, since no log says it.
 
+use crate::config::network_name::NetworkName;
 use crate::config::shortcut::Shortcut;
 use crate::logs::collection::LoggedRun;
 use crate::logs::statistics::MeanStd;
@@ -16,9 +17,9 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
             continue;
         };
         let machine = &record.provenance.machine;
-        let family = match run.network.shortcut {
-            Shortcut::None if run.network.is_plain() => "plain nets",
-            Shortcut::OptionA => "residual nets",
+        let family = match run.network {
+            NetworkName::Plain { .. } => "plain nets",
+            NetworkName::Residual { shortcut: Shortcut::OptionA, .. } => "residual nets",
             _ => continue,
         };
         let place = machine
@@ -63,7 +64,7 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
 }
 
 fn points(runs: &[&LoggedRun]) -> Vec<(f64, f64, f64)> {
-    let mut depths: Vec<u64> = runs.iter().map(|run| run.network.depth).collect();
+    let mut depths: Vec<u64> = runs.iter().map(|run| run.network.depth()).collect();
     depths.sort_unstable();
     depths.dedup();
     let speed =
@@ -72,7 +73,7 @@ fn points(runs: &[&LoggedRun]) -> Vec<(f64, f64, f64)> {
         .into_iter()
         .filter_map(|depth| {
             let spread =
-                MeanStd::of(runs.iter().filter(|run| run.network.depth == depth).map(speed))?;
+                MeanStd::of(runs.iter().filter(|run| run.network.depth() == depth).map(speed))?;
             Some((depth as f64, spread.mean, spread.standard_deviation.unwrap_or(0.0)))
         })
         .collect()

@@ -68,7 +68,7 @@ fn cells(
     let blocks = paper.or_else(|| {
         paper::table_1()
             .iter()
-            .find(|row| row.network.depth == network.depth && network.is_residual())
+            .find(|row| row.network.depth() == network.depth() && network.is_residual())
     });
     let mut cells =
         vec![network.to_string(), blocks.and_then(|row| row.block.clone()).unwrap_or_else(dash)];

@@ -29,7 +29,7 @@ pub fn test_errors(protocol: &Protocol) -> Table {
         networks.extend(
             paper::cifar10_networks()
                 .iter()
-                .filter(|result| result.network.depth < 1000 || result.network.is_residual())
+                .filter(|result| result.network.depth() < 1000 || result.network.is_residual())
                 .map(|result| result.network),
         );
         networks.sort();
@@ -153,7 +153,7 @@ fn network_row(protocol: &Protocol, network: NetworkName) -> Row {
     };
     let cells = vec![
         network.to_string(),
-        network.depth.to_string(),
+        network.depth().to_string(),
         protocol.parameters(network).map_or(NONE.to_string(), thousands),
         paper.map_or(NONE.to_string(), paper_error),
         if found.is_empty() { NONE.to_string() } else { complete.len().to_string() },
@@ -171,7 +171,7 @@ fn paper_error(paper: &CifarResult) -> String {
         (Some(best), _) => {
             published(best, paper.mean_test_error.zip(paper.standard_deviation), paper.approximate)
         }
-        (None, true) if paper.network.depth == 110 => "> 60".to_string(),
+        (None, true) if paper.network.depth() == 110 => "> 60".to_string(),
         (None, _) => NONE.to_string(),
     }
 }
