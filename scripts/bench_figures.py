@@ -212,7 +212,7 @@ def draw(results, out):
 
 
 def timed(command):
-    """Wall time and processor time in seconds and peak memory in MiB of a command."""
+    """Wall-clock and CPU time in seconds and peak memory in MiB of a command."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -240,7 +240,7 @@ def measure(results, program, rounds):
                 print(f"{round_number},{name},{seconds:.2f},{cpu_seconds:.2f},{memory:.0f}", flush=True)
     medians = {name: [statistics.median(values) for values in zip(*measured[name])] for name in names}
     print()
-    print(f"| median of {rounds} | seconds | processor seconds | peak memory, MiB |")
+    print(f"| median of {rounds} | seconds | CPU seconds | peak memory, MiB |")
     print("| :-- | --: | --: | --: |")
     for name, (seconds, cpu_seconds, memory) in medians.items():
         print(f"| {name} | {seconds:.2f} | {cpu_seconds:.2f} | {memory:.0f} |")

@@ -1,9 +1,9 @@
-"""Times one published way to make training views from photographs in memory: prints views a second, and views a second of processor time.
+"""Times one published way to make training views from JPEG files in memory: prints views/s, and views/s of CPU time.
 
     python scripts/bench_loader.py pil DIR 1 2        # variant, folder of folders of JPEG files, processes, passes over the files
 
 scripts/bench-loader runs it in turn with this project's program. All variants do the same: shorter side random in 256..480, random square of 224,
-mirrored every other time, colours shifted along ImageNet's principal components, normalised float32 planes. Variants:
+flipped horizontally every other time, colours shifted along ImageNet's principal components, normalised float32 planes. Variants:
 
     pil            torchvision's transforms on Pillow images, as ImageFolder does it
     torchvision    torchvision's own decoder, and its transforms on tensors
