@@ -14,7 +14,7 @@ pub const EXIT_BAD_INPUT: u8 = 2;
 /// All runs are finished, but some run failed or diverged.
 pub const EXIT_RUN_FAILED: u8 = 3;
 
-/// Stopped by a signal after saving; the same command goes on from there.
+/// Stopped by a signal after saving; the same command resumes from there.
 pub const EXIT_INTERRUPTED: u8 = 75;
 
 /// Stopped at once by a second signal, without saving: what a shell reports for a program that

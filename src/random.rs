@@ -20,7 +20,7 @@ pub enum Purpose {
     Augmentation = 3,
     /// Which training images form the validation set; the index is 0.
     Validation = 4,
-    /// The drawings of the built-in data set; the index is the image.
+    /// The images of the synthetic shapes dataset; the index is the image.
     Shapes = 5,
 }
 

@@ -1,5 +1,5 @@
-//! What the documentation says: every command can be typed as it stands, every file that it names is
-//! there, and nothing that the program has is left out.
+//! What the documentation says: every command can be typed as it stands, every file that it names
+//! is there, and nothing that the program has is left out.
 
 mod common;
 #[path = "common/documents.rs"]

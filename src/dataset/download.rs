@@ -57,7 +57,7 @@ pub fn download(url: &str, path: &Path) -> Result<()> {
     }
     let error = failure.unwrap_or_else(|| anyhow!("no attempt was made"));
     Err(error.context(format!(
-        "{url}: gave up; what arrived is kept in {}, the same command goes on from there",
+        "{url}: gave up; what arrived is kept in {}, the same command resumes from there",
         partial.display()
     )))
 }

@@ -1,5 +1,5 @@
-//! The built-in data set: ten classes of 32×32 drawings, for a demonstration and for tests without
-//! a download.
+//! The synthetic shapes dataset: ten classes of 32×32 images, for a demonstration and for tests
+//! without a download.
 //!
 //! Shape, colours and stripes each say something about the class, and none says it all, so that the
 //! error falls over hundreds of iterations and depth matters. Image `i` is a pure function of
@@ -14,7 +14,7 @@ use crate::random::{Purpose, Stream};
 use crate::system::hash::sha256;
 use crate::system::parallel;
 
-/// The seed of the data set that all runs share.
+/// The seed of the dataset that all runs share.
 pub const SEED: u64 = 0;
 
 /// Training images.
@@ -44,7 +44,7 @@ const STRIPES: f64 = 0.12;
 
 const GRAIN: f64 = 0.1;
 
-/// Draws the data set of `seed`.
+/// Draws the dataset of `seed`.
 pub fn generate(seed: u64) -> Dataset {
     let train = draw_all(seed, 0..TRAINING_IMAGES);
     let test = draw_all(seed, TRAINING_IMAGES..TRAINING_IMAGES + TEST_IMAGES);
@@ -78,7 +78,7 @@ fn draw_all(seed: u64, range: std::ops::Range<usize>) -> Images {
     Images { side: SIDE, pixels: drawn.concat(), labels }
 }
 
-/// What varies between two drawings of one class.
+/// What varies between two images of one class.
 struct Drawing {
     class: usize,
     centre: (f64, f64),
@@ -144,7 +144,7 @@ fn direction(angle: f64) -> (f64, f64) {
     (libm::cos(angle), libm::sin(angle))
 }
 
-/// Image `index` of the data set of `seed`, [side, side, 3]: the mean of four points a pixel, and
+/// Image `index` of the dataset of `seed`, [side, side, 3]: the mean of four points a pixel, and
 /// grain.
 fn draw(seed: u64, index: usize) -> Vec<u8> {
     let mut stream = Stream::new(seed, Purpose::Shapes, index as u64);

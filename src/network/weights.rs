@@ -18,8 +18,8 @@ const IGNORED_SUFFIX: &str = ".num_batches_tracked";
 impl Network {
     /// Overwrites every parameter and running statistic from `path`.
     ///
-    /// The file must hold exactly this network's tensors, in float32 and finite; the error names the
-    /// first that is missing, extra, misshapen, or holds NaN or infinity.
+    /// The file must hold exactly this network's tensors, in float32 and finite; the error names
+    /// the first that is missing, extra, misshapen, or holds NaN or infinity.
     pub fn load_weights(&mut self, path: &Path) -> Result<()> {
         let bytes = std::fs::read(path)
             .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;

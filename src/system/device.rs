@@ -15,10 +15,10 @@ pub const LIBTORCH_VERSION: &str = "2.11.0";
 /// What `--device` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The first GPU if there is one, else the processor.
+    /// The first GPU if there is one, else the CPU.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
     /// A GPU by number.
     Cuda(usize),
@@ -156,12 +156,12 @@ pub fn libtorch_version() -> Option<String> {
     Some(line.trim_matches(['\'', '"']).to_string())
 }
 
-/// Model of the processor.
+/// Model of the CPU.
 pub fn processor() -> String {
     cpuinfo("model name").unwrap_or_else(|| std::env::consts::ARCH.to_string())
 }
 
-/// Those of the processor's instruction sets that decide the speed of training.
+/// Those of the CPU's instruction sets that decide the speed of training.
 pub fn instruction_sets() -> Vec<String> {
     const INTERESTING: [&str; 6] =
         ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile"];

@@ -37,8 +37,8 @@ pub fn matching(pattern: &str) -> Vec<PathBuf> {
     glob::glob(&pattern).unwrap().map(Result::unwrap).collect()
 }
 
-/// The arguments of every command of the program in a text, as a shell would split them: of lines in
-/// code blocks, comments and help texts that begin with it, and of code within a line.
+/// The arguments of every command of the program in a text, as a shell would split them: of lines
+/// in code blocks, comments and help texts that begin with it, and of code within a line.
 pub fn commands(text: &str) -> Vec<Vec<String>> {
     let joined = text.replace("\\\n", " ");
     let mut found = Vec::new();

@@ -12,8 +12,8 @@ use crate::network::architecture::{blocks, highway, vgg};
 pub struct Architecture {
     /// Depth and variant, as the user writes them.
     pub name: NetworkName,
-    /// What joins the ends of each block; nothing in nets without shortcuts. For nets of bottlenecks
-    /// it is not the name's: `resnet-50` has option B (section 3.4).
+    /// What joins the ends of each block; nothing in nets without shortcuts. For nets of
+    /// bottlenecks it is not the name's: `resnet-50` has option B (section 3.4).
     pub shortcut: Option<Shortcut>,
     /// Side of the square input images, in pixels. Other sizes can be computed too; counts are for
     /// this one.

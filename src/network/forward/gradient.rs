@@ -1,4 +1,4 @@
-//! The gradient of a batch's loss, with all activations kept, or with some computed again (gradient
+//! The gradient of a batch's loss, with all activations kept, or with some recomputed (gradient
 //! checkpointing).
 
 use tch::{Kind, Tensor};

@@ -32,7 +32,7 @@ fn pooled(maps: &Tensor) -> Tensor {
 pub(crate) struct Pass<'a> {
     network: &'a Network,
     parameters: Vec<Tensor>,
-    /// The parameters in the convolutions' number format.
+    /// The parameters in the convolutions' precision.
     weights: Vec<Tensor>,
     position: Position,
     mode: Mode,

@@ -13,7 +13,7 @@ pub struct Sampler {
     seed: u64,
     batch_size: u64,
     augment: bool,
-    /// Positions of the training images in the data set; the validation images are not among them.
+    /// Positions of the training images in the dataset; the validation images are not among them.
     members: Vec<i64>,
     /// Positions of the validation images, in rising order.
     held_out: Vec<i64>,
@@ -21,12 +21,12 @@ pub struct Sampler {
     order: (u64, Vec<i64>),
 }
 
-/// One image of a batch: (position in the data set, crop row 0..=8, crop column 0..=8, 1 if
+/// One image of a batch: (position in the dataset, crop row 0..=8, crop column 0..=8, 1 if
 /// flipped).
 pub type CropFlip = [i64; 4];
 
 impl Sampler {
-    /// The plan for a data set of `images`, of which `validation` are held out (see [`split`]).
+    /// The plan for a dataset of `images`, of which `validation` are held out (see [`split`]).
     pub fn new(
         seed: u64,
         images: usize,
@@ -49,7 +49,7 @@ impl Sampler {
         &self.held_out
     }
 
-    /// Positions in the data set of the images of `iteration`, counted from 1.
+    /// Positions in the dataset of the images of `iteration`, counted from 1.
     ///
     /// The epochs' random orders follow each other without a gap, and a batch may reach from one
     /// into the next: every batch is whole and every image is seen once an epoch.
@@ -89,7 +89,7 @@ fn shuffled(seed: u64, epoch: u64, members: &[i64]) -> Vec<i64> {
     order
 }
 
-/// Positions of the training images and of the `validation` held-out images of a data set of
+/// Positions of the training images and of the `validation` held-out images of a dataset of
 /// `images`, each in rising order.
 pub fn split(seed: u64, images: usize, validation: usize) -> (Vec<i64>, Vec<i64>) {
     let mut positions: Vec<i64> = (0..images as i64).collect();

@@ -1,4 +1,4 @@
-//! Training batches of photographs, which threads make ahead of the device.
+//! Training batches of images, which threads make ahead of the device.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const AHEAD: usize = 4;
 /// can be filled again.
 const IN_FLIGHT: usize = 4;
 
-/// How each photograph of an iteration is seen: a pure function of seed and iteration.
+/// How each image of an iteration is seen: a pure function of seed and iteration.
 pub struct ViewPlan {
     seed: u64,
     /// Bounds of the shorter side; none without augmentation.
@@ -33,7 +33,7 @@ pub struct ViewPlan {
 }
 
 impl ViewPlan {
-    /// The plan of a recipe for photographs.
+    /// The plan of a recipe for images.
     pub fn new(seed: u64, recipe: &Recipe) -> ViewPlan {
         ViewPlan {
             seed,
@@ -97,7 +97,7 @@ struct Planned {
 }
 
 impl StreamedBatches {
-    /// Batches of the photographs in `index` on `threads` threads. `iterations` is where the run
+    /// Batches of the images in `index` on `threads` threads. `iterations` is where the run
     /// ends.
     pub fn new(
         plan: Sampler,

@@ -21,11 +21,12 @@ pub enum Views {
     /// in other code).
     #[serde(rename = "centre")]
     Centre,
-    /// Four corners and the centre, and their mirror images (Tables 2 and 3).
+    /// Four corners and the centre, and their horizontal flips (Tables 2 and 3).
     #[serde(rename = "10-crop")]
     #[value(name = "10-crop")]
     TenCrop,
-    /// The whole image at five scales, and its mirror images, fully convolutional (Tables 4 and 5).
+    /// The whole image at five scales, and its horizontal flips, fully convolutional (Tables 4 and
+    /// 5).
     #[serde(rename = "multi-scale")]
     MultiScale,
 }

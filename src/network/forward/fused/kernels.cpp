@@ -26,7 +26,7 @@ inline Floats load(const bfloat16* from) {
   return value;
 }
 
-// Rounds to the nearest, ties to even, as libtorch does; what is not a number stays so.
+// Rounds to the nearest, ties to even, as libtorch does; NaN stays NaN.
 inline void store(bfloat16* to, Floats value) {
   Words words;
   std::memcpy(&words, &value, sizeof words);
@@ -36,7 +36,7 @@ inline void store(bfloat16* to, Floats value) {
   *reinterpret_cast<Halves*>(to) = __builtin_convertvector(rounded, Halves);
 }
 
-// What is not a number stays so, as in libtorch.
+// NaN stays NaN, as in libtorch.
 inline Floats positive_part(Floats value) { return value <= 0 ? Floats{} : value; }
 inline Floats where_positive(Floats condition, Floats value) { return condition > 0 ? value : Floats{}; }
 
@@ -96,7 +96,7 @@ inline Floats rounded(Floats value, const bfloat16*) {
 }
 
 // The gradient that reaches the normalisation's output: that of the sum where ReLU let it through. Without an addition the sign of ReLU's
-// input is computed again, which is cheaper than reading its output.
+// input is recomputed, which is cheaper than reading its output.
 template <typename T, bool RELU, bool FROM_OUTPUT>
 inline Floats let_through(Floats gradient, const T* y, int64_t at, Floats centred, Floats factor, Floats beta) {
   if (!RELU) return gradient;

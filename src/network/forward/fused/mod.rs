@@ -1,7 +1,7 @@
 //! Batch normalisation, the addition of a shortcut, and ReLU as one operation with few passes over
 //! memory.
 //!
-//! On a processor, outside the convolutions a step is memory traffic: libtorch's separate
+//! On a CPU, outside the convolutions a step is memory traffic: libtorch's separate
 //! operations read and write every map many times. `norm.cpp` computes the same in two passes
 //! forward and two backward; a test holds it to libtorch's operations.
 
@@ -38,9 +38,9 @@ unsafe extern "C" {
     fn resnet_copy_ahead(target: *mut c_void, source: *mut c_void) -> bool;
 }
 
-/// The instruction set that the fused kernels use on this processor.
+/// The instruction set that the fused kernels use on this CPU.
 pub fn instruction_set() -> &'static str {
-    // SAFETY: asks the processor.
+    // SAFETY: asks the CPU.
     match unsafe { resnet_norm_instruction_set() } {
         4 => "AVX-512",
         3 => "AVX2",
@@ -50,7 +50,7 @@ pub fn instruction_set() -> &'static str {
 
 /// Tells libtorch's CUDA half whether float32 convolutions and products may round their inputs to
 /// TF32, and whether its results must repeat exactly (else it tries out algorithms). Nothing
-/// changes on a processor.
+/// changes on a CPU.
 pub fn settings(deterministic: bool, tf32: bool) {
     // SAFETY: sets flags of libtorch's global context.
     unsafe { resnet_settings(deterministic, tf32) }
@@ -98,7 +98,7 @@ impl From<Tensor> for Maps {
 
 impl Norm<'_> {
     /// The normalised maps [n, c, h, w], plus `shortcut` (of the same shape), through ReLU if
-    /// `relu`. `fused` asks for the fused kernels where they can do it: on a processor, in float32
+    /// `relu`. `fused` asks for the fused kernels where they can do it: on a CPU, in float32
     /// or bfloat16, with channels divisible by 16.
     pub fn apply(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool, fused: bool) -> Maps {
         let possible = maps.device() == Device::Cpu

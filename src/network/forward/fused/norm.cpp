@@ -29,7 +29,7 @@ namespace {
 
 thread_local std::string last_error;
 
-// 0: what every processor of this kind has, 3: AVX2 and FMA, 4: AVX-512.
+// 0: what every CPU of this kind has, 3: AVX2 and FMA, 4: AVX-512.
 int instruction_set() {
 #ifdef __x86_64__
 #define HAS(feature) static_cast<bool>(__builtin_cpu_supports(feature))
@@ -107,7 +107,7 @@ std::pair<Tensor, Tensor> batch_statistics(const Tensor& x, Tensor running_mean,
     const double variance = std::max(0.0, sums[channels + c] / rows - centre * centre);
     const double value = centre + data<float>(origin)[c];
     data<float>(mean)[c] = value;
-    // A maximum would turn what is not a number into 0.
+    // A maximum would turn NaN into 0.
     const double known = std::isfinite(sums[channels + c]) ? variance : sums[channels + c];
     data<float>(inverse_deviation)[c] = 1.0 / std::sqrt(known + epsilon);
     if (running_mean.defined()) {
