@@ -7,6 +7,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use polars::prelude::{CsvReadOptions, DataFrame, DataType, Field, Schema, SerReader};
 
+use crate::records::eval_csv::EvaluationRow;
+use crate::records::log::LogRow;
+use crate::training::evaluation::splits::Split;
+use crate::training::metrics::TrainingRow;
+
 /// The training log of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TrainingCurve {
@@ -14,7 +19,7 @@ pub struct TrainingCurve {
     pub iterations: Vec<f64>,
     /// Training error of each iteration's batch, in percent.
     pub errors: Vec<f64>,
-    /// Loss of each iteration's batch; the last is not a number if the run diverged.
+    /// Loss of each iteration's batch; the last is NaN if the run diverged.
     pub losses: Vec<f64>,
     /// Learning rate of each iteration's update.
     pub learning_rates: Vec<f64>,
@@ -31,13 +36,7 @@ pub struct EvaluationCurve {
 
 /// Reads `train.csv`.
 pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
-    let columns = [
-        ("iteration", DataType::Float64),
-        ("learning_rate", DataType::Float64),
-        ("loss", DataType::Float64),
-        ("error", DataType::Float64),
-    ];
-    let Some(table) = read(path, &columns)? else { return Ok(TrainingCurve::default()) };
+    let Some(table) = read(path, TrainingRow::HEADER)? else { return Ok(TrainingCurve::default()) };
     let column = |name| numbers(&table, name, path);
     Ok(TrainingCurve {
         iterations: column("iteration")?,
@@ -48,22 +47,21 @@ pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
 }
 
 /// Reads the rows of one split from `eval.csv`; none if a run has not come to make the file.
-pub fn evaluation_curve(path: &Path, split: &str) -> Result<EvaluationCurve> {
+pub fn evaluation_curve(path: &Path, split: Split) -> Result<EvaluationCurve> {
     if !path.exists() {
         return Ok(EvaluationCurve::default());
     }
-    let number = DataType::Float64;
-    let columns = [
-        ("iteration", number.clone()),
-        ("split", DataType::String),
-        ("loss", number.clone()),
-        ("error", number.clone()),
-        ("top5_error", number),
-    ];
-    let Some(table) = read(path, &columns)? else { return Ok(EvaluationCurve::default()) };
+    let Some(table) = read(path, EvaluationRow::HEADER)? else {
+        return Ok(EvaluationCurve::default());
+    };
     let of_split = (|| {
         table.filter(
-            &table.column("split")?.str()?.iter().map(|value| value == Some(split)).collect(),
+            &table
+                .column("split")?
+                .str()?
+                .iter()
+                .map(|value| value == Some(split.name()))
+                .collect(),
         )
     })()
     .with_context(|| path.display().to_string())?;
@@ -74,7 +72,7 @@ pub fn evaluation_curve(path: &Path, split: &str) -> Result<EvaluationCurve> {
 }
 
 /// The whole rows of a log; nothing if not even its header is whole.
-fn read(path: &Path, columns: &[(&str, DataType)]) -> Result<Option<DataFrame>> {
+fn read(path: &Path, expected: &str) -> Result<Option<DataFrame>> {
     let unreadable = || format!("{}: cannot be read as a log", path.display());
     let mut bytes = std::fs::read(path).with_context(unreadable)?;
     // A run in progress, or one that was killed, may have written half a row.
@@ -83,13 +81,14 @@ fn read(path: &Path, columns: &[(&str, DataType)]) -> Result<Option<DataFrame>> 
         return Ok(None);
     }
     let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let expected = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",");
     if header.strip_suffix(b"\r").unwrap_or(header) != expected.as_bytes() {
         bail!("{}: its first line is not \"{expected}\"", path.display());
     }
-    let schema = Schema::from_iter(
-        columns.iter().map(|(name, kind)| Field::new((*name).into(), kind.clone())),
-    );
+    // All columns are numbers but for the split's name.
+    let schema = Schema::from_iter(expected.split(',').map(|name| {
+        let kind = if name == "split" { DataType::String } else { DataType::Float64 };
+        Field::new(name.into(), kind)
+    }));
     CsvReadOptions::default()
         .with_has_header(true)
         .with_schema(Some(Arc::new(schema)))
@@ -130,10 +129,10 @@ mod tests {
         );
         assert!(curve.losses[0] == 2.5 && curve.losses[1].is_nan());
         assert_eq!(
-            evaluation_curve(&evaluation, "test").unwrap(),
+            evaluation_curve(&evaluation, Split::Test).unwrap(),
             EvaluationCurve { iterations: vec![2.0, 4.0], errors: vec![50.5, 40.0] }
         );
-        assert_eq!(evaluation_curve(&evaluation, "validation").unwrap().errors, [49.0]);
+        assert_eq!(evaluation_curve(&evaluation, Split::Validation).unwrap().errors, [49.0]);
     }
 
     #[test]

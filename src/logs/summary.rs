@@ -8,6 +8,7 @@ use crate::config::network_name::NetworkName;
 use crate::logs::curves::{EvaluationCurve, TrainingCurve, evaluation_curve, training_curve};
 use crate::logs::statistics::mean;
 use crate::records::directory::RunDirectory;
+use crate::training::evaluation::splits::Split;
 
 /// Iterations of an epoch of CIFAR-10 at batch 128: the longest window that a final training error
 /// is averaged over.
@@ -35,8 +36,8 @@ impl RunCurves {
             network,
             seed,
             training: training_curve(&directory.train_log())?,
-            test: evaluation_curve(&directory.evaluation_log(), "test")?,
-            validation: evaluation_curve(&directory.evaluation_log(), "validation")?,
+            test: evaluation_curve(&directory.evaluation_log(), Split::Test)?,
+            validation: evaluation_curve(&directory.evaluation_log(), Split::Validation)?,
         })
     }
 }
@@ -51,7 +52,7 @@ pub struct RunSummary {
     pub seed: u64,
     /// Iterations in the log.
     pub iterations: usize,
-    /// The iteration at which the loss was not a number, which ended the run.
+    /// The iteration at which the loss was NaN, which ended the run.
     pub diverged_at: Option<u64>,
     /// Mean training error of the last [`final_window`] iterations.
     pub training_error: Option<f64>,

@@ -6,49 +6,32 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::training::metrics::TrainingRow;
-
-/// One line of `eval.csv`.
-#[derive(Debug, Clone, Serialize)]
-pub struct EvaluationRow {
-    /// After how many iterations.
-    pub iteration: u64,
-    /// `test` or `validation`.
-    pub split: &'static str,
-    /// Mean cross-entropy, in nats.
-    pub loss: f32,
-    /// Top-1 error in percent.
-    pub error: f32,
-    /// Top-5 error in percent.
-    pub top5_error: f32,
+/// A row of a log: its fields are the columns, the first of which is the iteration.
+pub trait LogRow: Serialize + DeserializeOwned {
+    /// The first line of the file.
+    const HEADER: &'static str;
 }
 
-/// One line of `train.csv`. The rate is single precision so that 0.1 × 0.1 reads 0.01.
-#[derive(Serialize)]
-struct TrainingLine {
-    iteration: u64,
-    learning_rate: f32,
-    loss: f32,
-    error: f32,
-}
-
-/// A CSV file whose first column is the iteration.
-pub struct Log {
+/// A CSV file of such rows.
+pub struct Log<Row> {
     path: PathBuf,
     file: File,
     /// Bytes of whole rows.
     length: u64,
+    row: PhantomData<Row>,
 }
 
-impl Log {
+impl<Row: LogRow> Log<Row> {
     /// Opens the log at `path` for appending after the rows of the first `iterations` iterations;
-    /// later rows are cut off. A new file gets `header`.
-    pub fn open(path: &Path, header: &str, iterations: u64) -> Result<Log> {
+    /// later rows are cut off. A new file gets its header.
+    pub fn open(path: &Path, iterations: u64) -> Result<Log<Row>> {
         let kept = match std::fs::read(path) {
             Ok(bytes) => whole_rows(&bytes, iterations).0,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
@@ -60,34 +43,19 @@ impl Log {
             .truncate(false)
             .open(path)
             .with_context(|| format!("{}: cannot be opened for writing", path.display()))?;
-        let mut log = Log { path: path.to_path_buf(), file, length: kept };
+        let mut log = Log { path: path.to_path_buf(), file, length: kept, row: PhantomData };
         log.file
             .set_len(kept)
             .and_then(|()| log.file.seek(SeekFrom::End(0)))
             .with_context(|| format!("{}: cannot be cut back", path.display()))?;
         if kept == 0 {
-            log.append(format!("{header}\n").as_bytes())?;
+            log.append_bytes(format!("{}\n", Row::HEADER).as_bytes())?;
         }
         Ok(log)
     }
 
-    /// Adds rows of `train.csv`.
-    pub fn training(&mut self, rows: &[TrainingRow]) -> Result<()> {
-        let lines = rows.iter().map(|row| TrainingLine {
-            iteration: row.iteration,
-            learning_rate: row.learning_rate as f32,
-            loss: row.loss,
-            error: row.error,
-        });
-        self.rows(lines)
-    }
-
-    /// Adds rows of `eval.csv`.
-    pub fn evaluations(&mut self, rows: &[EvaluationRow]) -> Result<()> {
-        self.rows(rows.iter())
-    }
-
-    fn rows<T: Serialize>(&mut self, rows: impl Iterator<Item = T>) -> Result<()> {
+    /// Adds rows.
+    pub fn append(&mut self, rows: &[Row]) -> Result<()> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
         for row in rows {
             writer.serialize(row).with_context(|| self.path.display().to_string())?;
@@ -95,10 +63,10 @@ impl Log {
         let bytes = writer
             .into_inner()
             .map_err(|error| anyhow::anyhow!("{}: {error}", self.path.display()))?;
-        self.append(&bytes)
+        self.append_bytes(&bytes)
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+    fn append_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         if let Err(error) = self.file.write_all(bytes) {
             // Whole rows only: what was written before this call stays.
             let _ = self.file.set_len(self.length);
@@ -118,6 +86,20 @@ impl Log {
             .sync_data()
             .with_context(|| format!("{}: cannot be written to the disk", self.path.display()))
     }
+}
+
+/// The rows of the log at `path`, but for a torn last one; none if there is no file.
+pub fn read<Row: LogRow>(path: &Path) -> Result<Vec<Row>> {
+    let mut bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    bytes.truncate(whole_rows(&bytes, u64::MAX).0 as usize);
+    csv::Reader::from_reader(&bytes[..])
+        .deserialize()
+        .collect::<Result<_, _>>()
+        .with_context(|| path.display().to_string())
 }
 
 /// The last iteration of which the log at `path` has all `rows_each` rows; 0 if there is none.
@@ -158,34 +140,22 @@ fn whole_rows(bytes: &[u8], iterations: u64) -> (u64, u64) {
 mod tests {
     use super::*;
 
-    fn row(iteration: u64) -> TrainingRow {
-        TrainingRow { iteration, learning_rate: 0.1 * 0.1, loss: 2.25, error: 61.71875 }
-    }
+    use crate::training::metrics::TrainingRow;
 
-    #[test]
-    fn rows_are_written_as_short_numbers_under_the_header() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("train.csv");
-        let mut log = Log::open(&path, "iteration,learning_rate,loss,error", 0).unwrap();
-        log.training(&[row(1), row(2)]).unwrap();
-        assert_eq!(
-            std::fs::read_to_string(&path).unwrap(),
-            "iteration,learning_rate,loss,error\n1,0.01,2.25,61.71875\n2,0.01,2.25,61.71875\n"
-        );
-    }
+    const HEADER: &str = TrainingRow::HEADER;
 
     #[test]
     fn a_reopened_log_loses_the_rows_past_the_checkpoint_and_half_rows_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("train.csv");
-        std::fs::write(&path, "iteration,error\n1,5\n2,6\n3,7\n4,").unwrap();
+        std::fs::write(&path, format!("{HEADER}\n1,0.1,5,6\n2,0.1,6,7\n3,0.1,7,8\n4,")).unwrap();
         let reopened = |iterations| {
-            drop(Log::open(&path, "iteration,error", iterations).unwrap());
+            drop(Log::<TrainingRow>::open(&path, iterations).unwrap());
             std::fs::read_to_string(&path).unwrap()
         };
-        assert_eq!(reopened(3), "iteration,error\n1,5\n2,6\n3,7\n");
-        assert_eq!(reopened(2), "iteration,error\n1,5\n2,6\n");
-        assert_eq!(reopened(0), "iteration,error\n");
+        assert_eq!(reopened(3), format!("{HEADER}\n1,0.1,5,6\n2,0.1,6,7\n3,0.1,7,8\n"));
+        assert_eq!(reopened(2), format!("{HEADER}\n1,0.1,5,6\n2,0.1,6,7\n"));
+        assert_eq!(reopened(0), format!("{HEADER}\n"));
     }
 
     #[test]
@@ -209,8 +179,10 @@ mod tests {
             path: "/dev/full".into(),
             file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
             length: 0,
+            row: PhantomData,
         };
-        let message = log.training(&[row(1)]).unwrap_err().to_string();
+        let row = TrainingRow { iteration: 1, learning_rate: 0.1, loss: 2.25, error: 61.71875 };
+        let message = log.append(&[row]).unwrap_err().to_string();
         assert!(message.contains("/dev/full") && message.contains("No space left"), "{message}");
     }
 }

@@ -2,10 +2,12 @@
 
 pub mod checkpoints;
 pub mod directory;
+pub mod eval_csv;
 pub mod json;
 pub mod log;
 pub mod measurements;
 pub mod provenance;
 pub mod run_toml;
 pub mod tests_csv;
+pub mod train_csv;
 pub mod verify;

@@ -1,5 +1,6 @@
 //! One run: a network trained from one seed.
 
+pub mod evaluator;
 pub mod recorder;
 pub mod spec;
 pub mod tensorboard;

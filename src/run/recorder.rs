@@ -5,41 +5,33 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::console::event::{Event, Listener};
-use crate::dataset::data::Source;
 use crate::network::parameters::Network;
-use crate::records::log::{EvaluationRow, Log};
+use crate::records::eval_csv::{EvaluationLog, EvaluationRow};
 use crate::records::provenance::timestamp;
 use crate::records::run_toml::{Failure, RunRecord, State};
 use crate::records::tests_csv::{TestRow, record_test};
+use crate::records::train_csv::TrainingLog;
 use crate::records::verify::RUN_FILES;
+use crate::run::evaluator::RunEvaluator;
 use crate::run::spec::{Run, RunOptions};
 use crate::run::tensorboard::EventFile;
 use crate::system::hash::hash_file;
-use crate::training::batches::{Normalization, sampler};
 use crate::training::checkpoint::Checkpoint;
-use crate::training::evaluation::EvaluationSet;
-use crate::training::evaluation::crops::ViewTest;
+use crate::training::evaluation::splits::{Evaluations, Split};
 use crate::training::evaluation::views::Views;
 use crate::training::metrics::TrainingRow;
-use crate::training::trainer::{Observer, Outcome};
-
-const TRAIN_HEADER: &str = "iteration,learning_rate,loss,error";
-
-const EVALUATION_HEADER: &str = "iteration,split,loss,error,top5_error";
+use crate::training::trainer::{Outcome, Recorder};
 
 /// Writes what the training loop reports.
-pub struct Recorder<'a> {
+pub struct RunRecorder<'a> {
     run: &'a Run<'a>,
     options: &'a RunOptions,
     /// The record, as it will be written next.
-    pub record: RunRecord,
+    record: RunRecord,
     listener: Listener<'a>,
-    train_log: Log,
-    evaluation_log: Log,
+    train_log: TrainingLog,
+    evaluation_log: EvaluationLog,
     events: Option<EventFile>,
-    normalization: Normalization,
-    /// Split name and images.
-    evaluation_sets: Vec<(&'static str, EvaluationSet)>,
     clock: Instant,
     /// When training errors were last read.
     last_read: Instant,
@@ -49,44 +41,31 @@ pub struct Recorder<'a> {
     saving_seconds: f64,
 }
 
-impl<'a> Recorder<'a> {
+impl<'a> RunRecorder<'a> {
     /// Opens the logs where `record` says that the run is.
     pub fn open(
         run: &'a Run<'a>,
         options: &'a RunOptions,
         record: RunRecord,
-        normalization: Normalization,
         listener: Listener<'a>,
-    ) -> Result<Recorder<'a>> {
-        let recipe = &run.config.recipe;
-        let set = |source, positions| {
-            EvaluationSet::new(source, positions, recipe, run.device, options.loaders)
-        };
-        let mut evaluation_sets = vec![("test", set(&run.data.test, None))];
-        if recipe.validation > 0 {
-            let held_out =
-                sampler::split(run.config.seed, run.data.train.len(), recipe.validation as usize).1;
-            evaluation_sets.push(("validation", set(&run.data.train, Some(held_out))));
-        }
+    ) -> Result<RunRecorder<'a>> {
         let done = record.progress.iterations;
         // The record comes first: a folder with logs and no record would be nobody's.
         record.write(&run.directory.record())?;
-        let train_log = Log::open(&run.directory.train_log(), TRAIN_HEADER, done)?;
-        let evaluation_log = Log::open(&run.directory.evaluation_log(), EVALUATION_HEADER, done)?;
+        let train_log = TrainingLog::open(&run.directory.train_log(), done)?;
+        let evaluation_log = EvaluationLog::open(&run.directory.evaluation_log(), done)?;
         // Event files cannot be cut back: the file is made again from the logs, which were.
         let events = options
             .tensorboard
             .as_deref()
             .and_then(|folder| watched(EventFile::from_logs(folder, &run.directory), listener));
-        let recorder = Recorder {
+        let recorder = RunRecorder {
             run,
             options,
             listener,
             train_log,
             evaluation_log,
             events,
-            normalization,
-            evaluation_sets,
             clock: Instant::now(),
             last_read: Instant::now(),
             earlier_seconds: record.progress.seconds,
@@ -95,7 +74,7 @@ impl<'a> Recorder<'a> {
             saving_seconds: 0.0,
             record,
         };
-        listener(Event::Started { done, iterations: recipe.iterations });
+        listener(Event::Started { done, iterations: run.config.recipe.iterations });
         Ok(recorder)
     }
 
@@ -116,8 +95,15 @@ impl<'a> Recorder<'a> {
         self.record.write(&self.run.directory.record())
     }
 
-    /// Writes the end of the training, whatever it was.
-    pub fn close(mut self, outcome: Result<Outcome>, network: &Network) -> Result<Outcome> {
+    /// Writes the end of the training, whatever it was; of a finished one also the paper's test.
+    pub fn close(
+        mut self,
+        outcome: Result<Outcome>,
+        warmup_ended_after: Option<u64>,
+        network: &Network,
+        evaluator: &RunEvaluator,
+    ) -> Result<Outcome> {
+        self.record.progress.warmup_ended_after = warmup_ended_after;
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -133,10 +119,10 @@ impl<'a> Recorder<'a> {
         let (state, word) = match outcome {
             Outcome::Finished => (State::Finished, "done"),
             Outcome::Interrupted(_) => (State::Interrupted, "stopped"),
-            Outcome::Diverged(_) => (State::Diverged, "diverged: the loss is not a number"),
+            Outcome::Diverged(_) => (State::Diverged, "diverged: the loss is NaN"),
         };
         if outcome == Outcome::Finished {
-            self.test(network)?;
+            self.test(network, evaluator)?;
             self.save_weights(network)?;
         }
         if state != State::Interrupted {
@@ -150,25 +136,14 @@ impl<'a> Recorder<'a> {
         Ok(outcome)
     }
 
-    /// The paper's standard test of a net on photographs: ten crops.
-    fn test(&mut self, network: &Network) -> Result<()> {
-        let Source::Streamed(index) = &self.run.data.test else { return Ok(()) };
-        (self.listener)(Event::Evaluating);
-        let test = ViewTest::new(
-            index.clone(),
-            None,
-            &self.run.config.recipe,
-            Views::TenCrop,
-            self.options.loaders,
-        );
-        let mut reasons = Vec::new();
-        let result =
-            test.evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
+    /// The paper's standard test of a net on ImageNet: ten crops.
+    fn test(&mut self, network: &Network, evaluator: &RunEvaluator) -> Result<()> {
+        let Some((result, reasons)) = evaluator.ten_crops(network)? else { return Ok(()) };
         self.unreadable(reasons, "it counts as wrong");
         record_test(&self.run.directory.tests(), TestRow::new(Views::TenCrop, &result))
     }
 
-    /// Puts photographs that cannot be read on record, and names those that were not known yet.
+    /// Puts images that cannot be read on record, and names those that were not known yet.
     fn unreadable(&mut self, reasons: Vec<String>, consequence: &str) {
         for reason in reasons {
             if self.record.unreadable_images.insert(reason.clone()) {
@@ -219,13 +194,13 @@ fn watched<T>(result: Result<T>, listener: Listener) -> Option<T> {
         .ok()
 }
 
-impl Observer for Recorder<'_> {
+impl Recorder for RunRecorder<'_> {
     fn started(&mut self, iteration: u64) {
         (self.listener)(Event::Iteration(iteration));
     }
 
     fn trained(&mut self, rows: &[TrainingRow]) -> Result<()> {
-        self.train_log.training(rows)?;
+        self.train_log.append(rows)?;
         self.watch(|events| events.training(rows));
         if let Some(last) = rows.last() {
             self.record.progress.iterations = last.iteration;
@@ -243,34 +218,24 @@ impl Observer for Recorder<'_> {
         self.unreadable(reasons, "the next image in the list stands in its place");
     }
 
-    fn evaluate(&mut self, network: &Network, iteration: u64) -> Result<f64> {
+    fn evaluated(&mut self, iteration: u64, evaluations: Evaluations) -> Result<()> {
         let start = Instant::now();
-        (self.listener)(Event::Evaluating);
-        let (mut rows, mut reasons) = (Vec::new(), Vec::new());
-        let mut watched = 0.0;
-        for (split, images) in &self.evaluation_sets {
-            let result = images
-                .evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
-            // The validation set comes last, if there is one: a schedule goes by it, else by the
-            // test set, as the paper's does on ImageNet.
-            watched = result.error();
-            if *split == "test" {
+        let rows: Vec<EvaluationRow> = evaluations
+            .splits
+            .iter()
+            .map(|(split, result)| EvaluationRow::new(iteration, *split, result))
+            .collect();
+        for (split, result) in &evaluations.splits {
+            if *split == Split::Test {
                 (self.listener)(Event::Tested(result.error()));
             }
-            rows.push(EvaluationRow {
-                iteration,
-                split,
-                loss: result.loss as f32,
-                error: result.error() as f32,
-                top5_error: result.top5_error() as f32,
-            });
         }
-        self.evaluation_log.evaluations(&rows)?;
+        self.evaluation_log.append(&rows)?;
         self.watch(|events| events.evaluations(&rows));
-        self.unreadable(reasons, "it counts as wrong");
-        self.evaluating_seconds += start.elapsed().as_secs_f64();
+        self.unreadable(evaluations.unreadable, "it counts as wrong");
+        self.evaluating_seconds += (evaluations.took + start.elapsed()).as_secs_f64();
         self.last_read = Instant::now();
-        Ok(watched)
+        Ok(())
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use prost::Message;
 
-use crate::logs::curves;
 use crate::records::directory::RunDirectory;
-use crate::records::log::EvaluationRow;
+use crate::records::eval_csv::{self, EvaluationRow};
+use crate::records::train_csv;
 use crate::training::metrics::TrainingRow;
 
 /// TensorBoard reads every file whose name contains `tfevents`.
@@ -64,22 +64,8 @@ impl EventFile {
         );
         let mut file = EventFile { path, writer };
         file.write(Event { file_version: Some(VERSION.to_string()), ..Event::default() })?;
-        let training = curves::training_curve(&run.train_log())?;
-        for ((iteration, loss), error) in
-            training.iterations.iter().zip(&training.losses).zip(&training.errors)
-        {
-            file.scalars(
-                *iteration as i64,
-                &[("loss/train", *loss as f32), ("error/train", *error as f32)],
-            )?;
-        }
-        for split in ["test", "validation"] {
-            let curve = curves::evaluation_curve(&run.evaluation_log(), split)?;
-            for (iteration, error) in curve.iterations.iter().zip(&curve.errors) {
-                file.scalars(*iteration as i64, &[(&format!("error/{split}"), *error as f32)])?;
-            }
-        }
-        file.flush()?;
+        file.training(&train_csv::read(&run.train_log())?)?;
+        file.evaluations(&eval_csv::read(&run.evaluation_log())?)?;
         Ok(file)
     }
 
@@ -97,7 +83,10 @@ impl EventFile {
     /// Adds evaluations.
     pub fn evaluations(&mut self, rows: &[EvaluationRow]) -> Result<()> {
         for row in rows {
-            self.scalars(row.iteration as i64, &[(&format!("error/{}", row.split), row.error)])?;
+            self.scalars(
+                row.iteration as i64,
+                &[(&format!("error/{}", row.split.name()), row.error)],
+            )?;
         }
         self.flush()
     }

@@ -12,7 +12,8 @@ use crate::network::parameters::{Compute, Network};
 use crate::records::directory::Claim;
 use crate::records::provenance::{Provenance, timestamp};
 use crate::records::run_toml::{Attempt, Failure, Progress, RunConfig, RunRecord, State};
-use crate::run::recorder::Recorder;
+use crate::run::evaluator::RunEvaluator;
+use crate::run::recorder::RunRecorder;
 use crate::run::spec::{Run, RunOptions};
 use crate::system::hash;
 use crate::training::batches::resident::ResidentBatches;
@@ -21,6 +22,14 @@ use crate::training::batches::streamed::StreamedBatches;
 use crate::training::batches::{Batches, Normalization};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::trainer::{Outcome, Trainer};
+
+/// What there is to do.
+enum Start {
+    /// Nothing: the run ended so before.
+    Done(Outcome),
+    /// Training from the checkpoint, or from the start, with this record.
+    At(Box<RunRecord>, Option<Checkpoint>),
+}
 
 impl Run<'_> {
     /// Trains what is not trained yet, and returns how it ended. A finished run is left as it is.
@@ -41,46 +50,17 @@ impl Run<'_> {
         listener: Listener,
         stop: &AtomicBool,
     ) -> Result<Outcome> {
-        let (record, checkpoint) = match self.directory.claim(&self.config)? {
-            Claim::Done(record) => {
-                let iterations = record.progress.iterations;
-                // A kill right after the last record leaves them.
-                self.directory.checkpoints().remove()?;
-                listener(Event::AlreadyDone { iterations });
-                return Ok(if record.state == State::Diverged {
-                    Outcome::Diverged(iterations)
-                } else {
-                    Outcome::Finished
-                });
-            }
-            Claim::Resume(record) => {
-                let (checkpoint, problems) = self.directory.position(&self.config.recipe)?;
-                for problem in &problems {
-                    listener(Event::Note(format!("{problem}; the older checkpoint is used")));
-                }
-                if checkpoint.is_none() && record.progress.iterations > 0 {
-                    listener(Event::Note(format!(
-                        "no checkpoint yet: its {} logged iterations are trained again",
-                        record.progress.iterations
-                    )));
-                }
-                if let Some(change) =
-                    record.provenance.machine.change(&Provenance::now(self.device).machine)
-                {
-                    listener(Event::Note(format!(
-                        "{change}: sums are taken in another order from here on, the bytes are not those of an uninterrupted run"
-                    )));
-                }
-                (self.resumed(*record, checkpoint.as_ref(), &problems), checkpoint)
-            }
-            Claim::New => (self.new_record(), None),
+        let (mut record, checkpoint) = match self.claim(listener)? {
+            Start::Done(outcome) => return Ok(outcome),
+            Start::At(record, checkpoint) => (*record, checkpoint),
         };
+        // Build.
         let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device)
             .with_compute(self.compute(listener));
-        let mut record = record;
         let normalization = self.normalization(options, listener, &mut record)?;
         let batches = self.batches(normalization.share(), options);
-        let mut recorder = Recorder::open(self, options, record, normalization, listener)?;
+        let mut evaluator = RunEvaluator::new(self, options, normalization, listener);
+        let mut recorder = RunRecorder::open(self, options, record, listener)?;
         let mut trainer =
             Trainer::new(&mut network, batches, &self.config.recipe, checkpoint.as_ref());
         if options.graph
@@ -88,9 +68,52 @@ impl Run<'_> {
         {
             listener(Event::Note(note));
         }
-        let outcome = trainer.run(&mut recorder, stop, options.checkpoint_every);
-        recorder.record.progress.warmup_ended_after = trainer.warmup_ended_after();
-        recorder.close(outcome, &network)
+        // Train.
+        let outcome = trainer.run(&mut recorder, &mut evaluator, stop, options.checkpoint_every);
+        // Close.
+        let warmup_ended_after = trainer.warmup_ended_after();
+        recorder.close(outcome, warmup_ended_after, &network, &evaluator)
+    }
+
+    /// Finds out where the run begins, which the caller has locked.
+    fn claim(&self, listener: Listener) -> Result<Start> {
+        match self.directory.claim(&self.config)? {
+            Claim::New => Ok(Start::At(Box::new(self.new_record()), None)),
+            Claim::Resume(record) => self.resume(*record, listener),
+            Claim::Done(record) => {
+                let iterations = record.progress.iterations;
+                // A kill right after the last record leaves them.
+                self.directory.checkpoints().remove()?;
+                listener(Event::AlreadyDone { iterations });
+                Ok(Start::Done(match record.state {
+                    State::Diverged => Outcome::Diverged(iterations),
+                    _ => Outcome::Finished,
+                }))
+            }
+        }
+    }
+
+    /// Where a stopped run goes on; tells the listener what a person should know about it.
+    fn resume(&self, record: RunRecord, listener: Listener) -> Result<Start> {
+        let (checkpoint, problems) = self.directory.position(&self.config.recipe)?;
+        for problem in &problems {
+            listener(Event::Note(format!("{problem}; the older checkpoint is used")));
+        }
+        if checkpoint.is_none() && record.progress.iterations > 0 {
+            listener(Event::Note(format!(
+                "no checkpoint yet: its {} logged iterations are trained again",
+                record.progress.iterations
+            )));
+        }
+        let machine = Provenance::now(self.device).machine;
+        if let Some(change) = record.provenance.machine.change(&machine) {
+            listener(Event::Note(format!(
+                "{change}: a different floating-point summation order from here on, the bytes are \
+                 not those of an uninterrupted run"
+            )));
+        }
+        let record = self.resumed(record, checkpoint.as_ref(), &problems);
+        Ok(Start::At(Box::new(record), checkpoint))
     }
 
     /// How the network is computed here; tells the listener what memory its activations take.

@@ -1,5 +1,6 @@
 //! Loss and error of each iteration, kept on the device until a whole window is read at once.
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 /// Iterations whose metrics fit on the device; reading them waits for the device, so it must be
@@ -67,13 +68,13 @@ impl MetricsWindow {
     }
 }
 
-/// One line of the training log.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// One line of the training log, `train.csv`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRow {
     /// Counted from 1.
     pub iteration: u64,
-    /// Learning rate of this iteration's update.
-    pub learning_rate: f64,
+    /// Learning rate of this iteration's update. Single precision, so that 0.1 × 0.1 reads 0.01.
+    pub learning_rate: f32,
     /// Mean cross-entropy over the batch, before the update, in nats.
     pub loss: f32,
     /// Wrongly classified images of the batch, before the update, in percent.

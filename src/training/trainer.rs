@@ -11,24 +11,24 @@ use crate::network::forward::gradient::Gradient;
 use crate::network::parameters::Network;
 use crate::training::batches::Batches;
 use crate::training::checkpoint::Checkpoint;
+use crate::training::evaluation::splits::{Evaluations, Evaluator};
 use crate::training::graphed::GraphedStep;
 use crate::training::metrics::{MetricsWindow, TrainingRow};
 use crate::training::optimizer::Optimizer;
 use crate::training::schedule::Schedule;
 
 /// Metrics are read when this much time has passed, so that a slow run still shows where it is. It
-/// changes no number.
+/// does not affect results.
 const READ_AFTER: Duration = Duration::from_secs(2);
 
-/// What the loop tells the outside. An error ends the training.
-pub trait Observer {
+/// Takes what the loop reports. An error ends the training.
+pub trait Recorder {
     /// An iteration was handed to the device; its results are not known yet.
     fn started(&mut self, iteration: u64);
     /// The results of some iterations, in order, each once.
     fn trained(&mut self, rows: &[TrainingRow]) -> Result<()>;
-    /// It is time to evaluate the network; all rows up to `iteration` have been reported.
-    /// Returns the error, in percent, that a schedule which waits for a plateau goes by.
-    fn evaluate(&mut self, network: &Network, iteration: u64) -> Result<f64>;
+    /// The network was evaluated; all rows up to `iteration` have been reported.
+    fn evaluated(&mut self, iteration: u64, evaluations: Evaluations) -> Result<()>;
     /// Images could not be read, for these reasons; others stood in their place.
     fn replaced(&mut self, reasons: Vec<String>);
     /// The state now and then and at a stop, to keep; all rows up to its iteration have been
@@ -45,9 +45,9 @@ const CHECKPOINT_COST: u32 = 100;
 pub enum Outcome {
     /// All iterations are done.
     Finished,
-    /// Asked to stop after this iteration; the state was handed to the observer.
+    /// Asked to stop after this iteration; the state was handed to the recorder.
     Interrupted(u64),
-    /// The loss was not a number at this iteration.
+    /// The loss was NaN or infinite at this iteration.
     Diverged(u64),
 }
 
@@ -105,10 +105,11 @@ impl<'a> Trainer<'a> {
 
     /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration
     /// is finished first. A checkpoint is handed over about every `checkpoint_every`, at zero after
-    /// each iteration; when that is changes no number.
+    /// each iteration; when that is does not affect results.
     pub fn run(
         &mut self,
-        observer: &mut dyn Observer,
+        recorder: &mut dyn Recorder,
+        evaluator: &mut dyn Evaluator,
         stop: &AtomicBool,
         checkpoint_every: Duration,
     ) -> Result<Outcome> {
@@ -117,18 +118,18 @@ impl<'a> Trainer<'a> {
         let mut wait = checkpoint_every;
         while self.iteration < self.recipe.iterations {
             if stop.load(Ordering::Relaxed) {
-                if let Some(iteration) = self.report(observer)? {
+                if let Some(iteration) = self.report(recorder)? {
                     return Ok(Outcome::Diverged(iteration));
                 }
-                observer.checkpoint(&self.state())?;
+                recorder.checkpoint(&self.state())?;
                 return Ok(Outcome::Interrupted(self.iteration));
             }
             self.iteration += 1;
-            observer.started(self.iteration);
+            recorder.started(self.iteration);
             self.step()?;
             let reasons = self.batches.replacements();
             if !reasons.is_empty() {
-                observer.replaced(reasons);
+                recorder.replaced(reasons);
             }
             let last = self.iteration == self.recipe.iterations;
             let evaluate = self.iteration.is_multiple_of(self.recipe.evaluate_every) || last;
@@ -137,18 +138,19 @@ impl<'a> Trainer<'a> {
                 || self.schedule.decides_after(self.iteration)
                 || last_read.elapsed() > READ_AFTER;
             if evaluate || checkpoint || read {
-                if let Some(iteration) = self.report(observer)? {
+                if let Some(iteration) = self.report(recorder)? {
                     return Ok(Outcome::Diverged(iteration));
                 }
                 last_read = Instant::now();
             }
             if evaluate {
-                let error = observer.evaluate(self.network, self.iteration)?;
-                self.schedule.observe_evaluation(error);
+                let evaluations = evaluator.evaluate(self.network)?;
+                self.schedule.observe_evaluation(evaluations.watched_error());
+                recorder.evaluated(self.iteration, evaluations)?;
             }
             if checkpoint {
                 let start = Instant::now();
-                observer.checkpoint(&self.state())?;
+                recorder.checkpoint(&self.state())?;
                 last_checkpoint = Instant::now();
                 wait = if checkpoint_every.is_zero() {
                     Duration::ZERO
@@ -248,25 +250,25 @@ impl<'a> Trainer<'a> {
 
     /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite
     /// number, if there is one.
-    fn report(&mut self, observer: &mut dyn Observer) -> Result<Option<u64>> {
+    fn report(&mut self, recorder: &mut dyn Recorder) -> Result<Option<u64>> {
         let first = self.iteration + 1 - self.pending_rates.len() as u64;
         let mut rows: Vec<TrainingRow> = (first..)
             .zip(self.metrics.take())
             .zip(self.pending_rates.drain(..))
             .map(|((iteration, (loss, error)), learning_rate)| TrainingRow {
                 iteration,
-                learning_rate,
+                learning_rate: learning_rate as f32,
                 loss,
                 error,
             })
             .collect();
         let diverged = rows.iter().position(|row| !row.loss.is_finite());
-        // What follows a loss that is not a number means nothing; the row itself is the evidence.
+        // What follows a loss of NaN means nothing; the row itself is the evidence.
         rows.truncate(diverged.map_or(rows.len(), |position| position + 1));
         for row in &rows {
             self.schedule.observe(row.iteration, f64::from(row.error));
         }
-        observer.trained(&rows)?;
+        recorder.trained(&rows)?;
         Ok(diverged.map(|position| rows[position].iteration))
     }
 

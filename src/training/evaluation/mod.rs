@@ -2,6 +2,7 @@
 
 pub mod crops;
 pub mod scores;
+pub mod splits;
 pub mod views;
 
 use std::sync::Arc;

@@ -1,0 +1,44 @@
+//! `train.csv`: loss and error of every iteration.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::records::log::{self, Log, LogRow};
+use crate::training::metrics::TrainingRow;
+
+impl LogRow for TrainingRow {
+    const HEADER: &'static str = "iteration,learning_rate,loss,error";
+}
+
+/// The file, open for appending.
+pub type TrainingLog = Log<TrainingRow>;
+
+/// Reads `train.csv`, but for a torn last row; no file is no rows.
+pub fn read(path: &Path) -> Result<Vec<TrainingRow>> {
+    log::read(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_written_as_short_numbers_under_the_header_and_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.csv");
+        let row = |iteration| TrainingRow {
+            iteration,
+            learning_rate: (0.1 * 0.1) as f32,
+            loss: 2.25,
+            error: 61.71875,
+        };
+        let mut log = TrainingLog::open(&path, 0).unwrap();
+        log.append(&[row(1), row(2)]).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "iteration,learning_rate,loss,error\n1,0.01,2.25,61.71875\n2,0.01,2.25,61.71875\n"
+        );
+        assert_eq!(read(&path).unwrap(), [row(1), row(2)]);
+    }
+}
