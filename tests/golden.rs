@@ -17,6 +17,9 @@ const BATCH: i64 = 16;
 
 const HIGHWAY_BATCH: i64 = 2;
 
+/// Of the filters of pre-activation nets, as in the script.
+const DIVISOR: i64 = 2;
+
 const TOLERANCE: f64 = 1e-5;
 
 /// Single precision's rounding adds up over the 19 layers of the highway net (the largest
@@ -59,13 +62,19 @@ fn initial_network(name: NetworkName) -> Network {
     // In the highway net's case the last bit decides whether some pixel passes ReLU; the fused
     // operation, which rounds less, decides otherwise there than the script. It is held to the
     // separate operations in src/network/forward/gradient.rs.
-    let fused = name.is_residual() || name.is_plain();
-    let mut network = Network::new(cifar::architecture(name, 10).unwrap(), 0, Device::Cpu)
+    let highway = matches!(name, NetworkName::Highway { .. });
+    let fused = !highway;
+    let architecture = cifar::architecture(name, 10).unwrap();
+    let architecture = match name {
+        NetworkName::PreActivation { .. } => architecture.narrowed(DIVISOR),
+        _ => architecture,
+    };
+    let mut network = Network::new(architecture, 0, Device::Cpu)
         .with_compute(Compute { fused, ..Compute::default() });
     let mut tensors = network.named_tensors();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let mut numbers = Numbers(1);
-    let size = if name.is_residual() || name.is_plain() { 0.3 } else { 0.05 };
+    let size = if highway { 0.05 } else { 0.3 };
     for (name, tensor) in &mut tensors {
         if name.contains("running") {
             continue;
@@ -95,10 +104,9 @@ fn assert_close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
 fn one_step_agrees(name: NetworkName) {
     let golden = golden_values(name);
     let network = initial_network(name);
-    let (batch, tolerance) = if name.is_residual() || name.is_plain() {
-        (BATCH, TOLERANCE)
-    } else {
-        (HIGHWAY_BATCH, HIGHWAY_TOLERANCE)
+    let (batch, tolerance) = match name {
+        NetworkName::Highway { .. } => (HIGHWAY_BATCH, HIGHWAY_TOLERANCE),
+        _ => (BATCH, TOLERANCE),
     };
     let images: Vec<f32> =
         Numbers(2).draw(batch * 3 * 32 * 32).into_iter().map(|value| value as f32).collect();
@@ -188,6 +196,16 @@ fn one_step_of_a_residual_net_agrees_with_pytorch() {
 fn one_step_with_projection_shortcuts_agrees_with_pytorch() {
     one_step_agrees("resnet-8b".parse().unwrap());
     one_step_agrees("resnet-8c".parse().unwrap());
+}
+
+#[test]
+fn one_step_of_a_pre_activation_net_of_two_layer_blocks_agrees_with_pytorch() {
+    one_step_agrees("preact-resnet-8".parse().unwrap());
+}
+
+#[test]
+fn one_step_of_a_pre_activation_net_of_bottlenecks_agrees_with_pytorch() {
+    one_step_agrees("preact-resnet-11".parse().unwrap());
 }
 
 #[test]

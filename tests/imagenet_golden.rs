@@ -123,11 +123,10 @@ fn every_network_has_the_names_and_shapes_of_pytorchs() {
             let shape: Vec<String> = parameter.shape.iter().map(i64::to_string).collect();
             lines.push(format!("{} {}", parameter.name, shape.join(",")));
         }
-        for layer in network.layers().iter().filter(|layer| layer.norm_epsilon.is_some()) {
+        for norm in network.layers().iter().filter_map(|layer| layer.norm.as_ref()) {
             lines.extend(
-                ["running_mean", "running_var"].map(|statistic| {
-                    format!("{}.{statistic} {}", layer.norm_name(), layer.outputs)
-                }),
+                ["running_mean", "running_var"]
+                    .map(|statistic| format!("{}.{statistic} {}", norm.name, norm.channels)),
             );
         }
         lines.sort();

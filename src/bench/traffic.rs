@@ -19,7 +19,7 @@ const SHORTCUT_PASSES: i64 = 1 + 1 + 1 + 3;
 
 /// Bytes an image.
 pub(crate) fn bytes(architecture: &Architecture, precision: Precision) -> u64 {
-    let residual = architecture.name.is_residual();
+    let residual = architecture.shortcut.is_some();
     let values: i64 = architecture.layers().iter().map(|layer| layer_values(layer, residual)).sum();
     values as u64 * precision.bytes()
 }

@@ -34,7 +34,7 @@ Examples:
   resnet-repro describe --network vgg-19 --network plain-34 --network resnet-34 --draw figure-3.svg")]
 pub struct Arguments {
     /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2; on ImageNet 18, 34, 50, 101, 152),
-    /// highway-19, highway-32, vgg-16, vgg-19 or googlenet; several for a drawing
+    /// preact-resnet-N (6n+2 or 9n+2), highway-19, highway-32, vgg-16, vgg-19 or googlenet; several for a drawing
     #[arg(long, value_name = "NAME", required = true)]
     network: Vec<NetworkName>,
     /// Data set whose family of networks, images and classes are meant [default: cifar10, or
@@ -176,8 +176,11 @@ fn text(dataset: DatasetName, architecture: &Architecture) -> String {
         paper::cifar10(architecture.name).filter(|_| family == Family::Cifar).map(|paper| {
             match paper.test_error {
                 Some(error) => {
+                    let original = paper.original_test_error.map_or(String::new(), |error| {
+                        format!("; {error:.2} % with the units of the first paper")
+                    });
                     format!(
-                        "\nCIFAR-10 test error in the paper: {}{error:.2} % ({})",
+                        "\nCIFAR-10 test error in the paper: {}{error:.2} % ({}{original})",
                         if paper.approximate { "about " } else { "" },
                         paper.source
                     )
@@ -234,6 +237,10 @@ fn normalisation(architecture: &Architecture) -> &'static str {
         Body::Vgg { .. } => {
             "Every convolution has a bias and no batch normalisation follows it. There is no dropout."
         }
+        Body::Blocks { order: body::Order::PreActivation, .. } => {
+            "Batch normalisation (its scale and shift are counted) and ReLU stand before every convolution of a block and before the last layer; none follows \
+             the first convolution, the projections and the additions."
+        }
         Body::GoogLeNet { auxiliary: true, .. } => {
             "Every convolution is followed by batch normalisation (its scale and shift are counted). The layers named aux are there in training \
              only; their multiply-adds are not in the sum above."
@@ -259,7 +266,7 @@ fn activations(architecture: &Architecture) -> String {
     let segments = match fewest {
         0 | 1 => String::new(),
         _ => format!(
-            "; {} with --set checkpoint_segments={fewest}, which computes them twice",
+            "; {} with --set checkpoint_segments={fewest}, which recomputes them in the backward pass",
             bytes(Precision::F32, fewest)
         ),
     };

@@ -1,5 +1,5 @@
-//! Names of networks: `plain-20`, `resnet-56`, `resnet-56b`, `resnet-50-v1.5`, `highway-19`,
-//! `vgg-19`, `googlenet`.
+//! Names of networks: `plain-20`, `resnet-56`, `resnet-56b`, `resnet-50-v1.5`,
+//! `preact-resnet-110`, `highway-19`, `vgg-19`, `googlenet`.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -41,6 +41,11 @@ pub enum NetworkName {
         shortcut: Shortcut,
         /// Which layer of a bottleneck has the stride.
         stride: BottleneckStride,
+    },
+    /// `preact-resnet-N`: residual nets of pre-activation (He et al. 2016, arXiv 1603.05027).
+    PreActivation {
+        /// Weighted layers.
+        depth: u64,
     },
     /// `highway-N`: highway nets (Srivastava et al., arXiv 1507.06228).
     Highway {
@@ -88,6 +93,7 @@ impl NetworkName {
         match self {
             NetworkName::Plain { depth, .. }
             | NetworkName::Residual { depth, .. }
+            | NetworkName::PreActivation { depth }
             | NetworkName::Highway { depth }
             | NetworkName::Vgg { depth } => depth,
             NetworkName::GoogLeNet { .. } => GOOGLENET_DEPTH,
@@ -102,7 +108,7 @@ impl NetworkName {
         }
     }
 
-    /// Whether the net is a residual one, whatever its shortcut option.
+    /// Whether the net is a residual one of the paper's, whatever its shortcut option.
     pub fn is_residual(self) -> bool {
         matches!(self, NetworkName::Residual { .. })
     }
@@ -113,7 +119,7 @@ impl NetworkName {
     }
 
     /// Position in tables: first nets without shortcuts by depth, then residual nets by option and
-    /// depth, then highway nets.
+    /// depth, those of pre-activation, highway nets.
     fn rank(self) -> (u8, u64, u8) {
         let depth = self.depth();
         match self {
@@ -123,6 +129,7 @@ impl NetworkName {
             NetworkName::Residual { shortcut, stride, .. } => {
                 (1 + shortcut as u8, depth, stride as u8)
             }
+            NetworkName::PreActivation { .. } => (4, depth, 0),
             NetworkName::Highway { .. } => (5, depth, 0),
         }
     }
@@ -156,6 +163,7 @@ impl fmt::Display for NetworkName {
                 };
                 format!("resnet-{depth}{option}{}", ending(stride))
             }
+            NetworkName::PreActivation { depth } => format!("preact-resnet-{depth}"),
             NetworkName::Highway { depth } => format!("highway-{depth}"),
             NetworkName::Vgg { depth } => format!("vgg-{depth}"),
             NetworkName::GoogLeNet { auxiliary: false } => "googlenet".to_string(),
@@ -171,7 +179,7 @@ impl FromStr for NetworkName {
     fn from_str(text: &str) -> Result<NetworkName, BadInput> {
         let unknown = || {
             bad_input(format!(
-                "unknown network \"{text}\": write plain-N, resnet-N, resnet-Nb, resnet-Nc (shortcut options B and C), highway-19, highway-32, vgg-16, vgg-19 or googlenet, for example resnet-56"
+                "unknown network \"{text}\": write plain-N, resnet-N, resnet-Nb, resnet-Nc (shortcut options B and C), preact-resnet-N, highway-19, highway-32, vgg-16, vgg-19 or googlenet, for example resnet-56"
             ))
         };
         match text {
@@ -180,6 +188,11 @@ impl FromStr for NetworkName {
             "googlenet" => return Ok(NetworkName::GoogLeNet { auxiliary: false }),
             "googlenet-aux" => return Ok(NetworkName::GoogLeNet { auxiliary: true }),
             _ => {}
+        }
+        if let Some(depth) = text.strip_prefix("preact-resnet-") {
+            let depth = depth.parse().map_err(|_| unknown())?;
+            depths::check_preactivation_depth(depth)?;
+            return Ok(NetworkName::PreActivation { depth });
         }
         let (text, stride) = match text.strip_suffix("-v1.5") {
             Some(rest) => (rest, BottleneckStride::Middle3x3),
@@ -252,6 +265,7 @@ mod tests {
             "resnet-50-v1.5",
             "vgg-19",
             "googlenet-aux",
+            "preact-resnet-1001",
         ] {
             assert_eq!(text.parse::<NetworkName>().unwrap().to_string(), text);
         }
@@ -279,6 +293,8 @@ mod tests {
             "resnet-110",
             "resnet-20b",
             "resnet-20c",
+            "preact-resnet-110",
+            "preact-resnet-164",
             "highway-19",
         ]
         .map(|text| text.parse::<NetworkName>().unwrap());
@@ -311,6 +327,8 @@ mod tests {
             "plain-20b",
             "resnet-20d",
             "resnet-20bb",
+            "preact-resnet-110b",
+            "preact-110",
         ] {
             assert!(
                 text.parse::<NetworkName>().unwrap_err().0.contains("unknown network"),

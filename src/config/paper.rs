@@ -23,6 +23,8 @@ pub struct CifarResult {
     pub mean_test_error: Option<f64>,
     /// Standard deviation over several runs, in percentage points.
     pub standard_deviation: Option<f64>,
+    /// Of a pre-activation net: test error of the same depth with the units of the first paper.
+    pub original_test_error: Option<f64>,
     /// Table or figure.
     pub source: String,
 }
@@ -133,6 +135,7 @@ pub struct CentreCrop {
 #[serde(deny_unknown_fields)]
 struct Paper {
     cifar10: Vec<CifarResult>,
+    preactivation: Vec<CifarResult>,
     quoted: Vec<Quoted>,
     reproduced: Vec<Reproduced>,
     imagenet: Imagenet,
@@ -152,14 +155,20 @@ fn paper() -> &'static Paper {
     })
 }
 
-/// What the paper says of `network` on CIFAR-10, if it has it.
+/// What the paper says of `network` on CIFAR-10, or of a pre-activation net the authors' paper of
+/// 2016, if it has it.
 pub fn cifar10(network: NetworkName) -> Option<&'static CifarResult> {
-    paper().cifar10.iter().find(|result| result.network == network)
+    paper().cifar10.iter().chain(preactivation()).find(|result| result.network == network)
 }
 
 /// All networks of the paper on CIFAR-10.
 pub fn cifar10_networks() -> &'static [CifarResult] {
     &paper().cifar10
+}
+
+/// The pre-activation nets of He et al. 2016 (arXiv 1603.05027) on CIFAR-10.
+pub fn preactivation() -> &'static [CifarResult] {
+    &paper().preactivation
 }
 
 /// The rows of Table 6 that the paper quotes.
@@ -218,6 +227,22 @@ mod tests {
         assert_eq!(errors, [8.75, 7.51, 7.17, 6.97, 6.43, 7.93]);
         assert_eq!(cifar10(NetworkName::residual(26)).map(|result| result.parameters), None);
         assert!(cifar10(NetworkName::plain(56)).unwrap().approximate);
+    }
+
+    #[test]
+    fn the_test_errors_of_pre_activation_nets_are_those_of_their_paper() {
+        let errors: Vec<_> = preactivation()
+            .iter()
+            .map(|row| (row.network.depth(), row.original_test_error, row.test_error))
+            .collect();
+        let expected = [(110, 6.61, 6.37), (164, 5.93, 5.46), (1001, 7.61, 4.92)];
+        assert_eq!(
+            errors,
+            expected.map(|(depth, original, error)| (depth, Some(original), Some(error)))
+        );
+        let name = "preact-resnet-164".parse().unwrap();
+        assert_eq!(cifar10(name).and_then(|row| row.test_error), Some(5.46));
+        assert!(cifar10_networks().iter().all(|row| row.original_test_error.is_none()));
     }
 
     #[test]

@@ -19,11 +19,11 @@ const SHARE: f64 = 0.6;
 /// number, which is two values.
 const POOLED: u64 = 3;
 
-/// Values kept for the backward pass of one image: of each convolution the output, and what
-/// normalisation and ReLU make of it (ReLU alone overwrites the output); of maximum pooling the
+/// Values kept for the backward pass of one image: the output of each convolution, and what
+/// normalisation and ReLU make of maps (ReLU alone overwrites them); of maximum pooling the
 /// output and the places that it came from; of an inception module its joined branches.
 pub fn activation_values(architecture: &Architecture) -> u64 {
-    let convolutions: u64 = architecture.layers().iter().map(convolution_values).sum();
+    let convolutions: u64 = architecture.layers().iter().map(layer_values).sum();
     let steps = Outline::of(architecture).steps;
     let joined = steps.iter().map(|step| match step.kind {
         StepKind::MaxPool { .. } => POOLED * step.values(),
@@ -33,13 +33,15 @@ pub fn activation_values(architecture: &Architecture) -> u64 {
     convolutions + joined.sum::<u64>()
 }
 
-fn convolution_values(layer: &Layer) -> u64 {
-    let copies = match layer.kind {
+/// Of a weighted layer and its normalisation.
+fn layer_values(layer: &Layer) -> u64 {
+    let output = match layer.kind {
         LayerKind::FullyConnected => 0,
-        LayerKind::Convolution { .. } if layer.norm_epsilon.is_none() => 1,
-        _ => 2,
+        // Sigmoid keeps its output too.
+        LayerKind::Gate => 2 * pixels(layer.outputs, layer.output_side),
+        _ => pixels(layer.outputs, layer.output_side),
     };
-    copies * pixels(layer.outputs, layer.output_side)
+    output + layer.norm.as_ref().map_or(0, |norm| pixels(norm.channels, norm.side))
 }
 
 fn pixels(channels: i64, side: i64) -> u64 {
@@ -86,16 +88,16 @@ struct BlockValues {
     output: u64,
 }
 
-/// The blocks in order; the first includes the layer and the pooling before it. Only plain and
-/// residual nets have blocks.
+/// The blocks in order; the first includes the layer and the pooling before it, the last what is
+/// before the classifier. Only plain and residual nets have blocks.
 fn blocks(architecture: &Architecture) -> Vec<BlockValues> {
-    let Body::Blocks { stem, .. } = architecture.body else { return Vec::new() };
+    let Body::Blocks { stem, order, .. } = architecture.body else { return Vec::new() };
     let values = |block: &Block| {
-        let output = pixels(block.outputs(), block.side());
-        let layers: u64 =
-            block.layers().iter().map(|layer| pixels(layer.outputs, layer.side)).sum();
-        let projection = if block.projects(architecture.shortcut) { output } else { 0 };
-        BlockValues { kept: 2 * (layers + projection), output }
+        let projection = block.projection(architecture.shortcut);
+        BlockValues {
+            kept: block.main_layers().iter().chain(&projection).map(layer_values).sum(),
+            output: pixels(block.outputs(), block.side()),
+        }
     };
     let mut blocks: Vec<BlockValues> = architecture.blocks().iter().map(values).collect();
     let pooled = if stem.pool {
@@ -103,8 +105,10 @@ fn blocks(architecture: &Architecture) -> Vec<BlockValues> {
     } else {
         0
     };
-    let first = convolution_values(&stem.layer(architecture.image_side)) + pooled;
+    let first = layer_values(&stem.layer(architecture.image_side, order)) + pooled;
     blocks.iter_mut().take(1).for_each(|block| block.kept += first);
+    let last = layer_values(&architecture.classifier());
+    blocks.iter_mut().rev().take(1).for_each(|block| block.kept += last);
     blocks
 }
 
@@ -210,6 +214,22 @@ mod tests {
             );
         }
         assert_eq!(actual_segments(&net("vgg-16"), 4), 1, "a net without blocks is not cut");
+    }
+
+    #[test]
+    fn activations_of_a_pre_activation_net_equal_a_count_by_hand_and_those_of_its_blocks() {
+        let net = cifar::architecture("preact-resnet-8".parse().unwrap(), 10).unwrap();
+        // Outputs of seven convolutions; the maps that each of the six in blocks and the classifier
+        // take, normalised: 16 × 32² four times (stem's, two of stage 1, stage 2's first), and so on.
+        let (a, b, c) = (16 * 1024, 32 * 256, 64 * 64);
+        let outputs = 3 * a + 2 * b + 2 * c;
+        let normalised = (2 * a + a) + (b + b) + (c + c);
+        assert_eq!(activation_values(&net), outputs + normalised);
+        for name in ["preact-resnet-8", "preact-resnet-29"] {
+            let net = cifar::architecture(name.parse().unwrap(), 10).unwrap();
+            let kept: u64 = blocks(&net).iter().map(|block| block.kept).sum();
+            assert_eq!(kept, activation_values(&net), "{name}");
+        }
     }
 
     #[test]

@@ -26,9 +26,58 @@ pub struct Network {
     pub(crate) norms: Vec<NormState>,
     /// Name, shape and kind of each parameter, in the order of the vector.
     pub(crate) layout: Vec<Parameter>,
-    /// Where the parameters and batch normalisations of layers aside of the main path begin.
-    pub(crate) aside: (usize, usize),
+    /// Where each layer's numbers are, in layer order.
+    pub(crate) slots: Vec<LayerSlot>,
+    /// Layers of the main path; those aside of it follow.
+    pub(crate) main_layers: usize,
     pub(crate) compute: Compute,
+}
+
+/// Where a layer's numbers are: positions in the list of parameters and in that of batch
+/// normalisations.
+pub(crate) struct LayerSlot {
+    /// torchvision's name.
+    pub name: String,
+    /// Position of its weights.
+    pub weight: usize,
+    bias: Option<usize>,
+    norm: Option<NormSlot>,
+}
+
+/// The same of its batch normalisation.
+#[derive(Clone, Copy)]
+pub(crate) struct NormSlot {
+    /// Position of its scale, which its shift follows.
+    pub scale: usize,
+    /// Position among the batch normalisations.
+    pub state: usize,
+}
+
+impl LayerSlot {
+    /// The slots of `layers`, in their order.
+    fn all(layers: &[Layer]) -> Vec<LayerSlot> {
+        let (mut parameter, mut state) = (0, 0);
+        let slot = |layer: &Layer| {
+            // Weights, scale, shift, bias: the order of `Layer::parameters`.
+            let weight = parameter;
+            parameter += layer.parameters().len();
+            let norm = layer.norm.is_some().then_some(NormSlot { scale: weight + 1, state });
+            state += usize::from(norm.is_some());
+            let bias = layer.bias.then_some(parameter - 1);
+            LayerSlot { name: layer.name.clone(), weight, bias, norm }
+        };
+        layers.iter().map(slot).collect()
+    }
+
+    /// Position of its bias; a panic where a walk takes a layer without one for one that has it.
+    pub fn bias(&self) -> usize {
+        self.bias.unwrap_or_else(|| panic!("{} has no bias", self.name))
+    }
+
+    /// Its batch normalisation; a panic where a walk takes a layer without one for one that has it.
+    pub fn norm(&self) -> NormSlot {
+        self.norm.unwrap_or_else(|| panic!("{} has no batch normalisation", self.name))
+    }
 }
 
 /// What a batch normalisation has beside its parameters.
@@ -41,14 +90,14 @@ pub(crate) struct NormState {
     pub epsilon: f64,
 }
 
-/// How a network is computed: number format, and what changes no number but in its last bits.
+/// How a network is computed: precision, and what affects results in their last bits at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compute {
-    /// Number format of activations and convolutions.
+    /// Precision of activations and convolutions.
     pub precision: Precision,
     /// Whether normalisation, addition and ReLU are one operation where they can be.
     pub fused: bool,
-    /// Parts whose activations are computed again in the backward pass; 1 keeps all.
+    /// Parts whose activations are recomputed in the backward pass; 1 keeps all.
     pub segments: usize,
 }
 
@@ -86,8 +135,11 @@ impl Network {
             .collect();
         let parameters = Tensor::from_slice(&values).to_device(device).set_requires_grad(true);
 
-        let normalised: Vec<(i64, f64)> =
-            layers.iter().filter_map(|layer| Some((layer.outputs, layer.norm_epsilon?))).collect();
+        let normalised: Vec<(i64, f64)> = layers
+            .iter()
+            .filter_map(|layer| layer.norm.as_ref())
+            .map(|norm| (norm.channels, norm.epsilon))
+            .collect();
         let initial: Vec<f32> = normalised
             .iter()
             .flat_map(|&(channels, _)| {
@@ -107,18 +159,15 @@ impl Network {
                 NormState { mean, variance, epsilon }
             })
             .collect();
-        let main = || layers.iter().take_while(|layer| !layer.is_aside());
-        let aside = (
-            main().map(|layer| layer.parameters().len()).sum(),
-            main().filter(|layer| layer.norm_epsilon.is_some()).count(),
-        );
+        let main_layers = layers.iter().take_while(|layer| !layer.is_aside()).count();
         Network {
             architecture,
             parameters,
             running_stats,
             norms,
             layout,
-            aside,
+            slots: LayerSlot::all(&layers),
+            main_layers,
             compute: Compute::default(),
         }
     }

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Makes the golden values that tests/golden.rs compares with: one training step of plain-8, resnet-8 (options A, B, C) and highway-19,
-computed by PyTorch alone.
+"""Makes the golden values that tests/golden.rs compares with: one training step of plain-8, resnet-8 (options A, B, C), highway-19
+and of preact-resnet-8 and preact-resnet-11 at half their widths, computed by PyTorch alone.
 
-    python tests/golden/make_golden.py        # any Python with torch and safetensors; writes <network>.safetensors beside itself
+    python tests/golden/make_golden.py        # any Python with torch and safetensors; writes <network>.safetensors beside itself; or
+    python tests/golden/make_golden.py NETWORK ...
 
-The networks are written here from the paper (section 4.2), in the usual PyTorch way, and computed in float64, so that the values are
+The networks are written here from the papers (section 4.2; He et al. 2016), in the usual PyTorch way, and computed in float64, so that the values are
 the truth to single precision. Images and initial parameters come from a small integer generator that the test has too.
 """
 
+import sys
 from pathlib import Path
 
 import torch
@@ -20,8 +22,10 @@ BATCH = 16
 HIGHWAY_BATCH = 2
 # The decay is a hundred times the paper's, so that an error in it is far above the test's tolerance.
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-2
+# Of the filters of pre-activation nets, to keep the files small.
+DIVISOR = 2
 # Updated again after a second step, which has momentum: one of each kind, to keep the files small.
-AFTER_TWO_STEPS = ("conv1.weight", "bn1.weight", "bn1.bias", "layer3.0.conv1.weight", "layer3.0.bn2.weight", "fc.weight", "fc.bias")
+AFTER_TWO_STEPS = ("conv1.weight", "bn1.weight", "bn1.bias", "layer3.0.conv1.weight", "layer3.0.bn2.weight", "bn.weight", "fc.weight", "fc.bias")
 
 
 class Numbers:
@@ -74,6 +78,58 @@ class Net(nn.Module):
     def forward(self, x):
         x = self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x))))))
         return self.fc(x.mean(dim=(2, 3)))
+
+
+class PreActivationBlock(nn.Module):
+    """He et al. 2016, Figure 1b, with two 3x3 layers or three of a bottleneck. The first block of a stage shares its first activation
+    with the shortcut (the paper's appendix; resnet-pre-act.lua of its authors)."""
+
+    def __init__(self, inputs, filters, stride, bottleneck, first):
+        super().__init__()
+        outputs = 4 * filters if bottleneck else filters
+        layers = [(1, filters, stride), (3, filters, 1), (1, outputs, 1)] if bottleneck else [(3, filters, stride), (3, filters, 1)]
+        channels, self.count = inputs, len(layers)
+        for index, (kernel, width, step) in enumerate(layers, 1):
+            self.add_module(f"bn{index}", nn.BatchNorm2d(channels))
+            self.add_module(f"conv{index}", nn.Conv2d(channels, width, kernel, step, kernel // 2, bias=False))
+            channels = width
+        self.first, self.stride, self.added = first, stride, outputs - inputs
+        if bottleneck and (self.added or stride == 2):
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
+
+    def shortcut(self, x):
+        if hasattr(self, "downsample"):
+            return self.downsample(x)
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.added // 2, self.added - self.added // 2))
+
+    def forward(self, x):
+        activated = F.relu(self.bn1(x))
+        y = self.conv1(activated)
+        for index in range(2, self.count + 1):
+            y = self.get_submodule(f"conv{index}")(F.relu(self.get_submodule(f"bn{index}")(y)))
+        return y + self.shortcut(activated if self.first else x)
+
+
+class PreActivationNet(nn.Module):
+    """6n+2 layers in blocks of two, or 9n+2 in bottlenecks."""
+
+    def __init__(self, depth, bottleneck):
+        super().__init__()
+        blocks = (depth - 2) // (9 if bottleneck else 6)
+        expansion = 4 if bottleneck else 1
+        channels = 16 // DIVISOR
+        self.conv1 = nn.Conv2d(3, channels, 3, 1, 1, bias=False)
+        for stage, (width, stride) in enumerate(((16, 1), (32, 2), (64, 2)), 1):
+            filters, layer = width // DIVISOR, nn.Sequential()
+            for index in range(blocks):
+                layer.append(PreActivationBlock(channels, filters, stride if index == 0 else 1, bottleneck, index == 0))
+                channels = expansion * filters
+            self.add_module(f"layer{stage}", layer)
+        self.bn, self.fc = nn.BatchNorm2d(channels), nn.Linear(channels, 10)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
+        return self.fc(F.relu(self.bn(x)).mean(dim=(2, 3)))
 
 
 class HighwayLayer(nn.Module):
@@ -153,9 +209,14 @@ networks = {
     "resnet-8": (Net(8, "A"), lambda name: True),
     "resnet-8b": (Net(8, "B"), own),
     "resnet-8c": (Net(8, "C"), own),
+    "preact-resnet-8": (PreActivationNet(8, False), lambda name: True),
+    "preact-resnet-11": (PreActivationNet(11, True), lambda name: True),
     "highway-19": (Highway19(), lambda name: own(name) or name in ("layer1.1.gate.weight", "layer2.1.conv.weight", "layer2.1.gate.weight")),
 }
+only = sys.argv[1:]
 for name, (net, keep) in networks.items():
+    if only and name not in only:
+        continue
     path = Path(__file__).parent / f"{name}.safetensors"
     save_file(golden(net, keep), path)
     print(path)

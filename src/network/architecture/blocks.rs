@@ -2,7 +2,7 @@
 //! maps of one size.
 
 use crate::config::shortcut::Shortcut;
-use crate::network::architecture::body::{BlockKind, Stage, Stem};
+use crate::network::architecture::body::{BlockKind, Order, Stage, Stem};
 use crate::network::architecture::layer::{Layer, LayerKind, LayerRole};
 
 /// How many times its 3×3 layer's filters a bottleneck's last layer has (Table 1).
@@ -19,25 +19,25 @@ impl Stem {
         strided(self.convolution_side(image_side), if self.pool { 2 } else { 1 })
     }
 
-    /// The convolution as a layer.
-    pub(crate) fn layer(self, image_side: i64) -> Layer {
-        Layer::convolution(
-            "conv1",
-            self.kernel,
-            self.stride,
-            3,
-            self.filters,
-            self.convolution_side(image_side),
-        )
+    /// The convolution as a layer. Before blocks of pre-activation its normalisation is that of the
+    /// first block.
+    pub(crate) fn layer(self, image_side: i64, order: Order) -> Layer {
+        let side = self.convolution_side(image_side);
+        let layer = Layer::convolution("conv1", self.kernel, self.stride, 3, self.filters, side);
+        match order {
+            Order::PostActivation => layer,
+            Order::PreActivation => Layer { norm: None, ..layer },
+        }
     }
 }
 
-/// One block; its position gives its name.
+/// One block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Block {
     stage: usize,
     position: usize,
     kind: BlockKind,
+    order: Order,
     /// Filters of its 3×3 layers.
     filters: i64,
     /// Channels of its input.
@@ -100,9 +100,57 @@ impl Block {
         self.layers().iter().map(|layer| layer.stride).collect()
     }
 
-    /// torchvision's name of one of its layers.
-    fn name(&self, layer: &str) -> String {
-        format!("layer{}.{}.{layer}", self.stage + 1, self.position)
+    /// torchvision's name: `layer1.0`.
+    pub fn name(&self) -> String {
+        format!("layer{}.{}", self.stage + 1, self.position)
+    }
+
+    /// Where its normalisation and ReLU stand.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Whether the shortcut begins after the block's first normalisation and ReLU: in nets of
+    /// pre-activation, at the first block of each stage. The paper's appendix says so of the first
+    /// block of all, its authors' code of all blocks that change dimensions.
+    pub fn shares_activation(&self) -> bool {
+        self.order == Order::PreActivation && self.position == 0
+    }
+
+    /// Its layers on the main path.
+    pub fn main_layers(&self) -> Vec<Layer> {
+        let (mut inputs, mut side) = (self.inputs, self.input_side);
+        let mut layers = Vec::new();
+        for (index, layer) in self.layers().into_iter().enumerate() {
+            let name = format!("{}.conv{}", self.name(), index + 1);
+            let BlockLayer { kernel, outputs, stride, side: output_side } = layer;
+            let layer = Layer::convolution(&name, kernel, stride, inputs, outputs, output_side);
+            layers.push(match self.order {
+                Order::PostActivation => layer,
+                Order::PreActivation => {
+                    layer.preactivated(format!("{}.bn{}", self.name(), index + 1), side)
+                }
+            });
+            (inputs, side) = (outputs, output_side);
+        }
+        layers
+    }
+
+    /// The projection on its shortcut, if it has one. In nets of pre-activation no normalisation
+    /// follows it.
+    pub fn projection(&self, shortcut: Option<Shortcut>) -> Option<Layer> {
+        if !self.projects(shortcut) {
+            return None;
+        }
+        let name = format!("{}.downsample.0", self.name());
+        let (inputs, outputs, stride) = (self.inputs, self.outputs(), self.stride);
+        let layer = Layer::convolution(&name, 1, stride, inputs, outputs, self.side());
+        Some(Layer {
+            kind: LayerKind::Projection { stride },
+            role: LayerRole::Projection,
+            norm: layer.norm.filter(|_| self.order == Order::PostActivation),
+            ..layer
+        })
     }
 
     /// Whether the shortcut joins maps of different dimensions.
@@ -117,15 +165,21 @@ impl Block {
 }
 
 /// All blocks in order, for images of `image_side` pixels.
-pub(crate) fn blocks(image_side: i64, stem: Stem, kind: BlockKind, stages: &[Stage]) -> Vec<Block> {
-    let mut side = stem.output_side(image_side);
+pub(crate) fn blocks(
+    image_side: i64,
+    stem: Stem,
+    kind: BlockKind,
+    order: Order,
+    stages: &[Stage],
+) -> Vec<Block> {
+    let mut input_side = stem.output_side(image_side);
     let mut inputs = stem.filters;
     let mut blocks = Vec::new();
     for (stage, &Stage { blocks: count, filters, stride }) in stages.iter().enumerate() {
         for position in 0..count {
             let stride = if position == 0 { stride } else { 1 };
-            let block = Block { stage, position, kind, filters, inputs, stride, input_side: side };
-            (inputs, side) = (block.outputs(), block.side());
+            let block = Block { stage, position, kind, order, filters, inputs, stride, input_side };
+            (inputs, input_side) = (block.outputs(), block.side());
             blocks.push(block);
         }
     }
@@ -136,43 +190,13 @@ pub(crate) fn blocks(image_side: i64, stem: Stem, kind: BlockKind, stages: &[Sta
 pub(crate) fn layers(
     image_side: i64,
     stem: Stem,
+    order: Order,
     blocks: &[Block],
     shortcut: Option<Shortcut>,
 ) -> (Vec<Layer>, Vec<Layer>) {
-    let mut main = vec![stem.layer(image_side)];
-    let mut projections = Vec::new();
-    for block in blocks {
-        let mut inputs = block.inputs;
-        for (index, BlockLayer { kernel, outputs, stride, side }) in
-            block.layers().into_iter().enumerate()
-        {
-            main.push(Layer::convolution(
-                &block.name(&format!("conv{}", index + 1)),
-                kernel,
-                stride,
-                inputs,
-                outputs,
-                side,
-            ));
-            inputs = outputs;
-        }
-        if block.projects(shortcut) {
-            let layer = Layer::convolution(
-                &block.name("downsample.0"),
-                1,
-                block.stride,
-                block.inputs,
-                block.outputs(),
-                block.side(),
-            );
-            projections.push(Layer {
-                kind: LayerKind::Projection { stride: block.stride },
-                role: LayerRole::Projection,
-                ..layer
-            });
-        }
-    }
-    (main, projections)
+    let mut main = vec![stem.layer(image_side, order)];
+    main.extend(blocks.iter().flat_map(Block::main_layers));
+    (main, blocks.iter().filter_map(|block| block.projection(shortcut)).collect())
 }
 
 /// Side of the output of a layer with this stride whose padding is half its kernel: one pixel for

@@ -18,6 +18,8 @@ pub enum Body {
         stem: Stem,
         /// The layers of each block.
         kind: BlockKind,
+        /// Where normalisation and ReLU stand.
+        order: Order,
         /// The stages, in order.
         stages: Vec<Stage>,
     },
@@ -58,6 +60,16 @@ pub struct Stem {
     pub stride: i64,
     /// Whether 3×3 maximum pooling with stride 2 (and a padding of 1) follows.
     pub pool: bool,
+}
+
+/// Where the batch normalisation and the ReLU of blocks stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// After each convolution, the last ReLU of a block after the addition (He et al. 2015).
+    PostActivation,
+    /// Before each convolution, and once more before the classifier, so that nothing stands on the
+    /// way from one addition to the next (He et al. 2016, arXiv 1603.05027).
+    PreActivation,
 }
 
 /// The layers of one block.

@@ -163,10 +163,9 @@ impl Widths {
 }
 
 fn normalised(name: &str, kernel: i64, stride: i64, inputs: i64, outputs: i64, side: i64) -> Layer {
-    Layer {
-        norm_epsilon: Some(EPSILON),
-        ..Layer::convolution(name, kernel, stride, inputs, outputs, side)
-    }
+    let mut layer = Layer::convolution(name, kernel, stride, inputs, outputs, side);
+    layer.norm.iter_mut().for_each(|norm| norm.epsilon = EPSILON);
+    layer
 }
 
 /// Side of the output of `kernel`×`kernel` pooling with stride 2, without padding, whose last

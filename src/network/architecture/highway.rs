@@ -11,7 +11,7 @@
 //! convolution and pooling, its four widths, gated 3×3 layers wherever the width stays, 2×2 maximum
 //! pooling between stages as in the small nets, and global average pooling.
 
-use crate::network::architecture::body::{Body, LayerStage, Stem};
+use crate::network::architecture::body::{Body, LayerStage, Order, Stem};
 use crate::network::architecture::layer::{Layer, LayerKind};
 
 /// Outputs of FitNet-4's hidden fully connected layer.
@@ -56,7 +56,8 @@ pub(crate) fn layers(
     stages: &[LayerStage],
     hidden: Option<i64>,
 ) -> Vec<Layer> {
-    let mut layers: Vec<Layer> = stem.map(|stem| stem.layer(image_side)).into_iter().collect();
+    let mut layers: Vec<Layer> =
+        stem.map(|stem| stem.layer(image_side, Order::PostActivation)).into_iter().collect();
     let mut side = stem.map_or(image_side, |stem| stem.output_side(image_side));
     let mut channels = stem.map_or(3, |stem| stem.filters);
     for (stage_index, stage) in stages.iter().enumerate() {

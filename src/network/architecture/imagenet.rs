@@ -4,7 +4,7 @@ use crate::config::depths::{BOTTLENECK_DEPTHS, PAIR_DEPTHS, list};
 use crate::config::network_name::{BottleneckStride, NetworkName};
 use crate::config::shortcut::Shortcut;
 use crate::error::{BadInput, bad_input};
-use crate::network::architecture::body::{BlockKind, Body, Stage, Stem, Widths};
+use crate::network::architecture::body::{BlockKind, Body, Order, Stage, Stem, Widths};
 use crate::network::architecture::table::Architecture;
 use crate::network::architecture::{highway, vgg};
 
@@ -44,6 +44,11 @@ pub fn architecture(name: NetworkName, side: i64, classes: i64) -> Result<Archit
         NetworkName::Plain { depth, stride } | NetworkName::Residual { depth, stride, .. } => {
             table_1(name, depth, stride)?
         }
+        NetworkName::PreActivation { .. } => {
+            return Err(bad_input(format!(
+                "{name}: pre-activation nets are for 32×32 images only: give --dataset cifar10"
+            )));
+        }
         NetworkName::Highway { depth } => highway::imagenet_body(depth, STEM),
         NetworkName::Vgg { depth } => vgg::body(depth),
         NetworkName::GoogLeNet { auxiliary } => {
@@ -70,6 +75,7 @@ fn table_1(name: NetworkName, depth: u64, stride: BottleneckStride) -> Result<Bo
     Ok(Body::Blocks {
         stem: STEM,
         kind,
+        order: Order::PostActivation,
         stages: vec![stage(0, 64, 1), stage(1, 128, 2), stage(2, 256, 2), stage(3, 512, 2)],
     })
 }

@@ -18,10 +18,36 @@ pub struct Layer {
     pub outputs: i64,
     /// Side of the output map in pixels; 1 for the fully connected layer.
     pub output_side: i64,
-    /// Epsilon of the batch normalisation that follows; a layer without one has a bias instead.
-    pub norm_epsilon: Option<f64>,
+    /// Its batch normalisation, if it has one.
+    pub norm: Option<BatchNorm>,
+    /// Whether it adds a bias to each output.
+    pub bias: bool,
     /// Where it stands: on the way from the image to the class scores, or aside of it.
     pub role: LayerRole,
+}
+
+/// The batch normalisation of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchNorm {
+    /// torchvision's name: `bn1`, `layer1.0.bn2`, `layer2.0.downsample.1`.
+    pub name: String,
+    /// Whether it stands before the layer or after it.
+    pub place: NormPlace,
+    /// Channels of the maps that it normalises.
+    pub channels: i64,
+    /// Side of these maps in pixels.
+    pub side: i64,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// Where a batch normalisation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormPlace {
+    /// On the layer's input, with ReLU (He et al. 2016, pre-activation).
+    Before,
+    /// On the layer's output (He et al. 2015).
+    After,
 }
 
 /// Where a layer stands.
@@ -142,7 +168,14 @@ impl Layer {
             inputs,
             outputs,
             output_side,
-            norm_epsilon: Some(EPSILON),
+            norm: Some(BatchNorm {
+                name: norm_name(name),
+                place: NormPlace::After,
+                channels: outputs,
+                side: output_side,
+                epsilon: EPSILON,
+            }),
+            bias: false,
             role: LayerRole::Main,
         }
     }
@@ -154,7 +187,11 @@ impl Layer {
         outputs: i64,
         output_side: i64,
     ) -> Layer {
-        Layer { norm_epsilon: None, ..Layer::convolution(name, 3, 1, inputs, outputs, output_side) }
+        Layer {
+            norm: None,
+            bias: true,
+            ..Layer::convolution(name, 3, 1, inputs, outputs, output_side)
+        }
     }
 
     /// A fully connected layer.
@@ -165,9 +202,23 @@ impl Layer {
             inputs,
             outputs,
             output_side: 1,
-            norm_epsilon: None,
+            norm: None,
+            bias: true,
             role: LayerRole::Main,
         }
+    }
+
+    /// The same layer with a batch normalisation called `norm` before it, of maps of `side` pixels,
+    /// and none after it.
+    pub(crate) fn preactivated(self, norm: String, side: i64) -> Layer {
+        let norm = BatchNorm {
+            name: norm,
+            place: NormPlace::Before,
+            channels: self.inputs,
+            side,
+            epsilon: EPSILON,
+        };
+        Layer { norm: Some(norm), ..self }
     }
 
     /// Whether it is aside of the way from the image to the class scores: on a shortcut, or in an
@@ -176,19 +227,7 @@ impl Layer {
         self.role != LayerRole::Main
     }
 
-    /// Name of the batch normalisation that follows a convolution: `layer1.0.bn2` for
-    /// `layer1.0.conv2`, `conv1.bn` for `conv1.conv`, `downsample.1` for `downsample.0`.
-    pub fn norm_name(&self) -> String {
-        if let Some(block) = self.name.strip_suffix("downsample.0") {
-            return format!("{block}downsample.1");
-        }
-        match self.name.rsplit_once('.') {
-            Some((module, layer)) => format!("{module}.{}", layer.replace("conv", "bn")),
-            None => self.name.replace("conv", "bn"),
-        }
-    }
-
-    /// The layer's parameters, batch normalisation's included, in torchvision's order.
+    /// The layer's parameters in their order: weights, batch normalisation's scale and shift, bias.
     pub fn parameters(&self) -> Vec<Parameter> {
         let parameter = |name: String, shape: Vec<i64>, kind| Parameter { name, shape, kind };
         let kernel = self.kind.kernel();
@@ -199,24 +238,23 @@ impl Layer {
                 ParameterKind::Weight { fan_in: self.inputs * kernel * kernel },
             )
         };
-        let bias = |name: String, kind| parameter(format!("{name}.bias"), vec![self.outputs], kind);
         let mut parameters = vec![match self.kind {
             LayerKind::FullyConnected => weight(vec![self.outputs, self.inputs]),
             _ => weight(vec![self.outputs, self.inputs, kernel, kernel]),
         }];
-        match (self.norm_epsilon, self.kind) {
-            (Some(_), _) => {
-                parameters.push(parameter(
-                    format!("{}.weight", self.norm_name()),
-                    vec![self.outputs],
-                    ParameterKind::Scale,
-                ));
-                parameters.push(bias(self.norm_name(), ParameterKind::Shift));
-            }
-            (None, LayerKind::Gate) => {
-                parameters.push(bias(self.name.clone(), ParameterKind::GateBias))
-            }
-            (None, _) => parameters.push(bias(self.name.clone(), ParameterKind::Shift)),
+        if let Some(norm) = &self.norm {
+            let of_norm = |ending: &str, kind| {
+                parameter(format!("{}.{ending}", norm.name), vec![norm.channels], kind)
+            };
+            parameters.push(of_norm("weight", ParameterKind::Scale));
+            parameters.push(of_norm("bias", ParameterKind::Shift));
+        }
+        if self.bias {
+            let kind = match self.kind {
+                LayerKind::Gate => ParameterKind::GateBias,
+                _ => ParameterKind::Shift,
+            };
+            parameters.push(parameter(format!("{}.bias", self.name), vec![self.outputs], kind));
         }
         parameters
     }
@@ -231,5 +269,17 @@ impl Layer {
     pub fn multiply_adds(&self) -> i64 {
         let kernel = self.kind.kernel();
         self.inputs * self.outputs * kernel * kernel * self.output_side * self.output_side
+    }
+}
+
+/// Name of the batch normalisation that follows a convolution: `layer1.0.bn2` for
+/// `layer1.0.conv2`, `conv1.bn` for `conv1.conv`, `downsample.1` for `downsample.0`.
+fn norm_name(layer: &str) -> String {
+    if let Some(block) = layer.strip_suffix("downsample.0") {
+        return format!("{block}downsample.1");
+    }
+    match layer.rsplit_once('.') {
+        Some((module, layer)) => format!("{module}.{}", layer.replace("conv", "bn")),
+        None => layer.replace("conv", "bn"),
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::network_name::NetworkName;
 use crate::config::shortcut::Shortcut;
 use crate::network::architecture::blocks::Block;
-use crate::network::architecture::body::Body;
+use crate::network::architecture::body::{Body, Order};
 use crate::network::architecture::layer::{Layer, LayerRole};
 use crate::network::architecture::{blocks, highway, vgg};
 
@@ -33,8 +33,8 @@ impl Architecture {
     /// have aside.
     pub fn layers(&self) -> Vec<Layer> {
         let (mut main, aside) = match &self.body {
-            Body::Blocks { stem, .. } => {
-                blocks::layers(self.image_side, *stem, &self.blocks(), self.shortcut)
+            Body::Blocks { stem, order, .. } => {
+                blocks::layers(self.image_side, *stem, *order, &self.blocks(), self.shortcut)
             }
             Body::Highway { stem, stages, hidden } => {
                 (highway::layers(self.image_side, *stem, stages, *hidden), Vec::new())
@@ -48,22 +48,39 @@ impl Architecture {
                 (widths.layers(self.image_side), aside)
             }
         };
-        let inputs = main.last().map_or(3, |layer| layer.outputs);
-        let (name, inputs) = match &self.body {
-            Body::Vgg { .. } => (vgg::LAST, inputs),
-            Body::GoogLeNet { widths, .. } => ("fc", widths.outputs()),
-            _ => ("fc", inputs),
-        };
-        main.push(Layer::fully_connected(name, inputs, self.classes));
+        main.push(self.classifier());
         main.extend(aside);
         main
+    }
+
+    /// The last layer. In nets of pre-activation a normalisation stands before it.
+    pub(crate) fn classifier(&self) -> Layer {
+        match &self.body {
+            Body::Blocks { order, .. } => {
+                let (inputs, side) =
+                    self.blocks().last().map_or((3, 1), |block| (block.outputs(), block.side()));
+                let layer = Layer::fully_connected("fc", inputs, self.classes);
+                match order {
+                    Order::PostActivation => layer,
+                    Order::PreActivation => layer.preactivated("bn".to_string(), side),
+                }
+            }
+            Body::Highway { stages, hidden, .. } => {
+                let filters = stages.last().map_or(3, |stage| stage.filters);
+                Layer::fully_connected("fc", hidden.unwrap_or(filters), self.classes)
+            }
+            Body::Vgg { hidden, .. } => Layer::fully_connected(vgg::LAST, *hidden, self.classes),
+            Body::GoogLeNet { widths, .. } => {
+                Layer::fully_connected("fc", widths.outputs(), self.classes)
+            }
+        }
     }
 
     /// The blocks in order; none in nets that are not made of blocks.
     pub(crate) fn blocks(&self) -> Vec<Block> {
         match &self.body {
-            Body::Blocks { stem, kind, stages } => {
-                blocks::blocks(self.image_side, *stem, *kind, stages)
+            Body::Blocks { stem, kind, order, stages } => {
+                blocks::blocks(self.image_side, *stem, *kind, *order, stages)
             }
             _ => Vec::new(),
         }
@@ -144,6 +161,16 @@ mod tests {
                     "{name}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn pre_activation_nets_have_their_depth_and_the_parameters_counted_in_pytorch() {
+        for row in paper::preactivation() {
+            let net = cifar::architecture(row.network, 10).unwrap();
+            assert_eq!(net.parameter_count(), row.parameters, "{}", row.network);
+            let counted = net.layers().iter().filter(|layer| layer.kind.counts()).count();
+            assert_eq!(counted as u64, row.network.depth(), "{}", row.network);
         }
     }
 

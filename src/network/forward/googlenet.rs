@@ -19,6 +19,7 @@ impl Pass<'_> {
         widths: &Widths,
         auxiliary: bool,
     ) -> (Tensor, Vec<Tensor>) {
+        self.enter(|| "conv".to_string());
         let first = self.layer(&images.to_kind(self.kind()), 2, None).main;
         let second = self.layer(&pooled(&first, 3), 1, None).main;
         let mut maps = self.layer(&second, 1, None).main;
@@ -26,6 +27,7 @@ impl Pass<'_> {
         for (index, group) in widths.groups.iter().enumerate() {
             maps = pooled(&maps, if index == 2 { 2 } else { 3 });
             for module in group {
+                self.enter(|| format!("inception{}.", module.name));
                 maps = self.inception(&maps);
                 if auxiliary
                     && self.mode() != Mode::Evaluation
@@ -57,6 +59,7 @@ impl Pass<'_> {
             .to_kind(Kind::Float)
             .adaptive_avg_pool2d([AUXILIARY_SIDE, AUXILIARY_SIDE])
             .to_kind(self.kind());
+        self.enter(|| "aux".to_string());
         self.aside(|pass| {
             let maps = pass.layer(&small, 1, None).main;
             let hidden = pass.fully_connected(&maps.to_kind(Kind::Float).flatten(1, -1)).relu_();

@@ -145,7 +145,9 @@ mod tests {
     #[test]
     fn recomputed_segments_give_exactly_the_gradients_and_statistics_of_the_plain_way() {
         for precision in [Precision::F32, Precision::Bf16] {
-            for name in ["resnet-20", "plain-20", "resnet-20b"] {
+            for name in
+                ["resnet-20", "plain-20", "resnet-20b", "preact-resnet-20", "preact-resnet-29"]
+            {
                 let (plain, statistics) =
                     after_one_pass(name, Compute { precision, ..Compute::default() });
                 for segments in [2, 4, 9] {
@@ -210,7 +212,16 @@ mod tests {
 
     #[test]
     fn the_fused_path_has_the_gradients_and_statistics_of_the_separate_operations() {
-        for name in ["resnet-8", "plain-8", "resnet-8c", "resnet-20", "plain-20", "highway-19"] {
+        for name in [
+            "resnet-8",
+            "plain-8",
+            "resnet-8c",
+            "preact-resnet-8",
+            "resnet-20",
+            "plain-20",
+            "preact-resnet-29",
+            "highway-19",
+        ] {
             let mut differences: Vec<f64> = (0..7)
                 .map(|seed| {
                     let [(fused, statistics), (plain, expected)] = [true, false].map(|fused| {

@@ -1,8 +1,10 @@
 //! The forward pass and the gradient.
 
+pub mod blocks;
 pub mod fused;
 pub mod googlenet;
 pub mod gradient;
+pub mod highway;
 pub mod pass;
 pub mod vgg;
 

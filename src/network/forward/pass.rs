@@ -1,14 +1,12 @@
-//! One pass through the layers of a network.
+//! One pass through the layers of a network: a cursor that hands out each layer's weights together
+//! with its normalisation.
 
 use tch::{Kind, Tensor};
 
 use crate::config::precision::Precision;
-use crate::network::architecture::blocks::Block;
-use crate::network::architecture::body::{Body, LayerStage, Stem};
-use crate::network::architecture::highway;
 use crate::network::forward::fused;
 use crate::network::forward::fused::Maps;
-use crate::network::parameters::Network;
+use crate::network::parameters::{LayerSlot, Network};
 
 /// Whether batch normalisation uses the batch's statistics (and updates the running ones) or the
 /// running ones.
@@ -24,34 +22,30 @@ pub enum Mode {
 }
 
 /// The mean of each map: [n, c, h, w] to float32 [n, c].
-fn pooled(maps: &Tensor) -> Tensor {
+pub(crate) fn pooled(maps: &Tensor) -> Tensor {
     maps.to_kind(Kind::Float).adaptive_avg_pool2d([1, 1]).flatten(1, -1)
 }
 
 /// One walk through the layers, or through some in the middle.
 pub(crate) struct Pass<'a> {
-    network: &'a Network,
+    pub(crate) network: &'a Network,
     parameters: Vec<Tensor>,
     /// The parameters in the convolutions' precision.
     weights: Vec<Tensor>,
     position: Position,
     mode: Mode,
+    /// What the names of the next layers begin with.
+    module: String,
 }
 
-/// How far a walk is. Parameters are taken in the order of
-/// [`crate::network::architecture::table::Architecture::layers`]: the main path from the front,
-/// what is aside of it from where that begins.
+/// How far a walk is: layers behind it, in the order of
+/// [`crate::network::architecture::table::Architecture::layers`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Position {
-    main: Cursor,
-    aside: Cursor,
-}
-
-/// A position among parameters and batch normalisations.
-#[derive(Debug, Clone, Copy, Default)]
-struct Cursor {
-    parameter: usize,
-    norm: usize,
+    /// On the main path.
+    main: usize,
+    /// Aside of it.
+    aside: usize,
 }
 
 impl<'a> Pass<'a> {
@@ -66,7 +60,7 @@ impl<'a> Pass<'a> {
                 parameters.iter().map(Tensor::shallow_clone).collect()
             }
         };
-        Pass { network, parameters, weights, position, mode }
+        Pass { network, parameters, weights, position, mode, module: String::new() }
     }
 
     /// How far the walk is.
@@ -84,41 +78,34 @@ impl<'a> Pass<'a> {
         self.mode
     }
 
-    /// The first layer: images, float32 [n, 3, h, w], to the maps that the first block takes.
-    pub(crate) fn stem(&mut self, images: &Tensor) -> Maps {
-        match &self.network.architecture.body {
-            Body::Blocks { stem, .. } | Body::Highway { stem: Some(stem), .. } => {
-                self.convolution_and_pool(images, *stem)
-            }
-            _ => images.to_kind(self.kind()).into(),
+    /// Says that the next layers are those of `module`: debug builds check that their names begin
+    /// with its.
+    pub(crate) fn enter(&mut self, module: impl FnOnce() -> String) {
+        if cfg!(debug_assertions) {
+            self.module = module();
         }
     }
 
-    fn convolution_and_pool(&mut self, images: &Tensor, stem: Stem) -> Maps {
-        let maps = self.layer(&images.to_kind(self.kind()), stem.stride, None);
-        if stem.pool {
-            maps.main.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false).into()
-        } else {
-            maps
-        }
+    /// The next layer, which is then behind.
+    fn next(&mut self) -> &'a LayerSlot {
+        let slot = self.peek();
+        self.position.main += 1;
+        slot
     }
 
-    /// The next block and its shortcut (Eqn. 1: y = F(x) + x): [n, c, h, w] to [n, outputs, h /
-    /// stride, w / stride], rounded up.
-    pub(crate) fn block(&mut self, maps: &Maps, block: &Block) -> Maps {
-        let mut shortcut = self.shortcut(&maps.again, block);
-        let strides = block.strides();
-        let mut inner: Maps = maps.main.shallow_clone().into();
-        for (index, &stride) in strides.iter().enumerate() {
-            let added = if index + 1 == strides.len() { shortcut.take() } else { None };
-            inner = self.layer(&inner.main, stride, added);
-        }
-        inner
+    fn peek(&self) -> &'a LayerSlot {
+        let slot = &self.network.slots[self.position.main];
+        debug_assert!(slot.name.starts_with(&self.module), "{}: {}", self.module, slot.name);
+        slot
     }
 
-    /// The last layer: maps to logits, float32 [n, classes].
-    pub(crate) fn classify(&mut self, maps: &Tensor) -> Tensor {
-        self.fully_connected(&pooled(maps))
+    /// Goes through the next of the layers that are aside of the main path.
+    pub(crate) fn aside<T>(&mut self, walk: impl FnOnce(&mut Pass<'a>) -> T) -> T {
+        let Position { main, aside } = self.position;
+        self.position.main = self.network.main_layers + aside;
+        let result = walk(self);
+        self.position = Position { main, aside: self.position.main - self.network.main_layers };
+        result
     }
 
     /// The next convolution of the main path, its batch normalisation, the addition of a shortcut,
@@ -127,57 +114,36 @@ impl<'a> Pass<'a> {
         self.normalised_convolution(input, stride, shortcut.as_ref(), true)
     }
 
-    fn normalised_convolution(
+    /// The next convolution and its batch normalisation, the addition of a shortcut, and ReLU if
+    /// `relu`.
+    pub(crate) fn normalised_convolution(
         &mut self,
         input: &Tensor,
         stride: i64,
         shortcut: Option<&Tensor>,
         relu: bool,
     ) -> Maps {
-        let at = self.position.main;
-        let weight = &self.weights[at.parameter];
-        let padding = weight.size()[2] / 2;
-        let output =
-            input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1);
-        let state = &self.network.norms[at.norm];
-        let norm = fused::Norm {
-            scale: &self.parameters[at.parameter + 1],
-            shift: &self.parameters[at.parameter + 2],
-            running: (self.mode != Mode::Recompute).then_some((&state.mean, &state.variance)),
-            training: self.mode != Mode::Evaluation,
-            epsilon: state.epsilon,
-        };
-        self.position.main = Cursor { parameter: at.parameter + 3, norm: at.norm + 1 };
-        norm.apply(&output, shortcut, relu, self.network.compute.fused)
+        let slot = self.next();
+        let output = self.convolve(slot, input, stride);
+        self.norm(slot).apply(&output, shortcut, relu, self.network.compute.fused)
     }
 
-    /// What is added to the block's output; nothing in a plain net.
-    fn shortcut(&mut self, maps: &Tensor, block: &Block) -> Option<Tensor> {
-        let kind = self.network.architecture.shortcut;
-        kind?;
-        if block.projects(kind) {
-            return Some(
-                self.aside(|pass| pass.normalised_convolution(maps, block.stride, None, false))
-                    .main,
-            );
-        }
-        if !block.changes_shape() {
-            return Some(maps.shallow_clone());
-        }
-        let added = block.outputs() - block.inputs;
-        let every_second = maps.slice(2, 0, None, block.stride).slice(3, 0, None, block.stride);
-        Some(every_second.constant_pad_nd([0, 0, 0, 0, added / 2, added - added / 2]))
+    /// The next convolution alone, where normalisation stands before it or nowhere.
+    pub(crate) fn bare_convolution(&mut self, input: &Tensor, stride: i64) -> Tensor {
+        let slot = self.next();
+        self.convolve(slot, input, stride)
     }
 
-    /// Goes through the next of the layers that are aside of the main path.
-    pub(crate) fn aside<T>(&mut self, walk: impl FnOnce(&mut Pass<'a>) -> T) -> T {
-        let main = self.position.main;
-        let (parameter, norm) = self.network.aside;
-        let begun = self.position.aside.parameter > 0;
-        self.position.main = if begun { self.position.aside } else { Cursor { parameter, norm } };
-        let result = walk(self);
-        self.position = Position { main, aside: self.position.main };
-        result
+    /// The batch normalisation and ReLU that stand before the next layer, which stays the next.
+    pub(crate) fn preactivation(&self, maps: &Tensor) -> Maps {
+        self.norm(self.peek()).apply(maps, None, true, self.network.compute.fused)
+    }
+
+    /// The next 3×3 convolution with bias and nothing after it.
+    pub(crate) fn biased_convolution(&mut self, maps: &Tensor) -> Tensor {
+        let slot = self.next();
+        let bias = &self.weights[slot.bias()];
+        maps.conv2d(&self.weights[slot.weight], Some(bias), [1, 1], [1, 1], [1, 1], 1)
     }
 
     /// The next fully connected layer: float32 [..., inputs] to [..., outputs].
@@ -188,53 +154,26 @@ impl<'a> Pass<'a> {
 
     /// The next layer's weights and bias, float32.
     pub(crate) fn next_weight_and_bias(&mut self) -> (Tensor, Tensor) {
-        let first = self.advance(2);
-        (self.parameters[first].shallow_clone(), self.parameters[first + 1].shallow_clone())
+        let slot = self.next();
+        let parameter = |index: usize| self.parameters[index].shallow_clone();
+        (parameter(slot.weight), parameter(slot.bias()))
     }
 
-    /// The next 3×3 convolution with bias and nothing after it.
-    pub(crate) fn biased_convolution(&mut self, maps: &Tensor) -> Tensor {
-        let first = self.advance(2);
-        maps.conv2d(&self.weights[first], Some(&self.weights[first + 1]), [1, 1], [1, 1], [1, 1], 1)
+    fn convolve(&self, slot: &LayerSlot, input: &Tensor, stride: i64) -> Tensor {
+        let weight = &self.weights[slot.weight];
+        let padding = weight.size()[2] / 2;
+        input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1)
     }
 
-    /// A highway net: where the width stays, y = H(x)·T(x) + x·(1 - T(x)), which is x + T(x)·(H(x)
-    /// - x); maximum pooling between stages.
-    pub(crate) fn highway(
-        &mut self,
-        images: &Tensor,
-        stem: Option<Stem>,
-        stages: &[LayerStage],
-        hidden: bool,
-    ) -> Tensor {
-        let mut maps = self.stem(images).main;
-        let mut channels = stem.map_or(3, |stem| stem.filters);
-        for (index, stage) in stages.iter().enumerate() {
-            if index > 0 {
-                maps = maps.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
-            }
-            for _ in 0..stage.layers {
-                let transformed = self.layer(&maps, 1, None).main;
-                maps = if highway::is_gated(channels, stage.filters) {
-                    let gate = self.biased_convolution(&maps).sigmoid();
-                    &maps + gate * (transformed - &maps)
-                } else {
-                    transformed
-                };
-                channels = stage.filters;
-            }
+    fn norm(&self, slot: &LayerSlot) -> fused::Norm<'_> {
+        let norm = slot.norm();
+        let state = &self.network.norms[norm.state];
+        fused::Norm {
+            scale: &self.parameters[norm.scale],
+            shift: &self.parameters[norm.scale + 1],
+            running: (self.mode != Mode::Recompute).then_some((&state.mean, &state.variance)),
+            training: self.mode != Mode::Evaluation,
+            epsilon: state.epsilon,
         }
-        let mut features = pooled(&maps);
-        if hidden {
-            features = self.fully_connected(&features).relu();
-        }
-        self.fully_connected(&features)
-    }
-
-    /// Position of the next of the main path's parameters, of which `count` are then behind.
-    fn advance(&mut self, count: usize) -> usize {
-        let first = self.position.main.parameter;
-        self.position.main.parameter += count;
-        first
     }
 }

@@ -9,6 +9,7 @@ use crate::network::forward::pass::Pass;
 impl Pass<'_> {
     /// All layers: images, float32 [n, 3, h, w], to class scores [n, classes].
     pub(crate) fn vgg(&mut self, images: &Tensor, stages: &[LayerStage]) -> Tensor {
+        self.enter(|| "features.".to_string());
         let mut maps = images.to_kind(self.kind());
         for stage in stages {
             for _ in 0..stage.layers {
@@ -28,6 +29,7 @@ impl Pass<'_> {
     /// section 3.4. (torchvision averages larger maps down to 7×7 instead, another function.) On
     /// maps smaller than 7×7 each pixel is repeated as torchvision's adaptive average pooling does.
     pub(crate) fn vgg_classifier(&mut self, maps: &Tensor) -> Tensor {
+        self.enter(|| "classifier.".to_string());
         let side = CLASSIFIER_SIDE;
         let (height, width) = (maps.size()[2], maps.size()[3]);
         if height < side || width < side || (height, width) == (side, side) {

@@ -153,6 +153,25 @@ impl<'a> Curves<'a> {
         Some(chart)
     }
 
+    /// Pre-activation nets, and the residual nets of their depths.
+    pub(crate) fn preactivation(&self) -> Option<Chart> {
+        let nets = self.networks(|name| matches!(name, NetworkName::PreActivation { .. }));
+        if nets.is_empty() {
+            return None;
+        }
+        let originals = self.networks(|name| {
+            name.shortcut() == Some(Shortcut::OptionA)
+                && nets.iter().any(|net| net.depth() == name.depth())
+        });
+        let panels = [("residual nets of these depths", originals), ("pre-activation nets", nets)];
+        Some(self.errors(
+            "pre-activation",
+            format!("Pre-activation: {}", self.subject),
+            &panels.into_iter().filter(|(_, nets)| !nets.is_empty()).collect::<Vec<_>>(),
+            &[TRAINING, TEST],
+        ))
+    }
+
     /// The learning rate of every iteration: one curve for each schedule that was logged.
     pub(crate) fn learning_rate(&self) -> Option<Chart> {
         let mut schedules: Vec<(&PlottedRun, Vec<String>)> = Vec::new();

@@ -25,6 +25,7 @@ pub fn charts(protocol: &Protocol) -> Vec<Chart> {
         pairs::chart(protocol),
         curves.shortcut_options(),
         curves.highway(),
+        curves.preactivation(),
         curves.learning_rate(),
         throughput::chart(protocol),
     ];
