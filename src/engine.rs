@@ -4,6 +4,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 use resnet_repro::commands::{Cli, dispatch};
+use resnet_repro::console::escape::one_line;
 use resnet_repro::console::output::say;
 use resnet_repro::error;
 use resnet_repro::system::device;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            say(&format!("error: {failure:#}"));
+            say(&format!("error: {}", one_line(&format!("{failure:#}"))));
             ExitCode::from(error::exit_code(&failure))
         }
     }

@@ -8,7 +8,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use resnet_repro::dataset::download;
+use resnet_repro::dataset::download::Limits;
 use resnet_repro::system::hash::sha256;
 
 /// How the server answers.
@@ -218,6 +221,101 @@ fn wrong_bytes_are_refused_before_anything_is_unpacked() {
     );
 }
 
+/// A server whose answer to every request is the head, then `piece` again and again, at most
+/// `times` times with a pause between, or until the client has gone. Returns its address and how
+/// many bytes went out.
+fn flood(
+    head: &'static str,
+    piece: usize,
+    times: usize,
+    pause: Duration,
+) -> (String, Arc<Mutex<usize>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/file", listener.local_addr().unwrap());
+    let sent = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&sent);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let _ = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).count();
+            if stream.write_all(head.as_bytes()).is_err() {
+                continue;
+            }
+            for _ in 0..times {
+                if stream.write_all(&vec![0; piece]).is_err() {
+                    break;
+                }
+                *count.lock().unwrap() += piece;
+                std::thread::sleep(pause);
+            }
+        }
+    });
+    (address, sent)
+}
+
+#[test]
+fn a_server_that_sends_without_end_is_stopped_at_the_known_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let limits = Limits::new(100_000);
+    for head in [
+        "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n",
+    ] {
+        let (address, sent) = flood(head, 1 << 16, 10_000, Duration::ZERO);
+        let error = download::download(&address, &file, limits).unwrap_err().to_string();
+        assert!(error.contains("more than 100000 bytes") && !error.contains('\n'), "{error}");
+        // What the system's buffers take, and no more.
+        assert!(*sent.lock().unwrap() < 50 << 20, "{}", sent.lock().unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing of it is kept");
+    }
+}
+
+#[test]
+fn a_server_that_trickles_is_given_up_and_what_came_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let limits = Limits {
+        silence: Duration::from_secs(5),
+        window: Duration::from_millis(200),
+        least_bytes: 1000,
+        ..Limits::new(1 << 20)
+    };
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+    let (address, _) = flood(head, 1, 200, Duration::from_millis(20));
+    let start = std::time::Instant::now();
+    let error = format!("{:#}", download::download(&address, &file, limits).unwrap_err());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    assert!(error.contains("bytes arrived in 0.2 s") && error.contains("gave up"), "{error}");
+    assert!(folder.path().join("file.partial").exists());
+}
+
+#[test]
+fn a_redirect_to_another_kind_of_address_or_to_itself_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    for head in [
+        "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nLocation: ftp://127.0.0.1/x\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nLocation: /file\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    ] {
+        let (address, _) = flood(head, 1, 0, Duration::ZERO);
+        let error =
+            format!("{:#}", download::download(&address, &file, Limits::new(100)).unwrap_err());
+        assert!(!error.contains('\n'), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{error}");
+    }
+}
+
+#[test]
+fn a_checksum_that_is_none_is_refused_before_anything_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, asked) = serve(Vec::new(), Manner::Good);
+    refuse(folder.path(), &fetch(&address, "zz"), 2, &["--sha256 zz", "64 hexadecimal digits"]);
+    assert!(asked.lock().unwrap().is_empty());
+}
+
 #[test]
 fn a_hostile_archive_is_refused_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -284,6 +382,15 @@ fn shapes_are_built_in_and_can_be_looked_at() {
     refuse(folder.path(), &["data", "fetch", "shapes"], 2, &["built in"]);
     succeed(folder.path(), &["data", "picture", "shapes", "--out", "shapes.png"]);
     assert_eq!(&std::fs::read(folder.path().join("shapes.png")).unwrap()[1..4], b"PNG");
+    for name in ["shapes.jpg", "shapes", "png"] {
+        refuse(
+            folder.path(),
+            &["data", "picture", "shapes", "--out", name],
+            2,
+            &[&format!("--out {name}"), "end its name in .png"],
+        );
+        assert!(!folder.path().join(name).exists(), "no PNG under the name of another format");
+    }
     let output =
         run(folder.path(), &["data", "picture", "shapes", "--out", "/nonexistent/shapes.png"]);
     assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::console::escape::one_line;
 use crate::console::event::Event;
 use crate::console::output::say;
 
@@ -38,7 +39,7 @@ impl Display {
                 .expect("the template is constant")
                 .progress_chars("━━─"),
         );
-        bar.set_prefix(format!("{name:<width$}", width = self.width));
+        bar.set_prefix(format!("{:<width$}", one_line(name), width = self.width));
         bar.set_message("waiting");
         RunDisplay {
             bar,
@@ -58,7 +59,7 @@ impl Display {
                 .expect("the template is constant")
                 .progress_chars("━━─"),
         );
-        bar.set_prefix(format!("{name:<width$}", width = self.width));
+        bar.set_prefix(format!("{:<width$}", one_line(name), width = self.width));
         TotalDisplay { bar }
     }
 
@@ -67,7 +68,11 @@ impl Display {
         let last = run.bar.message();
         self.bars.remove(&run.bar);
         if self.terminal {
-            let _ = self.bars.println(format!("{:<width$} {last}", run.name, width = self.width));
+            let _ = self.bars.println(format!(
+                "{:<width$} {last}",
+                one_line(&run.name),
+                width = self.width
+            ));
         }
     }
 

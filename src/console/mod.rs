@@ -1,5 +1,6 @@
 //! What a person sees: events, bars, and results on stdout.
 
 pub mod bars;
+pub mod escape;
 pub mod event;
 pub mod output;

@@ -8,8 +8,10 @@ use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
+use crate::system::regular_file;
+
 /// More than this is no data set that this program knows (CIFAR-10 unpacks to 180 MB).
-const MOST_BYTES: u64 = 1 << 30;
+pub const MOST_BYTES: u64 = 1 << 30;
 
 /// Unpacks the files of a `.tar.gz` into `target`: all of them, or none if anything about the
 /// archive is wrong.
@@ -30,7 +32,7 @@ pub fn unpack(archive: &Path, target: &Path) -> Result<()> {
 
 fn unpack_into(archive: &Path, staging: &Path) -> Result<()> {
     let name = archive.display();
-    let file = File::open(archive).with_context(|| name.to_string())?;
+    let file = regular_file::open(archive).with_context(|| name.to_string())?;
     let mut entries = Archive::new(GzDecoder::new(BufReader::new(file)));
     let mut bytes = 0u64;
     for entry in entries.entries().with_context(|| format!("{name}: not a tar.gz archive"))? {

@@ -9,6 +9,7 @@ use crate::config::dataset_name::DatasetName;
 use crate::dataset::data::{DataStatus, Dataset, Images, Source};
 use crate::error::{BadInput, bad_input};
 use crate::system::hash::sha256;
+use crate::system::regular_file;
 
 /// Names of the classes, in label order (`batches.meta.txt`).
 pub const CLASSES: [&str; 10] =
@@ -31,6 +32,9 @@ const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";
 
 /// The official archive, and its checksum.
 pub const ARCHIVE_URL: &str = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
+
+/// Bytes of the official archive.
+pub const ARCHIVE_BYTES: u64 = 170_052_171;
 
 /// SHA-256 of the official archive.
 pub const ARCHIVE_SHA256: &str = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd";
@@ -66,7 +70,7 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
             official = false;
             continue;
         }
-        let bytes = std::fs::read(&path).map_err(|error| {
+        let bytes = regular_file::read(&path).map_err(|error| {
             bad_input(format!("{}: {error}; {}", path.display(), HOW_TO_GET_IT))
         })?;
         append(&mut splits[usize::from(is_test)], &bytes, &path)?;

@@ -1,9 +1,10 @@
-//! Downloading a file, and going on where a broken download stopped.
+//! Downloading a file, and resuming where a broken download stopped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,27 +13,61 @@ use ureq::http::StatusCode;
 
 use crate::console::output::say;
 use crate::system::hash::hexadecimal;
+use crate::system::regular_file;
 
 /// How often a connection that breaks off is taken up again before giving up. Calling the command
 /// again goes on too.
 const ATTEMPTS: u32 = 5;
 
-/// A server that sends nothing for so long is given up.
-const SILENCE: Duration = Duration::from_secs(30);
+/// What a server may do before a connection to it is given up.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The length of the whole file in bytes, or more than it can have: what is longer is refused.
+    pub most_bytes: u64,
+    /// The longest silence.
+    pub silence: Duration,
+    /// In each such time some bytes must arrive, [`Limits::least_bytes`].
+    pub window: Duration,
+    /// See [`Limits::window`].
+    pub least_bytes: u64,
+}
+
+impl Limits {
+    /// Those for a file of at most `most_bytes`: half a minute of silence, or less than a kilobyte
+    /// a second over a minute.
+    pub fn new(most_bytes: u64) -> Limits {
+        Limits {
+            most_bytes,
+            silence: Duration::from_secs(30),
+            window: Duration::from_secs(60),
+            least_bytes: 60 << 10,
+        }
+    }
+}
 
 /// Pause before the second attempt; before the third it is twice as long, and so on.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Downloads `url` to `path`. What an earlier call left in `path`.partial is not asked for again.
-pub fn download(url: &str, path: &Path) -> Result<()> {
-    let partial = partial_path(path);
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(SILENCE))
-        .timeout_recv_response(Some(SILENCE))
-        .timeout_per_read(Some(SILENCE))
+/// What sends the requests: an address with https leads to none without.
+fn agent(url: &str, limits: Limits) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_connect(Some(limits.silence))
+        .timeout_recv_response(Some(limits.silence))
+        .timeout_per_read(Some(limits.silence))
         .http_status_as_error(false)
+        .https_only(url.starts_with("https://"))
         .build()
-        .into();
+        .into()
+}
+
+/// Downloads `url` to `path`. What an earlier call left in `path`.partial is not asked for again.
+///
+/// # Errors
+/// A server that goes beyond `limits`, leads from https to http, answers with an error, or breaks
+/// off [`ATTEMPTS`] times.
+pub fn download(url: &str, path: &Path, limits: Limits) -> Result<()> {
+    let partial = partial_path(path);
+    let agent = agent(url, limits);
     let bar = ProgressBar::new(0);
     let template = "{msg} {bar:24.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
     bar.set_style(
@@ -41,7 +76,7 @@ pub fn download(url: &str, path: &Path) -> Result<()> {
     bar.set_message(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let mut failure = None;
     for attempt in 1..=ATTEMPTS {
-        match attempt_download(&agent, url, &partial, &bar) {
+        match attempt_download(&agent, url, limits, &partial, &bar) {
             Ok(()) => {
                 bar.finish();
                 return std::fs::rename(&partial, path)
@@ -73,6 +108,7 @@ enum Failure {
 fn attempt_download(
     agent: &ureq::Agent,
     url: &str,
+    limits: Limits,
     partial: &Path,
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
@@ -81,7 +117,18 @@ fn attempt_download(
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
     }
-    let response = request.call().map_err(|error| Failure::Broken(anyhow!("{error}")))?;
+    let response = request.call().map_err(|error| match error {
+        ureq::Error::RequireHttpsOnly(to) => Failure::Final(anyhow!(
+            "{url}: refused: it leads to {to}, which is not encrypted; give another address with --from"
+        )),
+        ureq::Error::BadUri(reason) => Failure::Final(anyhow!(
+            "{url}: refused: it leads to no address of the web ({reason}); give another with --from"
+        )),
+        ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => Failure::Final(anyhow!(
+            "{url}: refused: {error}; give another address with --from"
+        )),
+        error => Failure::Broken(anyhow!("{error}")),
+    })?;
     let length = response.body().content_length();
     let start = match response.status() {
         StatusCode::OK => 0,
@@ -101,21 +148,46 @@ fn attempt_download(
             )));
         }
     };
+    let too_long = || {
+        // It is not the file that was asked for: nothing of it is kept.
+        let _ = std::fs::remove_file(partial);
+        Failure::Final(anyhow!(
+            "{url}: refused: the server sends more than {} bytes, which the file has at most",
+            limits.most_bytes
+        ))
+    };
+    if length.is_some_and(|length| length > limits.most_bytes.saturating_sub(start)) {
+        return Err(too_long());
+    }
     bar.set_length(start + length.unwrap_or(0));
     bar.set_position(start);
     let mut file = open_at(partial, start).map_err(Failure::Final)?;
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; 1 << 16];
     let mut arrived = 0;
+    let mut window = (Instant::now(), 0);
     loop {
         let count = body.read(&mut buffer).map_err(|error| Failure::Broken(error.into()))?;
         if count == 0 {
             break;
         }
+        if start + arrived + count as u64 > limits.most_bytes {
+            return Err(too_long());
+        }
         file.write_all(&buffer[..count])
             .with_context(|| partial.display().to_string())
             .map_err(Failure::Final)?;
         arrived += count as u64;
+        if window.0.elapsed() >= limits.window {
+            if arrived - window.1 < limits.least_bytes {
+                return Err(Failure::Broken(anyhow!(
+                    "only {} bytes arrived in {} s",
+                    arrived - window.1,
+                    limits.window.as_secs_f64()
+                )));
+            }
+            window = (Instant::now(), arrived);
+        }
         bar.inc(count as u64);
     }
     match length {
@@ -139,6 +211,8 @@ fn open_at(path: &Path, start: u64) -> Result<File> {
     let file = OpenOptions::new()
         .create(true)
         .append(true)
+        // A link that someone put there is not written through.
+        .custom_flags(libc::O_NOFOLLOW)
         .open(path)
         .with_context(|| format!("{}: cannot be opened for writing", path.display()))?;
     file.set_len(start).with_context(|| path.display().to_string())?;
@@ -154,7 +228,7 @@ pub fn partial_path(path: &Path) -> PathBuf {
 
 /// Refuses a file whose SHA-256 is not `expected` (hexadecimal).
 pub fn verify(path: &Path, expected: &str) -> Result<()> {
-    let mut file = File::open(path).with_context(|| path.display().to_string())?;
+    let mut file = regular_file::open(path).with_context(|| path.display().to_string())?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -171,4 +245,29 @@ pub fn verify(path: &Path, expected: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_with_https_leads_to_none_without() {
+        // Redirects go through the same check as first addresses.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let plain = format!("http://{}/", listener.local_addr().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let encrypted = agent("https://example.org/file", Limits::new(10));
+        let partial = folder.path().join("file.partial");
+        let bar = ProgressBar::hidden();
+        match attempt_download(&encrypted, &plain, Limits::new(10), &partial, &bar) {
+            Err(Failure::Final(error)) => {
+                assert!(error.to_string().contains("not encrypted"), "{error}")
+            }
+            _ => panic!("it was asked"),
+        }
+        assert!(listener.accept().is_err(), "nobody was connected to");
+        assert!(!partial.exists());
+    }
 }

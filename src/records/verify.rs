@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -119,6 +119,12 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
     }
     for (name, hash) in &record.files {
         let path = folder.join(name);
+        // A record may come from anywhere: no file but the run's own is looked at.
+        if !matches!(Path::new(name).components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
+            let reason = format!("[files] names \"{name}\", which is no file of this folder");
+            problems.push(FileProblem::Unreadable(record_path.clone(), reason));
+            continue;
+        }
         if !path.exists() {
             problems.push(FileProblem::Missing(path));
             continue;

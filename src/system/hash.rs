@@ -1,11 +1,12 @@
 //! SHA-256 of bytes and files.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
+
+use crate::system::regular_file;
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -21,7 +22,7 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 pub fn hash_file(path: &Path) -> Result<String> {
     let hash = || -> std::io::Result<String> {
         let (mut file, mut hasher, mut buffer) =
-            (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+            (regular_file::open(path)?, Sha256::new(), vec![0; 1 << 20]);
         loop {
             match file.read(&mut buffer)? {
                 0 => return Ok(hexadecimal(&hasher.finalize())),

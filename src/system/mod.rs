@@ -5,4 +5,5 @@ pub mod cuda_graph;
 pub mod device;
 pub mod hash;
 pub mod parallel;
+pub mod regular_file;
 pub mod signals;

@@ -1,0 +1,169 @@
+//! `data check`: count and fingerprint a data set.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use crate::commands::options::threads;
+use crate::config::dataset_name::DatasetName;
+use crate::console::output::{print, print_json};
+use crate::dataset;
+use crate::dataset::data::{DataStatus, Dataset, Source};
+use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
+use crate::dataset::imagenet::listing::index::Index;
+use crate::dataset::imagenet::loader::read_whole;
+use crate::error::{EXIT_DONE, EXIT_FAILED};
+use crate::report::format::thousands;
+use crate::system::parallel::{available_threads, in_order};
+
+/// Shorter side that `--decode` scales whole images to.
+const CHECK_SIDE: u32 = 64;
+
+/// Count and fingerprint a data set, and say whether it is the official one
+///
+/// The fingerprint of images (ImageFolder) is that of names and lengths; --decode decodes every one and
+/// names those that cannot be read (exit code 1 if there are any).
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  resnet-repro data check cifar10 --data data/cifar10")]
+pub struct Arguments {
+    /// Data set
+    name: DatasetName,
+    /// Folder with its files [default: data/<dataset>]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Decode every image
+    #[arg(long)]
+    decode: bool,
+    /// Threads that decode [default: as many as there are CPUs]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    loaders: Option<usize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let data = dataset::load(arguments.name, arguments.data.as_deref())?;
+    let unreadable = if arguments.decode {
+        unreadable(&data, arguments.loaders.unwrap_or_else(available_threads))?
+    } else {
+        Vec::new()
+    };
+    let code = if unreadable.is_empty() { EXIT_DONE } else { EXIT_FAILED };
+    if arguments.json {
+        print_json(&Output { unreadable_images: unreadable, ..Output::of(&data) })?;
+        return Ok(code);
+    }
+    print(&describe(&data))?;
+    if arguments.decode && matches!(data.test, Source::Streamed(_)) {
+        let names: String = unreadable.iter().map(|reason| format!("\n{reason}")).collect();
+        print(&format!("{} images cannot be read{names}", unreadable.len()))?;
+    }
+    Ok(code)
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Output {
+    name: DatasetName,
+    status: DataStatus,
+    training_images: usize,
+    test_images: usize,
+    fingerprint: String,
+    training_images_per_class: Vec<usize>,
+    test_images_per_class: Vec<usize>,
+    /// Files that are no images by their names.
+    other_files: Vec<String>,
+    unreadable_images: Vec<String>,
+}
+
+impl Output {
+    fn of(data: &Dataset) -> Output {
+        let per_class = |source: &Source| {
+            let mut counts = vec![0; data.classes.len()];
+            source.labels().into_iter().for_each(|label| counts[label as usize] += 1);
+            counts
+        };
+        Output {
+            name: data.name,
+            status: data.status,
+            training_images: data.train.len(),
+            test_images: data.test.len(),
+            fingerprint: data.fingerprint.clone(),
+            training_images_per_class: per_class(&data.train),
+            test_images_per_class: per_class(&data.test),
+            other_files: indices(data).flat_map(|index| index.others().to_vec()).collect(),
+            unreadable_images: Vec::new(),
+        }
+    }
+}
+
+fn indices(data: &Dataset) -> impl Iterator<Item = &Index> {
+    [&data.train, &data.test].into_iter().filter_map(|source| match source {
+        Source::Streamed(index) => Some(&**index),
+        Source::Resident(_) => None,
+    })
+}
+
+/// Decodes every image; what is wrong with those that cannot be read.
+fn unreadable(data: &Dataset, threads: usize) -> Result<Vec<String>> {
+    let mut reasons = Vec::new();
+    for index in indices(data) {
+        let decode = |(decoder, bytes): &mut (Decoder, Vec<u8>), position: usize| {
+            read_whole(index, (decoder, Quality::Fast), bytes, position, CHECK_SIDE)
+                .err()
+                .map(|unreadable| unreadable.reason)
+        };
+        let state = || (Decoder::new(Quality::Fast), Vec::new());
+        in_order(index.len(), threads, state, decode, |_, reason| {
+            reasons.extend(reason);
+            Ok(())
+        })?;
+    }
+    Ok(reasons)
+}
+
+/// What a person is told of a data set.
+pub fn describe(data: &Dataset) -> String {
+    let output = Output::of(data);
+    let meaning = match data.status {
+        DataStatus::Official if data.name == DatasetName::Imagenet => {
+            "as many images and classes as published; their bytes are not looked at"
+        }
+        DataStatus::Official => "every byte as published",
+        DataStatus::Subset => {
+            "fewer images than the published data: errors are not comparable with the paper's"
+        }
+        DataStatus::Other => {
+            "as many images as the published data, but checksum mismatch (reordered or re-encoded): errors may differ"
+        }
+    };
+    let range = |counts: &[usize]| {
+        let (low, high) =
+            (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
+        if low == high { format!("{low} a class") } else { format!("{low} to {high} a class") }
+    };
+    let others = match output.other_files.split_first() {
+        Some((first, rest)) => format!(
+            "\nleft out: {} files that are no images by their names, such as {first}",
+            rest.len() + 1
+        ),
+        None => String::new(),
+    };
+    format!(
+        "{}: {} ({meaning}), {} classes\ntraining images: {} ({})\ntest images: {} ({})\nfingerprint: {}{others}",
+        data.name,
+        data.status,
+        data.classes.len(),
+        thousands(data.train.len() as i64),
+        range(&output.training_images_per_class),
+        thousands(data.test.len() as i64),
+        range(&output.test_images_per_class),
+        data.fingerprint
+    )
+}

@@ -1,0 +1,42 @@
+//! `data picture`: a contact sheet of training images.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::config::dataset_name::DatasetName;
+use crate::console::output::print;
+use crate::dataset;
+use crate::error::{EXIT_DONE, bad_input};
+use crate::report::draw::contact_sheet;
+
+/// Draw some training images of every class, one row a class
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  resnet-repro data picture shapes --out shapes.png")]
+pub struct Arguments {
+    /// Data set
+    name: DatasetName,
+    /// Folder with its files [default: data/<dataset>]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// PNG file to write; its name ends in .png
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let out = arguments.out.display();
+    if !arguments.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+        return Err(
+            bad_input(format!("--out {out}: a PNG file is written: end its name in .png")).into()
+        );
+    }
+    let data = dataset::load(arguments.name, arguments.data.as_deref())?;
+    contact_sheet::write(&data, &arguments.out)?;
+    print(&format!("{out}: rows are {}", data.classes.join(", ")))?;
+    Ok(EXIT_DONE)
+}
