@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::dataset_name::DatasetName;
 use crate::config::recipe::Recipe;
-use crate::dataset::imagenet::decoder::decode::Quality;
-use crate::dataset::imagenet::view::decoder;
+use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::error::bad_input;
 use crate::training::batches::streamed::ViewPlan;
 use crate::training::batches::{IMAGENET_DEVIATION, IMAGENET_MEAN};
@@ -67,7 +66,7 @@ pub fn measure(
     let recipe = Recipe::for_dataset(DatasetName::Imagenet);
     let (plan, crop) = (ViewPlan::new(0, &recipe), recipe.image_side() as usize);
     let work = || -> Result<()> {
-        let mut decoder = decoder(quality);
+        let mut decoder = Decoder::new(quality);
         let mut pixels = vec![0; crop * crop * 3];
         let mut planes = vec![0.0; crop * crop * 3];
         loop {

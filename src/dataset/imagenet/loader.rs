@@ -12,7 +12,6 @@ use crate::dataset::imagenet::decoder::crop::Size;
 use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::dataset::imagenet::decoder::error::ImageError;
 use crate::dataset::imagenet::listing::index::Index;
-use crate::dataset::imagenet::view;
 use crate::dataset::imagenet::view::View;
 
 /// Images that a thread takes at once: small ones take less time than taking turns does.
@@ -190,7 +189,7 @@ impl Drop for Loader {
 
 impl Shared {
     fn work(&self) {
-        let mut decoder = view::decoder(Quality::Fast);
+        let mut decoder = Decoder::new(Quality::Fast);
         let mut bytes = Vec::new();
         while let Some((fill, rows)) = self.next() {
             let length = (self.crop * self.crop * 3) as usize;
@@ -296,7 +295,7 @@ pub fn read_with<T>(
     match catch_unwind(AssertUnwindSafe(|| decode(decoder, bytes))) {
         Ok(result) => result.map_err(|error| unreadable(false, error.to_string())),
         Err(_) => {
-            *decoder = view::decoder(quality);
+            *decoder = Decoder::new(quality);
             Err(unreadable(false, "the decoder failed on it".to_string()))
         }
     }

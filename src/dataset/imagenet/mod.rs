@@ -7,9 +7,8 @@
 //! file is decoded or refused with a [`ImageError`]: what libjpeg would fill up with grey is
 //! refused.
 //!
-//! The EXIF orientation is applied, so that the photograph is seen as a viewer shows it, unless the
-//! decoder is told to ignore it. torchvision's ImageFolder ignores it; where a file has one, only
-//! [`Decoder::ignoring_orientation`] gives torchvision's pixels.
+//! The EXIF orientation is ignored, as torchvision's ImageFolder does: the errors of published
+//! weights are of images as they are stored.
 
 pub mod decoder;
 pub mod listing;

@@ -13,7 +13,6 @@ use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::listing::shards;
 use crate::dataset::imagenet::listing::shards::{Writer, file_name};
 use crate::dataset::imagenet::loader::read_with;
-use crate::dataset::imagenet::view;
 use crate::error::bad_input;
 use crate::random::{Purpose, Stream};
 use crate::system::parallel::in_order;
@@ -93,7 +92,7 @@ impl Packing {
         let mut order: Vec<usize> = (0..index.len()).collect();
         Stream::new(0, Purpose::Order, 0).shuffle(&mut order);
         let (mut writer, mut in_shard, mut shards) = (None, 0, 0);
-        let state = || view::decoder(Quality::Exact);
+        let state = || Decoder::new(Quality::Exact);
         in_order(
             order.len(),
             self.threads,

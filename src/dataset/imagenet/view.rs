@@ -1,7 +1,6 @@
 //! What of a photograph is seen: one random view, its centre, or ten crops.
 
 use crate::dataset::imagenet::decoder::crop::{RandomCrop, centre, cut, ten_crops};
-use crate::dataset::imagenet::decoder::decode;
 use crate::dataset::imagenet::decoder::decode::Decoder;
 use crate::dataset::imagenet::decoder::error::ImageError;
 
@@ -47,10 +46,4 @@ impl View {
             }
         }
     }
-}
-
-/// A decoder as all of the program uses it. The EXIF orientation is left alone, as the paper's
-/// tools and torchvision do: the errors of published weights are of images as they are stored.
-pub fn decoder(quality: decode::Quality) -> Decoder {
-    Decoder::new(quality).ignoring_orientation()
 }

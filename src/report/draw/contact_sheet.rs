@@ -7,10 +7,9 @@ use anyhow::{Context, Result};
 use crate::config::recipe::Recipe;
 use crate::console::output;
 use crate::dataset::data::{Dataset, Images, Source};
-use crate::dataset::imagenet::decoder::decode::Quality;
+use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::read;
-use crate::dataset::imagenet::view::decoder;
 use crate::report::draw::canvas;
 use crate::system::atomic_file;
 use crate::training::batches::streamed::ViewPlan;
@@ -83,7 +82,7 @@ fn training_view(
     let mut image = vec![128; side * side * 3];
     if let Err(unreadable) = read(
         photographs,
-        (&mut decoder(Quality::Fast), Quality::Fast),
+        (&mut Decoder::new(Quality::Fast), Quality::Fast),
         &mut Vec::new(),
         index,
         &views[0].0,

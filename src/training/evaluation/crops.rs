@@ -11,7 +11,7 @@ use crate::dataset::imagenet::decoder::crop::Size;
 use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::{Unreadable, read, read_whole};
-use crate::dataset::imagenet::view::{View, decoder};
+use crate::dataset::imagenet::view::View;
 use crate::network::forward::pass::Mode;
 use crate::network::parameters::Network;
 use crate::system::parallel::in_order;
@@ -104,7 +104,7 @@ impl ViewTest {
         };
         let at_once = (BATCH / per_image).max(1);
         let mut waiting: Vec<Decoded> = Vec::new();
-        let state = || (decoder(Quality::Exact), Vec::new());
+        let state = || (Decoder::new(Quality::Exact), Vec::new());
         in_order(
             count,
             self.threads,

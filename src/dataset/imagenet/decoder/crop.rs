@@ -1,7 +1,6 @@
 //! Which part of a photograph a network sees: sizes and positions, as torchvision computes them.
 
-/// Width and height, in pixels, of an image as it is looked at: after its EXIF orientation is
-/// applied.
+/// Width and height of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Columns.
@@ -67,11 +66,6 @@ impl Size {
         } else {
             Size { width: longer(self.width, self.height), height: shorter_side }
         }
-    }
-
-    /// Width and height exchanged if `exchanged`.
-    pub(crate) fn transposed(self, exchanged: bool) -> Size {
-        if exchanged { Size { width: self.height, height: self.width } } else { self }
     }
 }
 

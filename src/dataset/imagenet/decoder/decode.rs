@@ -4,12 +4,13 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::dataset::imagenet::decoder::crop::{CropBox, RandomCrop, Region, Size};
+use crate::dataset::imagenet::decoder::budget;
+use crate::dataset::imagenet::decoder::crop::{CropBox, RandomCrop, Region, Size, mirror};
 use crate::dataset::imagenet::decoder::error::{ImageError, MOST_PIXELS};
 use crate::dataset::imagenet::decoder::jpeg::Jpeg;
-use crate::dataset::imagenet::decoder::orientation::{Turn, preamble};
 use crate::dataset::imagenet::decoder::png;
 use crate::dataset::imagenet::decoder::resample::{needed, resample};
+use crate::dataset::imagenet::decoder::segments::picture;
 
 /// Reductions that libjpeg computes while it decodes, in eighths, the strongest first.
 const REDUCTIONS: [u32; 3] = [1, 2, 4];
@@ -17,6 +18,9 @@ const REDUCTIONS: [u32; 3] = [1, 2, 4];
 /// At the border of a part libjpeg interpolates colours without the neighbours outside: so many
 /// more columns are decoded.
 const COLOUR_MARGIN: u32 = 2;
+
+/// Working space of more bytes is given back after the image that needed it.
+const MOST_KEPT: usize = 64 << 20;
 
 /// How closely the pixels follow Pillow's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +44,8 @@ struct Opened {
     kind: Kind,
     /// The size of the stored picture.
     stored: Size,
-    /// What makes it upright.
-    turn: Turn,
+    /// Bytes a pixel of the whole picture that its decoder takes beside the pixels asked for.
+    workspace: u64,
     /// Whether the file has the mark that ends a picture.
     ended: bool,
 }
@@ -49,41 +53,29 @@ struct Opened {
 /// Decodes photographs, one after another: keep one a thread, for its working space.
 pub struct Decoder {
     quality: Quality,
-    oriented: bool,
     jpeg: Jpeg,
     resizer: Resizer,
     /// The decoded part of the source.
     source: Vec<u8>,
     /// What the resampling needs between rows and columns.
     middle: Vec<u8>,
-    /// The scaled part before it is turned.
-    tile: Vec<u8>,
 }
 
 impl Decoder {
-    /// A decoder that applies the EXIF orientation.
+    /// A decoder.
     pub fn new(quality: Quality) -> Decoder {
         Decoder {
             quality,
-            oriented: true,
             jpeg: Jpeg::new(),
             resizer: Resizer::new(),
             source: Vec::new(),
             middle: Vec::new(),
-            tile: Vec::new(),
         }
     }
 
-    /// The same, but it leaves the picture as it is stored, as torchvision's ImageFolder does.
-    pub fn ignoring_orientation(self) -> Decoder {
-        Decoder { oriented: false, ..self }
-    }
-
-    /// The size of the upright photograph, from the header alone; the rest of the file is not
-    /// looked at.
+    /// The size of the image, from the header alone; the rest of the file is not looked at.
     pub fn size(&mut self, bytes: &[u8]) -> Result<Size, ImageError> {
-        let opened = self.open(bytes)?;
-        Ok(opened.stored.transposed(opened.turn.transposed))
+        Ok(self.open(bytes)?.stored)
     }
 
     /// One view: the photograph is scaled so that its shorter side has `shorter_side` pixels
@@ -112,8 +104,7 @@ impl Decoder {
             "bytes of a square of {crop} pixels"
         );
         let opened = self.open(bytes)?;
-        let upright = opened.stored.transposed(opened.turn.transposed);
-        let scaled = upright.scaled(shorter_side);
+        let scaled = opened.stored.scaled(shorter_side);
         let place = choose(scaled);
         // A place outside the image, which no function of this module gives, is moved to its
         // border.
@@ -146,7 +137,7 @@ impl Decoder {
     ) -> Result<(Size, Vec<u8>), ImageError> {
         assert!(shorter_side > 0, "a shorter side of 0 pixels");
         let opened = self.open(bytes)?;
-        let scaled = opened.stored.transposed(opened.turn.transposed).scaled(shorter_side);
+        let scaled = opened.stored.scaled(shorter_side);
         check_size(scaled)?;
         let mut out = vec![0; scaled.pixels() as usize * 3];
         self.render(
@@ -162,22 +153,22 @@ impl Decoder {
 
     fn open(&mut self, bytes: &[u8]) -> Result<Opened, ImageError> {
         let kind = sniff(bytes)?;
-        let (stored, turn, ended) = match kind {
-            Kind::Png => (png::size(bytes)?, Turn::default(), true),
+        let (stored, workspace, ended) = match kind {
+            Kind::Png => {
+                let (stored, interlaced) = png::header(bytes)?;
+                (stored, if interlaced { 4 } else { 0 }, true)
+            }
             Kind::Jpeg => {
-                let preamble = preamble(bytes);
-                let turn = preamble
-                    .orientation
-                    .filter(|_| self.oriented)
-                    .map_or(Turn::default(), Turn::from_exif);
-                (self.jpeg.size(bytes)?, turn, has_end(bytes, preamble.picture.unwrap_or(0)))
+                let (stored, kept_whole) = self.jpeg.header(bytes)?;
+                let ended = has_end(bytes, picture(bytes).unwrap_or(0));
+                (stored, if kept_whole { 6 } else { 0 }, ended)
             }
         };
         check_size(stored)?;
-        Ok(Opened { kind, stored, turn, ended })
+        Ok(Opened { kind, stored, workspace, ended })
     }
 
-    /// Writes the part of `size` at `place` of the upright image scaled to `scaled`.
+    /// Writes the part of `size` at `place` of the image scaled to `scaled`.
     fn render(
         &mut self,
         bytes: &[u8],
@@ -187,37 +178,38 @@ impl Decoder {
         size: Size,
         out: &mut [u8],
     ) -> Result<(), ImageError> {
-        let Opened { kind, stored, turn, ended } = *opened;
-        let scaled = scaled.transposed(turn.transposed);
-        let window = turn.window(scaled, place, size);
+        let Opened { kind, stored, workspace, ended } = *opened;
+        let window = Region { x: place.left, y: place.top, size };
         let eighths = match (self.quality, kind) {
             (Quality::Fast, Kind::Jpeg) => reduction(stored, scaled),
             _ => 8,
         };
-        let region = match kind {
-            Kind::Png => {
-                png::decode(bytes, &mut self.source)?;
-                Region { x: 0, y: 0, size: stored }
-            }
-            Kind::Jpeg => {
-                let mut region = source_region(stored, eighths, scaled, window);
-                if !ended {
-                    // Whether a file without its end mark is whole shows at its last row.
-                    region.size.height = reduced(stored.height, eighths) - region.y;
-                }
-                self.jpeg.decode(bytes, eighths, region, &mut self.source)?
-            }
+        let mut region = match kind {
+            Kind::Png => Region { x: 0, y: 0, size: stored },
+            Kind::Jpeg => source_region(stored, eighths, scaled, window),
         };
-        let mut tile = std::mem::take(&mut self.tile);
-        if turn.keeps_rows() {
-            self.resize(stored, eighths, region, scaled, window, out);
-            turn.mirror_rows(place.mirrored, size.width, out);
-        } else {
-            tile.resize(out.len(), 0);
-            self.resize(stored, eighths, region, scaled, window, &mut tile);
-            turn.upright(window.size, &tile, place.mirrored, out);
+        if !ended {
+            // Whether a file without its end mark is whole shows at its last row.
+            region.size.height = reduced(stored.height, eighths) - region.y;
         }
-        self.tile = tile;
+        let middle = u64::from(region.size.height) * u64::from(window.size.width);
+        let pixels = region.size.pixels() + middle + window.size.pixels();
+        let _share = budget::take(pixels * 3 + stored.pixels() * workspace);
+        let decoded = match kind {
+            Kind::Png => png::decode(bytes, &mut self.source).map(|()| region),
+            Kind::Jpeg => self.jpeg.decode(bytes, eighths, region, &mut self.source),
+        };
+        let resized =
+            decoded.map(|region| self.resize(stored, eighths, region, scaled, window, out));
+        for buffer in [&mut self.source, &mut self.middle] {
+            if buffer.capacity() > MOST_KEPT {
+                *buffer = Vec::new();
+            }
+        }
+        resized?;
+        if place.mirrored {
+            out.chunks_exact_mut(size.width as usize * 3).for_each(mirror);
+        }
         Ok(())
     }
 

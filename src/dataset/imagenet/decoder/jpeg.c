@@ -153,8 +153,9 @@ void photographs_jpeg_free(struct photographs_jpeg *jpeg) {
 /* What the last failure was, in libjpeg's words. */
 const char *photographs_jpeg_message(const struct photographs_jpeg *jpeg) { return jpeg->message; }
 
-/* Begins with a file, which must stay where it is until the last call for it, and gives its size. */
-int photographs_jpeg_header(struct photographs_jpeg *jpeg, const uint8_t *bytes, size_t length, uint32_t *width, uint32_t *height) {
+/* Begins with a file, which must stay where it is until the last call for it, and gives its size, and whether all its coefficients are kept
+   while it is decoded. */
+int photographs_jpeg_header(struct photographs_jpeg *jpeg, const uint8_t *bytes, size_t length, uint32_t *width, uint32_t *height, int *kept_whole) {
   j_decompress_ptr info = &jpeg->info;
   jpeg->message[0] = 0;
   if (setjmp(jpeg->escape)) return jpeg->failure;
@@ -168,6 +169,7 @@ int photographs_jpeg_header(struct photographs_jpeg *jpeg, const uint8_t *bytes,
   }
   *width = info->image_width;
   *height = info->image_height;
+  *kept_whole = jpeg_has_multiple_scans(info);
   return DONE;
 }
 
@@ -230,4 +232,10 @@ int photographs_jpeg_rows(struct photographs_jpeg *jpeg, uint32_t top, uint32_t 
     }
   }
   return DONE;
+}
+
+/* Gives back what the last file took. */
+void photographs_jpeg_end(struct photographs_jpeg *jpeg) {
+  if (setjmp(jpeg->escape)) return;
+  jpeg_abort_decompress(&jpeg->info);
 }

@@ -23,6 +23,7 @@ unsafe extern "C" {
         length: usize,
         width: *mut u32,
         height: *mut u32,
+        kept_whole: *mut c_int,
     ) -> c_int;
     fn photographs_jpeg_start(
         jpeg: *mut Raw,
@@ -31,6 +32,7 @@ unsafe extern "C" {
         columns: *mut u32,
         rows: *mut u32,
     ) -> c_int;
+    fn photographs_jpeg_end(jpeg: *mut Raw);
     fn photographs_jpeg_rows(jpeg: *mut Raw, top: u32, rows: u32, out: *mut u8) -> c_int;
 }
 
@@ -57,9 +59,10 @@ impl Jpeg {
         Jpeg(raw)
     }
 
-    /// The size of the picture, from the header.
-    pub fn size(&mut self, bytes: &[u8]) -> Result<Size, ImageError> {
-        let mut size = Size { width: 0, height: 0 };
+    /// The size of the picture, and whether libjpeg keeps the coefficients of all of it (six bytes
+    /// a pixel at most) since it comes in several scans; from the header.
+    pub fn header(&mut self, bytes: &[u8]) -> Result<(Size, bool), ImageError> {
+        let (mut size, mut kept_whole) = (Size { width: 0, height: 0 }, 0);
         // SAFETY: the decompressor is alive; the bytes are read in this call only, for `decode`
         // begins anew.
         let code = unsafe {
@@ -69,10 +72,11 @@ impl Jpeg {
                 bytes.len(),
                 &mut size.width,
                 &mut size.height,
+                &mut kept_whole,
             )
         };
         self.check(code)?;
-        Ok(size)
+        Ok((size, kept_whole != 0))
     }
 
     /// Decodes at least `region` of the image scaled by `eighths`/8 (1 to 8) into `pixels` (rows,
@@ -84,7 +88,20 @@ impl Jpeg {
         region: Region,
         pixels: &mut Vec<u8>,
     ) -> Result<Region, ImageError> {
-        self.size(bytes)?;
+        let decoded = self.decode_rows(bytes, eighths, region, pixels);
+        // SAFETY: the decompressor is alive; the next file begins with its header.
+        unsafe { photographs_jpeg_end(self.0) };
+        decoded
+    }
+
+    fn decode_rows(
+        &mut self,
+        bytes: &[u8],
+        eighths: u32,
+        region: Region,
+        pixels: &mut Vec<u8>,
+    ) -> Result<Region, ImageError> {
+        self.header(bytes)?;
         let Region { mut x, y, size } = region;
         let (mut columns, mut height) = (size.width, 0);
         // SAFETY: the decompressor has read the header of `bytes`, which outlive both calls.
