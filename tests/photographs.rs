@@ -109,7 +109,7 @@ fn packed_shards_train_to_the_same_bytes_as_the_files_they_were_packed_from() {
         ],
     );
     let text = common::stdout(&packed);
-    assert!(text.contains("33 photographs in 4 shards, 0 of them scaled down"), "{text}");
+    assert!(text.contains("33 images in 4 shards, 0 of them scaled down"), "{text}");
     done(folder.path(), &train("shards-run", &["--data", "shards"]));
     for name in ["train.csv", "eval.csv", "tests.csv", "weights.safetensors"] {
         let [one, other] = ["files", "shards-run"]

@@ -1,17 +1,24 @@
 //! The mean image of photographs (section 3.4: "with the per-pixel mean subtracted"), computed once
 //! in one pass and kept.
 
-use anyhow::{Result, bail};
+use std::io::ErrorKind;
+use std::path::Path;
 
+use anyhow::{Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::console::output::say;
 use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::dataset::imagenet::listing::cache;
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::{Unreadable, read};
-use crate::dataset::imagenet::view;
 use crate::dataset::imagenet::view::View;
-use crate::system::atomic_file;
 use crate::system::hash::sha256;
 use crate::system::parallel::in_order;
+use crate::system::{atomic_file, regular_file};
+
+/// Bytes of the checksum at the end of a kept mean image.
+const CHECKSUM: usize = 32;
 
 /// The mean of the centre crops of all photographs that can be read: [crop, crop, 3], in [0, 1].
 ///
@@ -26,17 +33,15 @@ pub fn mean_image(
 ) -> Result<Vec<f32>> {
     let values = (crop * crop * 3) as usize;
     let key =
-        sha256(format!("mean image 1 {} {crop} {test_scale}", index.fingerprint()).as_bytes());
+        sha256(format!("mean image 2 {} {crop} {test_scale}", index.fingerprint()).as_bytes());
     let file = cache::folder().map(|folder| folder.join(format!("{key}.mean")));
-    if let Some(kept) = file
-        .as_ref()
-        .and_then(|file| std::fs::read(file).ok())
-        .filter(|bytes| bytes.len() == values * 4)
-    {
-        return Ok(kept
-            .chunks_exact(4)
-            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-            .collect());
+    match file.as_deref().map_or(Ok(None), |file| kept(file, values)) {
+        Ok(Some(mean)) => return Ok(mean),
+        Ok(None) => {}
+        Err(reason) => say(&format!(
+            "{}: {reason}: the mean image is computed anew",
+            file.as_deref().unwrap_or(Path::new("")).display()
+        )),
     }
     let mut sums = vec![0u64; values];
     let (mut readable, mut no_bytes) = (0u64, false);
@@ -51,7 +56,7 @@ pub fn mean_image(
     in_order(
         index.len(),
         threads,
-        || (view::decoder(Quality::Fast), Vec::new()),
+        || (Decoder::new(Quality::Fast), Vec::new()),
         make,
         |_, made| {
             match made {
@@ -78,8 +83,60 @@ pub fn mean_image(
         && !no_bytes
         && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
     {
-        let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let _ = atomic_file::write_atomically(&file, &bytes);
+        let _ = atomic_file::write_atomically(&file, &to_bytes(&mean));
     }
     Ok(mean)
+}
+
+/// The mean image as it is kept: float32, little endian, and the SHA-256 of these bytes.
+fn to_bytes(mean: &[f32]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let checksum = Sha256::digest(&bytes);
+    bytes.extend(checksum);
+    bytes
+}
+
+/// The mean image of so many values that is kept in `file`; none if there is no such file.
+///
+/// # Errors
+/// Why it is not used, if it is damaged.
+fn kept(file: &Path, values: usize) -> Result<Option<Vec<f32>>, String> {
+    let bytes = match regular_file::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let (values, _) = bytes
+        .split_at_checked(values * 4)
+        .filter(|(values, checksum)| {
+            checksum.len() == CHECKSUM && Sha256::digest(values)[..] == **checksum
+        })
+        .ok_or("the kept mean image is damaged")?;
+    let (values, _) = values.as_chunks::<4>();
+    Ok(Some(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_mean_image_reads_back_and_no_flipped_bit_or_cut_of_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kept.mean");
+        assert_eq!(kept(&file, 3), Ok(None));
+        let (mean, bytes) = ([0.25, 0.5, 1.0], to_bytes(&[0.25, 0.5, 1.0]));
+        std::fs::write(&file, &bytes).unwrap();
+        assert_eq!(kept(&file, 3), Ok(Some(mean.to_vec())));
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            for damaged in [&flipped[..], &bytes[..at]] {
+                std::fs::write(&file, damaged).unwrap();
+                assert!(kept(&file, 3).is_err(), "{at}");
+            }
+        }
+    }
 }

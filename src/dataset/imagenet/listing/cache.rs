@@ -2,17 +2,23 @@
 //! seconds on a local disk, and minutes on a network's.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::Result;
 
+use crate::console::output::say;
 use crate::dataset::imagenet::listing::entry::{Found, Listing, ShardOffset};
-use crate::system::atomic_file;
 use crate::system::hash::sha256;
+use crate::system::{atomic_file, regular_file};
 
-/// First line of a kept list; another version's is made again.
-const VERSION: &str = "resnet-repro list of photographs 2";
+/// First line of a kept list; the second is the SHA-256 of all that follows.
+const VERSION: &str = "resnet-repro list of photographs 3";
+
+/// First lines of lists of earlier versions, which are made again without a word.
+const EARLIER: [&str; 2] =
+    ["resnet-repro list of photographs 1\n", "resnet-repro list of photographs 2\n"];
 
 /// Folder of what can be made again: `RESNET_REPRO_CACHE`, else `resnet-repro` in the user's cache
 /// folder. None where there is no such folder.
@@ -38,11 +44,14 @@ pub fn listing(
     }) else {
         return list();
     };
-    let kept = std::fs::read_to_string(&file).ok().and_then(|text| parse(&text));
-    if let Some((state_then, listing)) = kept
-        && state_then == state(sources, &listing.inner_folders)
-    {
-        return Ok(listing);
+    match read(&file) {
+        Ok(Some((state_then, listing))) if state_then == state(sources, &listing.inner_folders) => {
+            return Ok(listing);
+        }
+        Ok(_) => {}
+        Err(reason) => {
+            say(&format!("{}: {reason}: {} is listed anew", file.display(), root.display()))
+        }
     }
     // The times are read first: what changes while the folders are listed makes the list outdated.
     let before = state(sources, &[]);
@@ -58,6 +67,27 @@ pub fn listing(
         let _ = atomic_file::write_atomically(&file, text(&listing, &state).as_bytes());
     }
     Ok(listing)
+}
+
+/// The state that a kept list is of, and the list; none if there is none of this version.
+///
+/// # Errors
+/// Why it is not used, if it is damaged.
+fn read(file: &Path) -> Result<Option<(String, Listing)>, String> {
+    let bytes = match regular_file::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    if EARLIER.iter().any(|version| bytes.starts_with(version.as_bytes())) {
+        return Ok(None);
+    }
+    let text = String::from_utf8(bytes).ok();
+    text.and_then(|text| parse(&text))
+        .map(Some)
+        .ok_or_else(|| "the kept list is damaged".to_string())
 }
 
 /// What changes when a source does: names, times and lengths, hashed.
@@ -76,7 +106,7 @@ fn state(sources: &[PathBuf], inner_folders: &[PathBuf]) -> String {
 fn text(listing: &Listing, state: &str) -> String {
     let Listing { photographs, shards, others, inner_folders } = listing;
     let mut text = format!(
-        "{VERSION}\n{state}\n{} {} {} {}\n",
+        "{state}\n{} {} {} {}\n",
         shards.len(),
         inner_folders.len(),
         others.len(),
@@ -93,15 +123,16 @@ fn text(listing: &Listing, state: &str) -> String {
             found.place.map_or((-1, 0), |place| (i64::from(place.shard), place.offset));
         let _ = writeln!(text, "{} {shard} {offset} {}", found.length, found.name);
     }
-    text
+    format!("{VERSION}\n{}\n{text}", sha256(text.as_bytes()))
 }
 
 /// The state that a listing is of, and the listing, if the text is whole.
 fn parse(text: &str) -> Option<(String, Listing)> {
-    let mut lines = text.lines();
-    if lines.next()? != VERSION {
+    let (checksum, text) = text.strip_prefix(VERSION)?.strip_prefix('\n')?.split_once('\n')?;
+    if checksum != sha256(text.as_bytes()) {
         return None;
     }
+    let mut lines = text.lines();
     let state = lines.next()?.to_string();
     let mut counts = lines.next()?.split(' ').map(str::parse::<usize>);
     let mut count = || counts.next()?.ok();
@@ -118,7 +149,14 @@ fn parse(text: &str) -> Option<(String, Listing)> {
         listing.others.len(),
         listing.photographs.len(),
     );
-    (found == (shards, inner_folders, others, photographs)).then_some((state, listing))
+    // Every image is in a shard that is there, or none is in a shard.
+    let placed = |found: &Found| match found.place {
+        Some(place) => (place.shard as usize) < shards,
+        None => shards == 0,
+    };
+    (found == (shards, inner_folders, others, photographs)
+        && listing.photographs.iter().all(placed))
+    .then_some((state, listing))
 }
 
 fn parse_line(line: &str) -> Option<Found> {
@@ -137,20 +175,33 @@ mod tests {
     #[test]
     fn a_kept_list_reads_back_as_it_was_and_a_cut_or_outdated_one_is_not_used() {
         let found = |name: &str, place| Found { name: name.to_string(), length: 17, place };
-        let listing = Listing {
-            photographs: vec![
-                found("n01/a b.JPEG", None),
-                found("n02/c.jpg", Some(ShardOffset { shard: 3, offset: 1 << 40 })),
-            ],
-            shards: vec!["/data/train-000000.tar".into()],
+        let files = Listing {
+            photographs: vec![found("n01/a b.JPEG", None), found("n02/c.jpg", None)],
+            shards: Vec::new(),
             others: vec!["n01/notes.txt".into()],
             inner_folders: vec!["/data/train/n01/images".into()],
         };
-        let written = text(&listing, "state");
-        assert_eq!(parse(&written), Some(("state".to_string(), listing)));
-        // The last name may be cut to a shorter one: files are written as a whole or not at all.
-        for end in 0..written.rfind('\n').unwrap() - "n02/c.jpg".len() {
-            assert_eq!(parse(&written[..end]), None, "{end}");
+        let place = |shard| Some(ShardOffset { shard, offset: 1 << 40 });
+        let shards = Listing {
+            photographs: vec![found("n01/a b.jpg", place(0)), found("n02/c.jpg", place(1))],
+            shards: vec!["/data/train-000000.tar".into(), "/data/train-000001.tar".into()],
+            ..Listing::default()
+        };
+        for listing in [files, shards.clone()] {
+            let written = text(&listing, "state");
+            assert_eq!(parse(&written), Some(("state".to_string(), listing)));
+            for end in 0..written.len() {
+                assert_eq!(parse(&written[..end]), None, "{end}");
+                let mut flipped = written.clone().into_bytes();
+                flipped[end] ^= 1;
+                let flipped = String::from_utf8(flipped).unwrap();
+                assert_eq!(parse(&flipped), None, "byte {end}");
+            }
         }
+        // A list that names a shard that is not there, with a checksum that fits.
+        let beyond = Listing { photographs: vec![found("n01/a.jpg", place(2))], ..shards.clone() };
+        assert_eq!(parse(&text(&beyond, "state")), None);
+        let nowhere = Listing { photographs: vec![found("n01/a.jpg", None)], ..shards };
+        assert_eq!(parse(&text(&nowhere, "state")), None);
     }
 }

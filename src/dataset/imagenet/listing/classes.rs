@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{BadInput, bad_input};
+use crate::system::regular_file;
 
 /// Lists of all classes, one a line, with the class's name first: Kaggle's, Caffe's, and the
 /// development kit's of later years.
@@ -17,10 +18,10 @@ pub fn listed(root: &Path) -> Result<Option<(PathBuf, Vec<String>)>, BadInput> {
     }
     folders[1..].sort();
     for file in folders.iter().flat_map(|folder| LISTS.map(|list| folder.join(list))) {
-        if !file.is_file() {
+        if !file.exists() {
             continue;
         }
-        let text = std::fs::read_to_string(&file)
+        let text = regular_file::read_to_string(&file)
             .map_err(|error| bad_input(format!("{}: {error}", file.display())))?;
         let mut names: Vec<String> = text
             .lines()

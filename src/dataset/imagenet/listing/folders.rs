@@ -31,7 +31,10 @@ pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
             folder.display(),
             folder.display()
         ))),
-        (false, 0) => Ok(folders),
+        (false, 0) => {
+            check_links(folder, &folders)?;
+            Ok(folders)
+        }
         (false, _) => Err(bad_input(format!(
             "{}: {photographs} images lie beside the class folders, such as {}: put each into the folder of its class",
             folder.display(),
@@ -40,6 +43,40 @@ pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
                 .find(|path| is_photograph(path))
                 .map_or(String::new(), |path| path.display().to_string())
         ))),
+    }
+}
+
+/// Refuses class folders that are links into each other, or to a folder that holds them: an image
+/// would be counted under two classes.
+fn check_links(folder: &Path, class_folders: &[PathBuf]) -> Result<(), BadInput> {
+    let real = |path: &Path| {
+        path.canonicalize().map_err(|error| bad_input(format!("{}: {error}", path.display())))
+    };
+    let root = real(folder)?;
+    let mut places = Vec::with_capacity(class_folders.len());
+    for class in class_folders {
+        // Most are no links: the system is asked for those that are.
+        let place = match (class.is_symlink(), class.file_name()) {
+            (false, Some(name)) => root.join(name),
+            _ => real(class)?,
+        };
+        if root.starts_with(&place) {
+            return Err(bad_input(format!(
+                "{}: a link to {}, which holds all classes: remove it",
+                class.display(),
+                place.display()
+            )));
+        }
+        places.push((place, class));
+    }
+    places.sort();
+    match places.windows(2).find(|pair| pair[1].0.starts_with(&pair[0].0)) {
+        Some([(_, one), (_, other)]) => Err(bad_input(format!(
+            "{} and {}: links to the same images, which would be of two classes: remove one",
+            one.display(),
+            other.display()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -85,6 +122,12 @@ fn list_part(root: &Path, class_folders: &[PathBuf]) -> Result<Listing, BadInput
 fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), BadInput> {
     for path in entries(folder)? {
         if path.is_dir() {
+            if path.is_symlink() {
+                return Err(bad_input(format!(
+                    "{}: a link to a folder, which may lead out of its class: remove it, or put the images there in its place",
+                    path.display()
+                )));
+            }
             listing.inner_folders.push(path.clone());
             list_folder(root, &path, listing)?;
             continue;
@@ -94,10 +137,16 @@ fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), 
             .filter(|name| !name.contains('\n'))
             .ok_or_else(|| bad_input(format!("{path:?}: rename it: its name is no text")))?;
         if is_photograph(&path) {
-            let length = std::fs::metadata(&path)
-                .map_err(|error| bad_input(format!("{}: {error}", path.display())))?
-                .len();
-            listing.photographs.push(Found { name: name.to_string(), length, place: None });
+            let refused = |error: &str| bad_input(format!("{}: {error}", path.display()));
+            let metadata = std::fs::metadata(&path).map_err(|error| refused(&error.to_string()))?;
+            if !metadata.is_file() {
+                return Err(refused("it is no regular file: remove it"));
+            }
+            listing.photographs.push(Found {
+                name: name.to_string(),
+                length: metadata.len(),
+                place: None,
+            });
         } else {
             listing.others.push(name.to_string());
         }

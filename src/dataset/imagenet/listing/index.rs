@@ -5,13 +5,14 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use crate::dataset::imagenet::listing::entry::{Listing, ShardOffset};
 use crate::dataset::imagenet::listing::{cache, folders, shards};
 use crate::error::bad_input;
 use crate::system::hash::hexadecimal;
+use crate::system::regular_file;
 
 /// The photographs of one split.
 ///
@@ -26,7 +27,8 @@ pub struct Index {
     ends: Vec<u32>,
     lengths: Vec<u32>,
     labels: Vec<u16>,
-    shards: Vec<(PathBuf, File)>,
+    /// Each with its length.
+    shards: Vec<(PathBuf, File, u64)>,
     places: Vec<ShardOffset>,
     others: Vec<String>,
     fingerprint: String,
@@ -39,7 +41,7 @@ impl Index {
     pub fn open(root: &Path, split: &str, classes: Option<&[String]>) -> Result<Index> {
         let listing = match shards::find(root, split)? {
             shards if !shards.is_empty() => {
-                cache::listing(root, split, &shards, || shards::list(&shards))?
+                cache::listing(root, split, &shards, || Ok(shards::list(&shards)?))?
             }
             _ => {
                 let folder = root.join(split);
@@ -83,28 +85,27 @@ impl Index {
         for found in &listing.photographs {
             let label = index.classes.binary_search_by(|class| class.as_str().cmp(found.class()));
             let label = label.ok().and_then(|label| u16::try_from(label).ok());
-            index.labels.push(label.with_context(|| {
-                format!(
-                    "{}: class {} is none of the data set's",
-                    index.folder.display(),
-                    found.class()
-                )
-            })?);
+            let refused = |reason: &str| {
+                bad_input(format!("{}: {}: {reason}", index.folder.display(), found.name))
+            };
+            index.labels.push(label.ok_or_else(|| refused("its class is none of the data set's"))?);
             index.names.push_str(&found.name);
             index.ends.push(
                 u32::try_from(index.names.len())
-                    .context("the names of all files are longer than 4 GB")?,
+                    .map_err(|_| refused("the names of all files are longer than 4 GB"))?,
             );
             index.lengths.push(
                 u32::try_from(found.length)
-                    .with_context(|| format!("{}: longer than 4 GB", found.name))?,
+                    .map_err(|_| refused("longer than 4 GB: no image is; remove it"))?,
             );
             index.places.extend(found.place);
             digest.update(format!("{} {}\n", found.name, found.length));
         }
         for shard in listing.shards {
-            let file = File::open(&shard).with_context(|| shard.display().to_string())?;
-            index.shards.push((shard, file));
+            let file = regular_file::open(&shard)
+                .map_err(|error| bad_input(format!("{}: {error}", shard.display())))?;
+            let length = file.metadata().map_or(0, |metadata| metadata.len());
+            index.shards.push((shard, file, length));
         }
         index.fingerprint = hexadecimal(&digest.finalize());
         Ok(index)
@@ -169,12 +170,19 @@ impl Index {
         bytes.clear();
         match self.places.get(position) {
             Some(place) => {
-                bytes.resize(self.lengths[position] as usize, 0);
-                self.shards[place.shard as usize].1.read_exact_at(bytes, place.offset)
+                let (_, file, length) = &self.shards[place.shard as usize];
+                let wanted = self.lengths[position];
+                if length.checked_sub(place.offset).is_none_or(|room| u64::from(wanted) > room) {
+                    return Err(std::io::ErrorKind::UnexpectedEof.into());
+                }
+                bytes.resize(wanted as usize, 0);
+                file.read_exact_at(bytes, place.offset)
             }
             None => {
                 bytes.reserve(self.lengths[position] as usize + 1);
-                File::open(self.folder.join(self.name(position)))?.read_to_end(bytes).map(|_| ())
+                regular_file::open(&self.folder.join(self.name(position)))?
+                    .read_to_end(bytes)
+                    .map(|_| ())
             }
         }
     }

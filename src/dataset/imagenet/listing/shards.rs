@@ -2,16 +2,17 @@
 //! `<class>/<name>.jpg`, each followed by a `.cls` file with the class's number
 //! (<https://github.com/webdataset/webdataset>).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use tar::EntryType;
 
 use crate::dataset::imagenet::listing::entry::{Found, Listing, ShardOffset};
 use crate::error::{BadInput, bad_input};
-use crate::system::atomic_file;
+use crate::system::{atomic_file, regular_file};
 
 /// Ending of the file with the class's number.
 const CLASS_ENDING: &str = "cls";
@@ -25,9 +26,9 @@ const CONTENTS: &str = "shards.json";
 pub fn find(root: &Path, split: &str) -> Result<Vec<PathBuf>, BadInput> {
     let shards = present(root, split)?;
     let file = root.join(CONTENTS);
-    let contents = match std::fs::read_to_string(&file) {
+    let contents = match regular_file::read_to_string(&file) {
         Ok(text) => text,
-        Err(_) if shards.is_empty() => return Ok(shards),
+        Err(_) if shards.is_empty() => return Ok(Vec::new()),
         Err(error) => {
             return Err(bad_input(format!(
                 "{}: {error}: packing was interrupted: remove the shards, and pack the data again",
@@ -38,15 +39,19 @@ pub fn find(root: &Path, split: &str) -> Result<Vec<PathBuf>, BadInput> {
     let counts: BTreeMap<String, usize> = serde_json::from_str(&contents)
         .map_err(|error| bad_input(format!("{}: {error}", file.display())))?;
     let count = counts.get(split).copied().unwrap_or(0);
-    let expected: Vec<PathBuf> =
-        (0..count).map(|number| root.join(file_name(split, number))).collect();
-    match expected.iter().find(|shard| !shards.contains(shard)) {
-        Some(missing) => Err(bad_input(format!(
-            "{}: this shard is missing: pack the data again",
-            missing.display()
-        ))),
-        None => Ok(expected),
-    }
+    // Whatever number the file says, the first shard that is missing ends this.
+    let expected = |number| {
+        let shard = root.join(file_name(split, number));
+        match shards.contains(&shard) {
+            true => Ok(shard),
+            false => Err(bad_input(format!(
+                "{}: this shard is missing ({} says that there are {count}): pack the data again",
+                shard.display(),
+                file.display()
+            ))),
+        }
+    };
+    (0..count).map(expected).collect()
 }
 
 /// Whether there are shards of a split in `root`, be they all or not.
@@ -60,7 +65,7 @@ pub fn write_contents(root: &Path, counts: &BTreeMap<String, usize>) -> Result<(
     atomic_file::write_atomically(&root.join(CONTENTS), text.as_bytes())
 }
 
-fn present(root: &Path, split: &str) -> Result<Vec<PathBuf>, BadInput> {
+fn present(root: &Path, split: &str) -> Result<BTreeSet<PathBuf>, BadInput> {
     let entries = std::fs::read_dir(root)
         .map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
     let prefix = format!("{split}-");
@@ -77,35 +82,83 @@ pub fn file_name(split: &str, number: usize) -> String {
     format!("{split}-{number:06}.tar")
 }
 
-/// The photographs in `shards`: their headers are read, and their bytes skipped.
-pub fn list(shards: &[PathBuf]) -> Result<Listing> {
+/// The images in `shards`: their headers are read, and their bytes skipped.
+///
+/// # Errors
+/// A file that is no whole tar file, and an entry whose name is none of `<class>/<name>`, which
+/// would be counted under another class, or is there twice.
+pub fn list(shards: &[PathBuf]) -> Result<Listing, BadInput> {
     let mut listing = Listing { shards: shards.to_vec(), ..Listing::default() };
     for (number, shard) in shards.iter().enumerate() {
-        let damaged = || format!("{}: not a whole tar file: pack the data again", shard.display());
-        let file = File::open(shard).with_context(|| shard.display().to_string())?;
-        let length = file.metadata().with_context(|| shard.display().to_string())?.len();
-        let mut archive = tar::Archive::new(file);
-        for entry in archive.entries_with_seek().with_context(damaged)? {
-            let entry = entry.with_context(damaged)?;
-            let path = entry.path().with_context(damaged)?;
-            let name = path.to_str().with_context(damaged)?.to_string();
-            let place = ShardOffset { shard: number as u32, offset: entry.raw_file_position() };
-            if place.offset + entry.size() > length {
-                return Err(bad_input(damaged()).into());
-            }
-            match path.extension().and_then(|ending| ending.to_str()) {
-                Some(CLASS_ENDING) => {}
-                Some("jpg" | "png") if name.contains('/') => listing.photographs.push(Found {
-                    name,
-                    length: entry.size(),
-                    place: Some(place),
-                }),
-                _ => listing.others.push(name),
-            }
-        }
+        list_shard(shard, number as u32, &mut listing)?;
     }
     listing.photographs.sort_by(|one, other| one.name.cmp(&other.name));
+    if let Some(pair) = listing.photographs.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        let shards: BTreeSet<String> = (pair.iter().filter_map(|found| found.place))
+            .map(|place| shards[place.shard as usize].display().to_string())
+            .collect();
+        return Err(bad_input(format!(
+            "{}: the entry \"{}\" is there twice: pack the data again",
+            shards.into_iter().collect::<Vec<_>>().join(", "),
+            pair[0].name
+        )));
+    }
     Ok(listing)
+}
+
+fn list_shard(shard: &Path, number: u32, listing: &mut Listing) -> Result<(), BadInput> {
+    let refused = |reason: &str| bad_input(format!("{}: {reason}", shard.display()));
+    let damaged = |error: std::io::Error| {
+        refused(&format!("not a whole tar file ({error}): pack the data again"))
+    };
+    let file = regular_file::open(shard).map_err(|error| refused(&error.to_string()))?;
+    let length = file.metadata().map_err(|error| refused(&error.to_string()))?.len();
+    let mut archive = tar::Archive::new(file);
+    for entry in archive.entries_with_seek().map_err(damaged)? {
+        let entry = entry.map_err(damaged)?;
+        let (offset, size) = (entry.raw_file_position(), entry.size());
+        if length.checked_sub(offset).is_none_or(|room| size > room) {
+            return Err(refused(
+                "not a whole tar file (it ends within an entry): pack the data again",
+            ));
+        }
+        let path = entry.path_bytes();
+        let shown = String::from_utf8_lossy(&path);
+        match entry.header().entry_type() {
+            EntryType::Directory | EntryType::XGlobalHeader => continue,
+            EntryType::Regular | EntryType::Continuous => {}
+            _ => {
+                return Err(refused(&format!(
+                    "the entry \"{shown}\" is no file: pack the data again"
+                )));
+            }
+        }
+        let name = name_in_class(&path).ok_or_else(|| {
+            refused(&format!(
+                "the entry \"{shown}\" has no name as <class>/<name>: pack the data again"
+            ))
+        })?;
+        match Path::new(&name).extension().and_then(|ending| ending.to_str()) {
+            Some(CLASS_ENDING) => {}
+            Some("jpg" | "png") if name.contains('/') => {
+                let place = Some(ShardOffset { shard: number, offset });
+                listing.photographs.push(Found { name, length: size, place });
+            }
+            _ => listing.others.push(name),
+        }
+    }
+    Ok(())
+}
+
+/// An entry's name without the `./` that some programs put before or into it; none if it is no
+/// text, or leaves the folder that it is unpacked to.
+fn name_in_class(path: &[u8]) -> Option<String> {
+    let path = std::str::from_utf8(path).ok()?;
+    let parts: Vec<&str> = path.split('/').filter(|&part| part != ".").collect();
+    let whole = !parts.is_empty()
+        && !parts.iter().any(|part| matches!(*part, "" | ".."))
+        && !path.contains(char::is_control);
+    whole.then(|| parts.join("/"))
 }
 
 /// A shard that is being written.
@@ -152,5 +205,24 @@ impl Writer {
         file.sync_all().with_context(cannot)?;
         std::fs::rename(&self.partial, &self.path)
             .with_context(|| format!("{}: cannot be written", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_normalised_to_its_class_and_name_or_has_none() {
+        let name = |path: &str| name_in_class(path.as_bytes());
+        for path in ["n0/a.jpg", "./n0/a.jpg", "n0/./a.jpg"] {
+            assert_eq!(name(path).as_deref(), Some("n0/a.jpg"), "{path}");
+        }
+        for path in
+            ["", ".", "./", "../x.jpg", "n0/../n1/a.jpg", "/n0/a.jpg", "n0//a.jpg", "n0/\n.jpg"]
+        {
+            assert_eq!(name(path), None, "{path}");
+        }
+        assert_eq!(name_in_class(b"n0/\xff.jpg"), None);
     }
 }
