@@ -267,3 +267,32 @@ fn names_command_no_terminal_and_a_record_leads_to_no_file_elsewhere() {
     let text = stdout(&output) + &stderr(&output);
     assert!(text.contains("\"../secret\", which is no file of this folder"), "{text}");
 }
+
+#[test]
+fn a_fifo_as_log_record_or_weights_is_named_and_never_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let published =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("results/2026-11-24-demo/plain-20/seed-0");
+    let target = folder.path().join("results/e/plain-20/seed-0");
+    std::fs::create_dir_all(&target).unwrap();
+    let names = ["train.csv", "eval.csv", "run.toml"];
+    let copy = |name: &str| std::fs::copy(published.join(name), target.join(name)).unwrap();
+    names.iter().for_each(|name| drop(copy(name)));
+    for name in names {
+        let path = target.join(name);
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for command in [&["figures", "results", "--out", "report"][..], &["verify", "results"]] {
+            let output = run(folder.path(), command);
+            let text = stdout(&output) + &stderr(&output);
+            assert_ne!(output.status.code(), Some(0), "{text}");
+            let told = text.lines().any(|line| line.contains(name) && line.contains("a FIFO"));
+            assert!(told, "{name}, {command:?}: {text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        copy(name);
+    }
+    let evaluate = ["evaluate", "--network", "resnet-20", "--dataset", "shapes", "--weights"];
+    let arguments = [&evaluate[..], &["/dev/zero"]].concat();
+    refused(folder.path(), &arguments, 2, &["/dev/zero", "a device"]);
+}

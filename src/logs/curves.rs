@@ -9,6 +9,7 @@ use polars::prelude::{CsvReadOptions, DataFrame, DataType, Field, Schema, SerRea
 
 use crate::records::eval_csv::EvaluationRow;
 use crate::records::log::LogRow;
+use crate::system::regular_file;
 use crate::training::evaluation::splits::Split;
 use crate::training::metrics::TrainingRow;
 
@@ -74,7 +75,7 @@ pub fn evaluation_curve(path: &Path, split: Split) -> Result<EvaluationCurve> {
 /// The whole rows of a log; nothing if not even its header is whole.
 fn read(path: &Path, expected: &str) -> Result<Option<DataFrame>> {
     let unreadable = || format!("{}: cannot be read as a log", path.display());
-    let mut bytes = std::fs::read(path).with_context(unreadable)?;
+    let mut bytes = regular_file::read(path).with_context(unreadable)?;
     // A run in progress, or one that was killed, may have written half a row.
     bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
     if bytes.is_empty() {

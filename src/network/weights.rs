@@ -10,6 +10,7 @@ use tch::{Kind, Tensor};
 use crate::error::bad_input;
 use crate::network::parameters::Network;
 use crate::system::atomic_file;
+use crate::system::regular_file;
 
 /// PyTorch counts batches in each batch normalisation; nothing here needs the count, so a file may
 /// have it.
@@ -21,7 +22,7 @@ impl Network {
     /// The file must hold exactly this network's tensors, in float32 and finite; the error names
     /// the first that is missing, extra, misshapen, or holds NaN or infinity.
     pub fn load_weights(&mut self, path: &Path) -> Result<()> {
-        let bytes = std::fs::read(path)
+        let bytes = regular_file::read(path)
             .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| {
             bad_input(format!("{}: not a safetensors file ({error}); scripts/to_safetensors.py converts PyTorch checkpoints", path.display()))

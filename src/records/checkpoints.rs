@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::system::atomic_file::{PARTIAL_ENDING, write_atomically};
 use crate::system::hash::sha256;
+use crate::system::regular_file;
 use crate::training::checkpoint::Checkpoint;
 
 /// Generations kept.
@@ -138,7 +139,7 @@ impl Generation {
     }
 
     fn read(&self) -> Result<Checkpoint> {
-        let bytes = std::fs::read(&self.path)?;
+        let bytes = regular_file::read(&self.path)?;
         if sha256(&bytes)[..DIGITS] != self.checksum {
             bail!("its bytes do not have the checksum of its name");
         }

@@ -13,6 +13,8 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::system::regular_file;
+
 /// A row of a log: its fields are the columns, the first of which is the iteration.
 pub trait LogRow: Serialize + DeserializeOwned {
     /// The first line of the file.
@@ -32,7 +34,7 @@ impl<Row: LogRow> Log<Row> {
     /// Opens the log at `path` for appending after the rows of the first `iterations` iterations;
     /// later rows are cut off. A new file gets its header.
     pub fn open(path: &Path, iterations: u64) -> Result<Log<Row>> {
-        let kept = match std::fs::read(path) {
+        let kept = match regular_file::read(path) {
             Ok(bytes) => whole_rows(&bytes, iterations).0,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
@@ -90,7 +92,7 @@ impl<Row: LogRow> Log<Row> {
 
 /// The rows of the log at `path`, but for a torn last one; none if there is no file.
 pub fn read<Row: LogRow>(path: &Path) -> Result<Vec<Row>> {
-    let mut bytes = match std::fs::read(path) {
+    let mut bytes = match regular_file::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
@@ -104,7 +106,7 @@ pub fn read<Row: LogRow>(path: &Path) -> Result<Vec<Row>> {
 
 /// The last iteration of which the log at `path` has all `rows_each` rows; 0 if there is none.
 pub fn last_iteration(path: &Path, rows_each: usize) -> Result<u64> {
-    let bytes = match std::fs::read(path) {
+    let bytes = match regular_file::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(error).with_context(|| path.display().to_string()),

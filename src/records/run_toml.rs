@@ -15,6 +15,7 @@ use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
 use crate::records::provenance::Provenance;
 use crate::system::atomic_file;
+use crate::system::regular_file;
 
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,7 +168,8 @@ pub struct Attempt {
 impl RunRecord {
     /// Reads `run.toml`.
     pub fn read(path: &Path) -> Result<RunRecord> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let text =
+            regular_file::read_to_string(path).with_context(|| path.display().to_string())?;
         toml::from_str(&text).map_err(|error| {
             bad_input(format!(
                 "{}: not a record of this version ({})",
