@@ -113,7 +113,12 @@ impl<'a> Protocol<'a> {
             .iter()
             .map(|change| format!(", {change}"))
             .collect();
-        format!("{data}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
+        // CIFAR-10's subsets keep its classes: of ImageNet, a part is another question.
+        let part = match (self.dataset, self.status) {
+            (Some(DatasetName::Imagenet), Some(DataStatus::Subset)) => " (a subset)",
+            _ => "",
+        };
+        format!("{data}{part}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
     }
 
     /// Which of the paper's figures and tables its runs belong to.
