@@ -276,8 +276,10 @@ fn a_fifo_as_log_record_or_weights_is_named_and_never_waited_for() {
     let target = folder.path().join("results/e/plain-20/seed-0");
     std::fs::create_dir_all(&target).unwrap();
     let names = ["train.csv", "eval.csv", "run.toml"];
-    let copy = |name: &str| std::fs::copy(published.join(name), target.join(name)).unwrap();
-    names.iter().for_each(|name| drop(copy(name)));
+    let copy = |name: &str| {
+        std::fs::copy(published.join(name), target.join(name)).unwrap();
+    };
+    names.into_iter().for_each(copy);
     for name in names {
         let path = target.join(name);
         std::fs::remove_file(&path).unwrap();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tar::EntryType;
 
+use crate::console::escape::one_line;
 use crate::dataset::imagenet::listing::entry::{Found, Listing, ShardOffset};
 use crate::error::{BadInput, bad_input};
 use crate::system::{atomic_file, regular_file};
@@ -107,7 +108,8 @@ pub fn list(shards: &[PathBuf]) -> Result<Listing, BadInput> {
 }
 
 fn list_shard(shard: &Path, number: u32, listing: &mut Listing) -> Result<(), BadInput> {
-    let refused = |reason: &str| bad_input(format!("{}: {reason}", shard.display()));
+    // Names in the archive may hold line breaks.
+    let refused = |reason: &str| bad_input(format!("{}: {}", shard.display(), one_line(reason)));
     let damaged = |error: std::io::Error| {
         refused(&format!("not a whole tar file ({error}): pack the data again"))
     };
