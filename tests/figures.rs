@@ -118,12 +118,274 @@ fn table_6_has_ours_beside_the_papers_with_verdict_and_what_is_missing_partial_o
     let csv =
         std::fs::read_to_string(folder.path().join("results/report/cifar10-64000/table-6.csv"))
             .unwrap();
+    let lines: Vec<&str> = csv.lines().collect();
+    for line in [
+        "row,network,layers,parameters,paper,paper_mean,paper_std,paper_approximate,seeds,mean,std,best_mean,best_std,deviation,verdict",
+        "quoted,Highway,19,2300000,7.54,7.72,0.16,false,,,,,,,quoted",
+        "complete,plain-20,20,269722,9.5,,,true,1,11,,11,,1.5,outside ± 1",
+        "complete,resnet-20,20,269722,8.75,,,false,2,8.7,0.14142,8.7,0.14142,-0.05,inside ± 0.5",
+        "missing,resnet-1202,1202,19421274,7.93,,,false,,,,,,,missing",
+    ] {
+        assert!(lines.contains(&line), "{line}\n{csv}");
+    }
+}
+
+#[test]
+fn runs_in_another_precision_on_official_data_are_judged_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results");
+    for (network, last) in [("plain-20", 9.4), ("resnet-20", 8.6)] {
+        write_run(&results, network, 0, 64_000, last);
+        change(&results, network, 0, "precision = \"f32\"", "precision = \"bf16\"");
+    }
+    let text = succeed(folder.path(), &["figures"]);
+    for part in [
+        "CIFAR-10, 64,000 iterations, precision bf16: 2 runs",
+        "the paper's but for its precision, bf16 instead of f32: training curves in bf16 agree with float32's within the spread of seeds",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let table = read(&results, "cifar10-64000-precision-bf16/table-6.csv");
+    for part in ["inside ± 1 (bf16)", "inside ± 0.5 (bf16)"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    change(&results, "resnet-20", 0, "momentum = 0.9", "momentum = 0.8");
+    succeed(folder.path(), &["figures"]);
+    let table = read(&results, "cifar10-64000-momentum-0.8-precision-bf16/table-6.csv");
+    assert!(table.contains("not comparable: another recipe"), "{table}");
+}
+
+#[test]
+fn the_best_evidence_comes_first_official_then_long_then_many_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results");
+    let short = |run: &str, network: &str, seed: u64, iterations: u64| {
+        write_run(&results.join(run), network, seed, iterations, 30.0);
+        change(
+            &results.join(run),
+            network,
+            seed,
+            "iterations = 64000",
+            &format!("iterations = {iterations}"),
+        );
+    };
+    for seed in 0..2 {
+        short("bands", "resnet-20", seed, 2000);
+    }
+    short("more-recipes", "resnet-20", 0, 2000);
+    change(&results.join("more-recipes"), "resnet-20", 0, "momentum = 0.9", "momentum = 0.8");
+    short("longer-on-other-data", "resnet-20", 0, 3000);
+    change(
+        &results.join("longer-on-other-data"),
+        "resnet-20",
+        0,
+        "status = \"official\"",
+        "status = \"other\"",
+    );
+    change(
+        &results.join("longer-on-other-data"),
+        "resnet-20",
+        0,
+        "fingerprint = \"0",
+        "fingerprint = \"1",
+    );
+    // Official and longest, but nothing is complete yet.
+    write_run(&results.join("begun"), "resnet-20", 0, 500, 30.0);
+    let text = succeed(folder.path(), &["figures", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let titles: Vec<&str> = json["protocols"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|protocol| protocol["title"].as_str().unwrap())
+        .collect();
+    let milestones = "milestones [32000, 48000]";
+    assert_eq!(
+        titles,
+        [
+            format!("CIFAR-10, 2,000 iterations, {milestones}"),
+            format!("CIFAR-10, 2,000 iterations, {milestones}, momentum 0.8"),
+            format!("CIFAR-10, 3,000 iterations, {milestones}"),
+            "CIFAR-10, 64,000 iterations".to_string(),
+        ]
+    );
+}
+
+#[test]
+fn bands_of_five_seeds_name_n_and_pairs_have_their_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results");
+    for seed in 0..5 {
+        for (network, last) in [("plain-20", 30.0), ("resnet-20", 27.0)] {
+            // Differences of 3.0, 3.1, … 3.4 points.
+            let last = if network == "resnet-20" { last - 0.1 * seed as f64 } else { last };
+            write_run(&results, network, seed, 2000, last);
+            change(&results, network, seed, "iterations = 64000", "iterations = 2000");
+        }
+    }
+    succeed(folder.path(), &["figures"]);
+    let slug = "cifar10-2000-milestones-32000-48000";
+    let svg = read(&results, &format!("{slug}/figure-6.svg"));
+    for part in ["plain-20 (n = 5)", "resnet-20 (n = 5)", "mean of n = 5 seeds, bands ± 1 standard"]
+    {
+        assert!(svg.contains(part), "{part}");
+    }
+    let curves = read(&results, &format!("{slug}/figure-6.csv"));
+    assert!(curves.contains("residual nets,resnet-20,test error,2000,27.8,0.15811,5"), "{curves}");
+    // The mean of five, ± 2.776 · 0.1581 / √5 = 0.196.
+    let pairs = read(&results, &format!("{slug}/pairs.csv"));
+    assert!(pairs.contains(",-3.2,-3.39"), "{pairs}");
+    let markdown = read(&results, &format!("{slug}/pairs.md"));
+    assert!(markdown.contains("-3.20 \\[-3.40, -3.00\\]"), "{markdown}");
+}
+
+#[test]
+fn the_same_run_twice_is_shown_once_and_the_report_says_which_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results");
+    write_run(&results, "plain-20", 0, 64_000, 9.5);
+    write_run(&results.join("mine"), "plain-20", 0, 1000, 9.5);
+    let text = succeed(folder.path(), &["figures"]);
     assert!(
-        csv.contains("partial,resnet-32,")
-            && csv.contains("quoted,Maxout,")
-            && csv.contains("missing,resnet-1202,"),
+        text.contains(
+            "plain-20 seed 0 is there more than once: some-experiment/plain-20/seed-0 is shown, since it has more iterations; mine/some-experiment/plain-20/seed-0 is left out, at iteration 1,000."
+        ),
+        "{text}"
+    );
+    let runs = read(&results, "cifar10-64000/runs.csv");
+    assert!(
+        runs.contains("\nleft-out,mine/some-experiment/plain-20/seed-0,")
+            && runs.contains("\ncomplete,some-experiment/plain-20/seed-0,"),
+        "{runs}"
+    );
+}
+
+#[test]
+fn a_bad_run_is_named_and_the_others_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results");
+    write_run(&results, "plain-20", 0, 2000, 9.5);
+    let log = |run: &str| {
+        write_run(&results.join(run), "plain-20", 0, 2000, 9.5);
+        results.join(run).join("some-experiment/plain-20/seed-0/train.csv")
+    };
+    let replace = |run: &str, from: &str, to: &str| {
+        let path = log(run);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    };
+    replace("doubled", "\n7,0.1", "\n7,0.1,1.5,50\n7,0.1");
+    replace("falling", "\n7,0.1", "\n3,0.1");
+    replace("lost", "\n7,0.1", "\n97,0.1");
+    replace("rate", "\n7,0.1", "\n7,1e-300");
+    replace("rates", "\n7,0.1", "\n7,1e308");
+    replace("error", "\n7,0.1,1.5,", "\n7,0.1,1.5,1e9");
+    log("overflow");
+    change(
+        &results.join("overflow"),
+        "plain-20",
+        0,
+        "validation = 0",
+        "validation = 18446744073709551615",
+    );
+    // A recipe that is valid, but of a rate that no log has.
+    replace("tiny-rate", ",0.1,", ",1e-300,");
+    let output = run(folder.path(), &["figures"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    for part in [
+        "doubled/some-experiment/plain-20/seed-0/train.csv: row 8 has iteration 7, not 8",
+        "falling/some-experiment/plain-20/seed-0/train.csv: row 7 has iteration 3",
+        "lost/some-experiment/plain-20/seed-0/train.csv: row 7 has iteration 97",
+        "rate/some-experiment/plain-20/seed-0/train.csv: row 7: no run has a learning rate of 1e-300",
+        "rates/some-experiment/plain-20/seed-0/train.csv: row 7: no run has a learning rate of 1e308",
+        "error/some-experiment/plain-20/seed-0/train.csv: an error of",
+        "overflow/some-experiment/plain-20/seed-0/run.toml",
+        "tiny-rate/some-experiment/plain-20/seed-0/train.csv: row 1: ",
+    ] {
+        assert!(stderr(&output).contains(part), "{part}\n{}", stderr(&output));
+    }
+    assert_eq!(stderr(&output).lines().count(), 8, "one line each: {}", stderr(&output));
+    assert!(stdout(&output).contains("CIFAR-10, 64,000 iterations: 1 run, not complete"));
+}
+
+#[test]
+fn a_run_of_many_other_keys_has_a_folder_with_a_name_that_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results");
+    write_run(&results, "plain-20", 0, 2000, 9.5);
+    for (from, to) in [
+        (
+            "milestones = [32000, 48000]",
+            "milestones = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70]",
+        ),
+        ("momentum = 0.9", "momentum = 0.8"),
+        ("batch_size = 128", "batch_size = 64"),
+    ] {
+        change(&results, "plain-20", 0, from, to);
+    }
+    let text = succeed(folder.path(), &["figures", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let slug = json["protocols"][0]["folder"].as_str().unwrap().rsplit('/').next().unwrap();
+    assert!(slug.len() <= 120 && slug.starts_with("cifar10-64000-batch-size-64-"), "{slug}");
+    assert!(!slug.contains("--") && results.join("report").join(slug).join("runs.csv").exists());
+}
+
+#[test]
+fn what_a_bench_file_says_is_text_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results");
+    write_run(&results, "plain-20", 0, 1000, 9.5);
+    let measured = r#"{"device": "=HYPERLINK(\"http://x\")|<script>alert(1)</script>", "threads": 1, "kernels": "avx2",
+        "peaks": {"f32_operations_per_second": 1e12, "tf32_operations_per_second": 1e12, "bf16_operations_per_second": 1e12, "copy_bytes_per_second": 1e10},
+        "rows": [{"network": "resnet-20", "precision": "f32", "width": 1, "path": "fused", "graph": false, "batch": 128, "segments": 1, "iterations": 3,
+        "images_per_second": 640, "milliseconds": 200, "quartiles": [199, 201], "peak_memory_bytes": 1073741824, "flops_per_second": 3e11,
+        "convolution_milliseconds": 150, "outside_convolutions_percent": 25, "operations_limit_milliseconds": 100, "bytes_limit_milliseconds": 50}]}"#;
+    std::fs::write(results.join("bench-x.json"), measured).unwrap();
+    succeed(folder.path(), &["figures"]);
+    let csv = read(&results, "cost/cost.csv");
+    let header = "row,network,machine,precision,batch,images_per_second,milliseconds,gflops_per_second,percent_of_peak,percent_outside_convolutions,peak_memory_bytes";
+    assert!(csv.starts_with(header), "{csv}");
+    assert!(
+        csv.contains(",\"'=HYPERLINK(\"\"http")
+            && csv.contains(",f32,128,640,200,300,30.00,25.00,1073741824"),
         "{csv}"
     );
+    let markdown = read(&results, "cost/cost.md");
+    assert!(!markdown.contains("<script") && markdown.contains(")\\|&lt;script"), "{markdown}");
+    assert!(!read(&results, "report.html").contains("<script>alert"));
+}
+
+#[test]
+fn on_the_synthetic_shapes_nothing_is_compared_with_the_papers_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results");
+    write_run(&results, "plain-20", 0, 130, 9.5);
+    for (from, to) in [
+        ("name = \"cifar10\"", "name = \"shapes\""),
+        ("iterations = 64000", "iterations = 130"),
+        ("milestones = [32000, 48000]", "milestones = [65, 97]"),
+        ("learning_rate = 0.1", "learning_rate = 0.02"),
+    ] {
+        change(&results, "plain-20", 0, from, to);
+    }
+    let text = succeed(folder.path(), &["figures"]);
+    assert!(text.contains("Synthetic shapes, 130 iterations: 1 run"), "{text}");
+    assert!(!text.contains("64,000") && !text.contains("64000"), "{text}");
+    assert!(text.contains("results/report/shapes-130"), "{text}");
+}
+
+/// Replaces what is written in a run's record.
+fn change(results: &Path, network: &str, seed: u64, from: &str, to: &str) {
+    let path = results.join("some-experiment").join(network).join(format!("seed-{seed}/run.toml"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from}: {text}");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+}
+
+fn read(results: &Path, file: &str) -> String {
+    let path = results.join("report").join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 #[test]
@@ -144,7 +406,7 @@ fn runs_of_another_warm_up_or_on_a_subset_are_not_judged_with_the_papers() {
     change("resnet-20/seed-0", "status = \"official\"", "status = \"subset\"");
     let text = succeed(folder.path(), &["figures"]);
     for title in
-        ["CIFAR-10, 64,000 iterations: 1 runs", "CIFAR-10, 64,000 iterations, warmup false: 1 runs"]
+        ["CIFAR-10, 64,000 iterations: 1 run", "CIFAR-10, 64,000 iterations, warmup false: 1 run"]
     {
         assert!(text.contains(title), "{title}: {text}");
     }
@@ -180,7 +442,7 @@ fn odd_logs_make_no_figure_hang_or_fail() {
     write("not-a-number/plain-20/seed-0", &format!("{header}1,0.1,NaN,NaN\n2,0.1,NaN,NaN\n"));
     write("all-wrong/plain-20/seed-0", &format!("{header}1,0.1,2.3,100\n2,0.1,2.2,100\n"));
     let text = succeed(folder.path(), &["figures"]);
-    assert_eq!(text.matches("1 runs").count(), 8, "{text}");
+    assert_eq!(text.matches("1 run,").count(), 8, "{text}");
     assert!(text.contains("plain-20 seed 0 at iteration 0"), "{text}");
 }
 
@@ -193,16 +455,14 @@ fn differences_are_paired_and_training_errors_are_taken_along_the_run() {
     let pairs = std::fs::read_to_string(folder.path().join("out/cifar10-64000/pairs.csv")).unwrap();
     // -2.4 and -2.6: mean -2.5, deviation 0.1414, times 12.706 / √2: ± 1.27.
     assert!(
-        pairs.contains(
-            "complete,resnet-20 – plain-20,2,\"-10.00 [-10.00, -10.00]\",\"-2.50 [-3.77, -1.23]\""
-        ),
+        pairs.contains("complete,resnet-20 – plain-20,2,-10,-10,-10,-2.5,-3.7706,-1.2294"),
         "{pairs}"
     );
     let curves =
         std::fs::read_to_string(folder.path().join("out/cifar10-64000/pair-curves.csv")).unwrap();
     assert!(
         curves.contains(
-            "\n\"residual minus plain, same depth\",resnet-20 – plain-20,difference,64000,-10,0"
+            "\n\"residual minus plain, same depth\",resnet-20 – plain-20,difference,64000,-10,0,2"
         ),
         "{}",
         &curves[..300]
@@ -212,11 +472,10 @@ fn differences_are_paired_and_training_errors_are_taken_along_the_run() {
             .unwrap();
     // The mean over 391 iterations lies half a window, 0.12 points, above the error at the quarter.
     assert!(
-        training
-            .contains("complete,resnet-20,2,40.12 ± 0.00,30.12 ± 0.00,20.12 ± 0.00,10.12 ± 0.00"),
+        training.contains("complete,resnet-20,2,40.12188,0,30.12188,0,20.12188,0,10.12188,0"),
         "{training}"
     );
-    assert!(training.contains("partial,resnet-32,1,–,–,–,–"), "{training}");
+    assert!(training.contains("partial,resnet-32,1,,,,,,,,"), "{training}");
 }
 
 #[test]
@@ -227,7 +486,7 @@ fn figure_6_has_the_papers_axes_and_its_data_are_the_smoothed_logs() {
     let report = folder.path().join("results/report");
     let data = std::fs::read_to_string(report.join("cifar10-64000/figure-6.csv")).unwrap();
     assert!(
-        data.starts_with("panel,network,series,iteration (1e4),error (%),deviation\n"),
+        data.starts_with("panel,network,series,iteration,error (%),deviation,seeds\n"),
         "{}",
         &data[..200]
     );
@@ -240,8 +499,7 @@ fn figure_6_has_the_papers_axes_and_its_data_are_the_smoothed_logs() {
     assert_eq!(values[0], 64_000.0);
     assert!((values[1] - (10.0 + 195.0 * 40.0 / 64_000.0)).abs() < 1e-4, "{values:?}");
     let page = std::fs::read_to_string(report.join("report.html")).unwrap();
-    let json = page.split_once("id=\"report-data\">").unwrap().1.split_once("</script>").unwrap().0;
-    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    let json = common::page_data(&page);
     let chart = &json["charts"]["cifar10-64000-figure-6"];
     assert_eq!(
         (chart["x_scale"].as_f64(), chart["panels"].as_array().unwrap().len()),
@@ -286,6 +544,9 @@ fn the_report_is_one_file_without_a_word_from_elsewhere() {
     );
     assert!(
         page.contains("<code>resnet-repro figures results</code>")
+            && page.contains("style-src 'sha256-")
+            && page.contains("script-src 'sha256-")
+            && !page.contains("unsafe-inline")
             && page.contains("class=\"verdict inside\"")
             && page.contains("class=\"quoted\"")
     );
@@ -310,6 +571,7 @@ fn readme_gets_its_results_between_the_markers() {
             1,
             "{text}"
         );
+        assert!(text.lines().count() < 45 && text.matches("|---").count() == 1, "{text}");
     }
 }
 
@@ -331,7 +593,7 @@ fn logs_that_cannot_be_read_are_named_and_the_others_are_shown() {
         "{}",
         stderr(&output)
     );
-    assert!(stdout(&output).contains("CIFAR-10, 64,000 iterations: 1 runs"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("CIFAR-10, 64,000 iterations: 1 run,"), "{}", stdout(&output));
 }
 
 #[test]

@@ -194,21 +194,21 @@ fn figure_4_has_plain_nets_left_and_residual_nets_right_and_its_data_are_the_smo
     assert!(text.contains("The paper does not train on Tiny-ImageNet"), "{text}");
     let data = read(folder.path(), &format!("{TINY}/figure-4.csv"));
     assert!(
-        data.starts_with("panel,network,series,iteration,error (%),deviation\nplain nets,plain-18,training error,1,89.9,0\n"),
+        data.starts_with("panel,network,series,iteration,error (%),deviation,seeds\nplain nets,plain-18,training error,1,89.9,0,1\n"),
         "{}",
         &data[..200]
     );
     // The last of a trailing mean over 10 iterations of a line that falls by 30 / 300 an iteration;
     // the evaluation after it.
     for line in [
-        "plain nets,plain-18,training error,300,60.45,0",
-        "plain nets,plain-34,centre-crop validation error,300,66,0",
+        "plain nets,plain-18,training error,300,60.45,0,1",
+        "plain nets,plain-34,centre-crop validation error,300,66,0,1",
     ] {
         assert!(data.lines().any(|other| other == line), "{line}");
     }
     // Two seeds: mean 53, deviation √2.
     assert!(
-        data.contains("\nresidual nets,resnet-34,centre-crop validation error,300,53,1.41421\n"),
+        data.contains("\nresidual nets,resnet-34,centre-crop validation error,300,53,1.41421,2\n"),
         "{data}"
     );
     assert!(!data.contains("resnet-50") && !data.contains("vgg"), "Figure 4 has neither");
@@ -389,8 +389,7 @@ fn whole_runs_of_the_papers_recipe_are_judged_and_drawn_on_its_axis() {
     assert_eq!(two[2], "plain-34 | 28.54 | 1 | 29.40 | 32.00 | +0.86 | outside ± 0.5");
     assert_eq!(two[4], "resnet-34 | 25.03 | 1 | 25.20 | 26.00 | +0.17 | inside ± 0.5");
     let page = read(folder.path(), "report.html");
-    let json = page.split_once("id=\"report-data\">").unwrap().1.split_once("</script>").unwrap().0;
-    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    let json = common::page_data(&page);
     let chart = &json["charts"]["imagenet-600000-figure-4"];
     assert_eq!(chart["panels"][0]["y"], serde_json::json!([20.0, 60.0]));
     assert_eq!(
@@ -413,8 +412,8 @@ fn whole_runs_of_the_papers_recipe_are_judged_and_drawn_on_its_axis() {
     let readme = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
     assert!(
         readme.contains("imagenet-600000/figure-4.svg")
-            && readme.contains("**Table 3: ")
-            && !readme.contains("Table 1: "),
+            && readme.contains("**Validation errors (%)**")
+            && readme.contains("| resnet-34  |     1 |"),
         "{readme}"
     );
 }

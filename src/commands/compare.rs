@@ -1,8 +1,8 @@
 //! `compare`: plain against residual at one depth, or at two.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 
@@ -11,11 +11,12 @@ use crate::config::network_name::NetworkName;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
-use crate::logs::plotted::PlottedRun;
-use crate::logs::summary::RunCurves;
+use crate::logs::collection::{Collection, LoggedRun};
 use crate::records::directory::RunDirectory;
-use crate::report::comparison::{Comparison, Data};
+use crate::report::comparison::Comparison;
 use crate::report::figures;
+use crate::report::notes::notes;
+use crate::report::protocol::Protocol;
 use crate::report::tables::comparison;
 use crate::report::tables::table::Style;
 use crate::run::spec::{Run, RunOptions};
@@ -115,31 +116,27 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         return Ok(EXIT_INTERRUPTED);
     };
 
-    let curves = runs
-        .iter()
-        .map(|run| RunCurves::read(&run.directory, run.config.network, run.config.seed))
-        .collect::<Result<Vec<_>>>()?;
-    let comparison = Comparison::new(
-        &Data {
-            name: dataset,
-            status: data.status,
-            classes: data.classes.len(),
-            batch_size: recipes[0].batch_size,
-        },
-        iterations,
-        &curves,
-    );
+    let collection = Collection::read(&out)?;
+    let protocol = Protocol::together(own(&collection, &runs, &out)?);
+    let (comparison, sentences) = (Comparison::of(&protocol), notes(&protocol));
+    let table = comparison::comparison(&comparison);
     let figure = out.join("comparison");
-    let drawn: Vec<PlottedRun> =
-        curves.iter().map(|curves| PlottedRun::of(curves, iterations)).collect();
-    figures::comparison(dataset, iterations, &drawn).write(&out)?;
-    atomic_file::write_atomically(&out.join("comparison.md"), markdown(&comparison).as_bytes())?;
+    figures::comparison(&protocol).write(&out)?;
+    let markdown = format!("{}\n\n{}\n", table.render(Style::Markdown), sentences.join("\n\n"));
+    atomic_file::write_atomically(&out.join("comparison.md"), markdown.as_bytes())?;
     let output =
         Output { comparison, figure: [figure.with_extension("svg"), figure.with_extension("png")] };
     if arguments.json {
         print_json(&output)?
     } else {
-        print(&text(&output, &out))?
+        let mut lines = vec![table.render(Style::Terminal)];
+        lines.extend(sentences);
+        lines.push(format!(
+            "figure: {} (and .png)   logs: {}",
+            output.figure[0].display(),
+            out.display()
+        ));
+        print(&lines.join("\n"))?
     }
     Ok(if diverged { EXIT_RUN_FAILED } else { EXIT_DONE })
 }
@@ -183,21 +180,18 @@ fn train_all(runs: &[Run], options: &RunOptions) -> Result<Option<bool>> {
     Ok(Some(diverged))
 }
 
-fn text(output: &Output, out: &std::path::Path) -> String {
-    let mut parts = vec![comparison::comparison(&output.comparison, Style::Terminal)];
-    parts.extend(output.comparison.sentences());
-    parts.push(format!(
-        "figure: {} (and .png)   logs: {}",
-        output.figure[0].display(),
-        out.display()
-    ));
-    parts.join("\n")
-}
-
-fn markdown(comparison: &Comparison) -> String {
-    format!(
-        "{}\n\n{}\n",
-        comparison::comparison(comparison, Style::Markdown),
-        comparison.sentences().join("\n\n")
-    )
+/// What was logged of `runs`, among all that there is in their folder.
+fn own<'a>(collection: &'a Collection, runs: &[Run], out: &Path) -> Result<Vec<&'a LoggedRun>> {
+    runs.iter()
+        .map(|run| {
+            let path = run.directory.path();
+            let relative = path.strip_prefix(out).unwrap_or(path);
+            let found = collection.runs.iter().find(|logged| logged.path == relative);
+            found.with_context(|| {
+                let name = path.display().to_string();
+                let problem = collection.problems.iter().find(|problem| problem.contains(&name));
+                problem.cloned().unwrap_or(format!("{name}: its logs are not there"))
+            })
+        })
+        .collect()
 }

@@ -9,21 +9,18 @@ use serde::Serialize;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_RUN_FAILED, bad_input};
 use crate::logs::collection::Collection;
-use crate::report::page::{Section, page};
 use crate::report::protocol::Protocol;
-use crate::report::tables::table_5;
-use crate::report::{self, readme, section};
-use crate::system::atomic_file;
-use crate::system::atomic_file::check_writable;
+use crate::report::{self, Report, readme};
 
 /// Make all figures, tables and the report from logged runs
 ///
 /// Reads every run under the results folder and trains nothing. Runs of the same data and recipe
 /// share figures and tables: Figures 1 and 6 and Table 6, or Figure 4 and Tables 1 to 5 for
 /// ImageNet's networks, with the paper's values; training errors, differences between pairs,
-/// learning rates, throughput. Each comes as SVG and PNG or as Markdown, and with its data as CSV;
-/// report.html has all of it on one page. What is missing or not complete is shown as such. Exit
-/// code 3 if a run could not be read; the others are shown.
+/// learning rates, throughput. The best evidence comes first: official data before other, longer
+/// runs before shorter, more seeds before fewer. Each figure comes as SVG and PNG, each table as
+/// Markdown, both with their data as CSV; report.html has all of it on one page. What is missing or
+/// not complete is shown as such. Exit code 3 if a run could not be read; the others are shown.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,7 +34,8 @@ pub struct Arguments {
     /// Folder for figures, tables and report.html [default: <RESULTS>/report]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Also write the results between the markers of this Markdown file
+    /// Also write the best evidence, one table and one figure, between the markers of this Markdown
+    /// file
     #[arg(long, value_name = "FILE")]
     readme: Option<PathBuf>,
     /// Print what was made as JSON
@@ -75,48 +73,20 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .into());
     }
     let out = arguments.out.clone().unwrap_or_else(|| arguments.results.join("report"));
-    check_writable("--out", &out)?;
     let protocols = Protocol::of(&collection.runs);
-    let (found, mut unread) = table_5::read(&arguments.results)?;
-    let (places, homeless) = table_5::assign(&protocols, found);
-    unread.extend(homeless.iter().map(|one| {
-        format!(
-            "{} on {}: an ensemble of networks of which there are no complete runs",
-            one.label(),
-            one.dataset
-        )
-    }));
-    let sections = protocols
-        .iter()
-        .zip(&places)
-        .map(|(protocol, ensembles)| section(protocol, ensembles, &out))
-        .collect::<Result<Vec<_>>>()?;
-    let command = format!("resnet-repro figures {}", arguments.results.display());
-    let report = out.join("report.html");
-    let (cost, unread_measurements) = report::cost(&arguments.results, &out)?;
-    let problems: Vec<String> =
-        collection.problems.iter().cloned().chain(unread).chain(unread_measurements).collect();
-    atomic_file::write_atomically(
-        &report,
-        page(&sections, &cost, &command, &problems)?.as_bytes(),
-    )?;
+    let report = report::make(&protocols, &arguments.results, &out, &collection.problems)?;
     if let Some(path) = &arguments.readme {
-        readme::splice(path, &sections, &out)?;
+        readme::splice(path, &report.sections, &out)?;
     }
-    for problem in &problems {
-        say(&format!("not read: {problem}"));
+    for problem in &report.problems {
+        say(problem);
     }
-    tell(arguments, &sections, &out, report, &problems)?;
-    Ok(if problems.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED })
+    tell(arguments, &report, &out)?;
+    Ok(if report.problems.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED })
 }
 
-fn tell(
-    arguments: &Arguments,
-    sections: &[Section],
-    out: &Path,
-    report: PathBuf,
-    problems: &[String],
-) -> Result<()> {
+fn tell(arguments: &Arguments, report: &Report, out: &Path) -> Result<()> {
+    let sections = &report.sections;
     if arguments.json {
         let protocols = sections
             .iter()
@@ -130,7 +100,11 @@ fn tell(
                 findings: section.sentences.clone(),
             })
             .collect();
-        return print_json(&Output { report, protocols, problems: problems.to_vec() });
+        return print_json(&Output {
+            report: report.page.clone(),
+            protocols,
+            problems: report.problems.clone(),
+        });
     }
     for section in sections {
         let partial = section.protocol.partial();
@@ -139,11 +113,7 @@ fn tell(
         } else {
             format!("not complete: {}", partial.join(", "))
         };
-        print(&format!(
-            "{}: {} runs, {state}",
-            section.protocol.title(),
-            section.protocol.runs.len()
-        ))?;
+        print(&format!("{}: {}, {state}", section.protocol.title(), section.protocol.count()))?;
         for sentence in &section.sentences {
             print(&format!("  {sentence}"))?;
         }
@@ -154,5 +124,5 @@ fn tell(
             out.join(&section.protocol.slug).display()
         ))?;
     }
-    print(&format!("report: {}", report.display()))
+    print(&format!("report: {}", report.page.display()))
 }

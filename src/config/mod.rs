@@ -3,6 +3,7 @@
 
 pub mod dataset_name;
 pub mod depths;
+pub mod deviations;
 pub mod network_name;
 pub mod paper;
 pub mod precision;

@@ -208,6 +208,15 @@ impl Recipe {
         })
     }
 
+    /// Its milestones for a run of `iterations`: at the same parts of the run.
+    pub fn scaled_milestones(&self, iterations: u64) -> Vec<u64> {
+        let scaled = |&milestone: &u64| {
+            (u128::from(milestone) * u128::from(iterations) / u128::from(self.iterations.max(1)))
+                as u64
+        };
+        self.milestones.iter().map(scaled).collect()
+    }
+
     /// Side of the images that the network sees in training, in pixels.
     pub fn image_side(&self) -> i64 {
         self.crop.map_or(dataset_name::IMAGE_SIDE, |side| side as i64)
@@ -241,14 +250,7 @@ impl Recipe {
         let mut table = table_of(&Recipe {
             iterations,
             lower_rate: if waits { base.lower_rate } else { LrSchedule::Milestones },
-            milestones: paper
-                .milestones
-                .iter()
-                .map(|&milestone| {
-                    (u128::from(milestone) * u128::from(iterations) / u128::from(paper.iterations))
-                        as u64
-                })
-                .collect(),
+            milestones: paper.scaled_milestones(iterations),
             evaluate_every: iterations.div_ceil(5).clamp(1, base.evaluate_every),
             warmup: warms_up(dataset.family(), depth),
             ..base
@@ -384,33 +386,6 @@ impl Recipe {
         side("scale", most, least)?;
         side("test_scale", test, crop)
     }
-
-    /// In what the recipe differs from the paper's for a net of `family` with `depth` layers: one
-    /// phrase a difference, none for the paper's own.
-    pub fn differences_from_paper(&self, family: Family, depth: u64) -> Vec<String> {
-        let paper = Recipe { warmup: warms_up(family, depth), ..Recipe::of_paper(family) };
-        let unused: &[&str] = match self.lower_rate {
-            // How often a net is evaluated changes no weight where the rate does not wait for it,
-            // and the paper does not say it.
-            LrSchedule::Milestones => {
-                &["evaluate_every", "plateau_patience", "plateau_threshold", "plateau_reductions"]
-            }
-            LrSchedule::Plateau => &["milestones"],
-        };
-        let [ours, papers] = [self, &paper].map(table_of);
-        ours.iter()
-            // Recomputation changes no weight.
-            .filter(|(key, value)| {
-                key.as_str() != "checkpoint_segments"
-                    && !unused.contains(&key.as_str())
-                    && papers.get(*key) != Some(value)
-            })
-            .map(|(key, value)| match papers.get(key) {
-                Some(paper) => format!("{} {value} instead of {paper}", key.replace('_', " ")),
-                None => format!("{} {value}", key.replace('_', " ")),
-            })
-            .collect()
-    }
 }
 
 /// Reads "key=value" settings as TOML values; a value that is no TOML is taken as a bare word.
@@ -464,7 +439,8 @@ pub fn warms_up(family: Family, depth: u64) -> bool {
     family == Family::Cifar && depth >= WARMUP_FROM_DEPTH
 }
 
-fn table_of(recipe: &Recipe) -> toml::Table {
+/// The recipe as `run.toml` has it.
+pub(super) fn table_of(recipe: &Recipe) -> toml::Table {
     toml::Table::try_from(recipe).expect("a recipe is a table")
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 
 use crate::config::network_name::NetworkName;
+use crate::logs::plausible;
 use crate::logs::plotted::PlottedRun;
 use crate::logs::summary::{RunCurves, RunSummary, final_window};
 use crate::records::directory::RunDirectory;
@@ -100,7 +101,11 @@ fn read_run(root: &Path, path: &Path) -> Result<LoggedRun> {
             format!("{}: no run.toml, and its path is not <network>/seed-<k>", path.display())
         })?,
     };
+    if let Some(record) = &record {
+        plausible::check_recipe(&record.run.recipe, &directory.record())?;
+    }
     let curves = RunCurves::read(&directory, network, seed)?;
+    plausible::check_logs(&curves, &directory)?;
     let done = curves.training.errors.len() as u64;
     let planned = record.as_ref().map_or(done, |record| record.run.recipe.iterations);
     let mut summary = RunSummary::of(&curves);

@@ -2,6 +2,7 @@
 
 pub mod collection;
 pub mod curves;
+pub mod plausible;
 pub mod plotted;
 pub mod statistics;
 pub mod summary;

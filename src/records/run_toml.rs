@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::config::dataset_name::DatasetName;
+use crate::config::deviations;
+use crate::config::deviations::Deviation;
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
 use crate::dataset::data::{DataStatus, Dataset};
@@ -86,10 +88,10 @@ impl RunConfig {
         architecture::build(self.network, name.family(), self.recipe.image_side(), classes as i64)
     }
 
-    /// In what the recipe differs from the paper's for this network and data: one phrase a
-    /// difference, none for the paper's own.
-    pub fn differences_from_paper(&self) -> Vec<String> {
-        self.recipe.differences_from_paper(self.dataset.name.family(), self.network.depth())
+    /// In what the recipe differs from the paper's for this network and data; nothing for the
+    /// paper's own.
+    pub fn deviations_from_paper(&self) -> Vec<Deviation> {
+        deviations::from_paper(&self.recipe, self.dataset.name.family(), self.network.depth)
     }
 }
 

@@ -4,23 +4,23 @@
 use serde::Serialize;
 
 use crate::config::dataset_name::DatasetName;
-use crate::config::network_name::{Family, NetworkName};
+use crate::config::network_name::NetworkName;
 use crate::config::paper;
-use crate::config::recipe::Recipe;
 use crate::dataset::data::DataStatus;
 use crate::logs::statistics::MeanStd;
-use crate::logs::summary::{RunCurves, RunSummary, final_window};
-use crate::network::architecture;
+use crate::logs::summary::{RunSummary, final_window};
 use crate::report::findings::{Finding, findings};
-use crate::report::format::thousands;
 use crate::report::protocol::Protocol;
 
 /// The networks of a comparison, over seeds. Errors in percent.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// The data.
-    #[serde(flatten)]
-    pub data: Data,
+    /// The data, if it is on record.
+    pub dataset: Option<DatasetName>,
+    /// Whether it is the published data.
+    pub dataset_status: Option<DataStatus>,
+    /// Its classes.
+    pub classes: i64,
     /// Iterations that each run was to have.
     pub iterations: u64,
     /// How many of the last iterations a training error is the mean of.
@@ -31,31 +31,6 @@ pub struct Comparison {
     pub findings: Vec<Finding>,
     /// One entry a run.
     pub runs: Vec<RunSummary>,
-}
-
-/// Which data was trained on.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Data {
-    /// The data set.
-    #[serde(rename = "dataset")]
-    pub name: DatasetName,
-    /// Whether it is the published data.
-    #[serde(rename = "dataset_status")]
-    pub status: DataStatus,
-    /// Its classes.
-    pub classes: usize,
-    /// Images a batch: what a training error is the mean of.
-    #[serde(skip)]
-    pub batch_size: u64,
-}
-
-impl Data {
-    /// Parameters of a network for this data; 0 for one that it does not have.
-    fn parameters(&self, name: NetworkName) -> i64 {
-        let side = Recipe::for_dataset(self.name).image_side();
-        architecture::build(name, self.name.family(), side, self.classes as i64)
-            .map_or(0, |architecture| architecture.parameter_count())
-    }
 }
 
 /// A network over its seeds.
@@ -83,113 +58,40 @@ pub struct NetworkSummary {
 }
 
 impl Comparison {
-    /// Compares runs of one data set and length.
-    pub fn new(data: &Data, iterations: u64, runs: &[RunCurves]) -> Comparison {
-        let summaries: Vec<RunSummary> = runs.iter().map(RunSummary::of).collect();
-        let mut names: Vec<NetworkName> = summaries.iter().map(|run| run.network).collect();
-        names.sort();
-        names.dedup();
+    /// Compares the runs of a protocol.
+    pub fn of(protocol: &Protocol) -> Comparison {
+        let summaries: Vec<RunSummary> =
+            protocol.runs.iter().map(|run| run.summary.clone()).collect();
         Comparison {
-            data: *data,
-            iterations,
-            training_error_window: final_window(iterations as usize),
-            networks: names
+            dataset: protocol.dataset,
+            dataset_status: protocol.status,
+            classes: protocol.image_side_and_classes().1,
+            iterations: protocol.iterations,
+            training_error_window: final_window(protocol.iterations as usize),
+            networks: protocol
+                .networks()
                 .into_iter()
-                .map(|name| NetworkSummary::of(name, data, &summaries))
+                .map(|name| NetworkSummary::of(name, protocol, &summaries))
                 .collect(),
-            findings: findings(&summaries, data.batch_size),
+            findings: findings(&summaries, protocol.batch_size()),
             runs: summaries,
         }
     }
-
-    /// What was seen, and what a reader must know before comparing the numbers with the paper's:
-    /// one sentence an entry.
-    pub fn sentences(&self) -> Vec<String> {
-        let findings = self.findings.iter().map(|finding| finding.sentence.clone());
-        findings
-            .chain(diverged(&self.runs))
-            .chain(cautions(self.iterations, Some(self.data.name), Some(self.data.status)))
-            .collect()
-    }
-}
-
-/// The same for all runs of a protocol, with what its recipe changes.
-pub fn notes(protocol: &Protocol) -> Vec<String> {
-    let summaries = protocol.summaries();
-    let mut sentences: Vec<String> = findings(&summaries, protocol.batch_size())
-        .into_iter()
-        .map(|finding| finding.sentence)
-        .collect();
-    sentences.extend(diverged(&summaries));
-    sentences.extend(cautions(protocol.iterations, protocol.dataset, protocol.status));
-    if !protocol.differences.is_empty() {
-        sentences.push(format!(
-            "The recipe differs from the paper's: {}.",
-            protocol.differences.join("; ")
-        ));
-    }
-    if !protocol.duplicates.is_empty() {
-        sentences.push(format!(
-            "Left out, since another run of the same network, seed and recipe is as far or farther: {}.",
-            protocol.duplicates.join(", ")
-        ));
-    }
-    sentences
-}
-
-fn diverged(runs: &[RunSummary]) -> Vec<String> {
-    let sentence = |run: &RunSummary| {
-        let iteration = run.diverged_at?;
-        Some(format!(
-            "{} (seed {}) diverged: its loss was not a number at iteration {iteration}.",
-            run.network, run.seed
-        ))
-    };
-    runs.iter().filter_map(sentence).collect()
-}
-
-/// What keeps the numbers from being the paper's.
-fn cautions(
-    iterations: u64,
-    dataset: Option<DatasetName>,
-    status: Option<DataStatus>,
-) -> Vec<String> {
-    let mut sentences = Vec::new();
-    let paper = Recipe::of_paper(dataset.map_or(Family::Cifar, DatasetName::family)).iterations;
-    if iterations < paper {
-        let [iterations, paper] =
-            [iterations, paper].map(|iterations| thousands(iterations as i64));
-        sentences
-            .push(format!("These runs have {iterations} iterations, the paper's {paper}: the curves can be compared, the final errors can not."));
-    }
-    match (dataset, status) {
-        (Some(name @ (DatasetName::Cifar10 | DatasetName::Imagenet)), Some(DataStatus::Subset)) => {
-            sentences.push(format!("The data is a subset of {}: its errors are not the paper's.", name.title()))
-        }
-        (Some(DatasetName::Cifar10), Some(DataStatus::Other)) => sentences
-            .push("The data is not byte for byte the official CIFAR-10 (another order or encoding): errors may differ for that reason.".to_string()),
-        (Some(DatasetName::Imagenet), Some(DataStatus::Other)) => {
-            sentences.push("The data is not the official ImageNet: its errors are not the paper's.".to_string())
-        }
-        (Some(DatasetName::TinyImagenet), _) => {
-            sentences.push("The paper does not train on Tiny-ImageNet: its errors can be compared with each other, not with the paper's.".to_string())
-        }
-        _ => {}
-    }
-    sentences
 }
 
 impl NetworkSummary {
-    fn of(network: NetworkName, data: &Data, runs: &[RunSummary]) -> NetworkSummary {
+    fn of(network: NetworkName, protocol: &Protocol, runs: &[RunSummary]) -> NetworkSummary {
         let spread = |value: fn(&RunSummary) -> Option<f64>| {
             MeanStd::of(runs.iter().filter(|run| run.network == network).map(value))
         };
-        let paper = (data.name == DatasetName::Cifar10).then(|| paper::cifar10(network)).flatten();
+        let paper = (protocol.dataset == Some(DatasetName::Cifar10))
+            .then(|| paper::cifar10(network))
+            .flatten();
         let paper_test_error = paper.and_then(|paper| paper.mean_test_error.or(paper.test_error));
         let final_test_error = spread(|run| run.final_test_error);
         NetworkSummary {
             network,
-            parameters: data.parameters(network),
+            parameters: protocol.parameters(network).unwrap_or(0),
             training_error: spread(|run| run.training_error),
             final_test_error,
             best_test_error: spread(|run| run.best_test_error),

@@ -6,12 +6,18 @@ use crate::config::network_name::NetworkName;
 use crate::logs::statistics::MeanStd;
 use crate::logs::summary::{RunSummary, final_window};
 
-/// Training errors of one seed that differ by less, in percentage points, are called equal: two
-/// standard errors of the difference of two means over the final window of a run of so many
-/// iterations with batches of `batch_size`, for an error of 50 %, where it is largest.
-fn equal_within(iterations: usize, batch_size: u64) -> f64 {
-    2.0 * 2f64.sqrt() * 50.0
-        / (batch_size.max(1) as f64 * final_window(iterations).max(1) as f64).sqrt()
+/// Differences that are known to be smaller, in percentage points, are called none; where less is
+/// known, nothing is said.
+const EQUAL_WITHIN: f64 = 1.0;
+
+/// How far a difference of training errors may be off, in percentage points: two standard errors of
+/// two means over the final window of runs of so many iterations with batches of `batch_size`, for
+/// an error of 50 %, where they are largest, over the seeds; or half the 95 % confidence interval
+/// over seeds, if that is larger.
+fn uncertainty(difference: MeanStd, iterations: usize, batch_size: u64) -> f64 {
+    let images = batch_size.max(1) as f64 * final_window(iterations).max(1) as f64;
+    let of_batches = 2.0 * 2f64.sqrt() * 50.0 / (images * difference.count.max(1) as f64).sqrt();
+    difference.confidence().unwrap_or(0.0).max(of_batches)
 }
 
 /// A difference between two networks' training errors, paired over seeds.
@@ -97,54 +103,64 @@ fn finding(
         .unwrap_or(0);
     let difference = paired(runs, network, reference, |run| run.training_error)?;
     let sentence = sentence(
-        network,
-        of_pairs(network)?.mean,
-        reference,
-        of_pairs(reference)?.mean,
+        (network, of_pairs(network)?.mean),
+        (reference, of_pairs(reference)?.mean),
         difference,
-        equal_within(iterations, batch_size),
+        uncertainty(difference, iterations, batch_size),
     );
     Some(Finding { network, reference, difference, sentence })
 }
 
 fn sentence(
-    network: NetworkName,
-    error: f64,
-    reference: NetworkName,
-    reference_error: f64,
+    (network, error): (NetworkName, f64),
+    (reference, reference_error): (NetworkName, f64),
     difference: MeanStd,
-    equal_within: f64,
+    uncertainty: f64,
 ) -> String {
-    // Over several seeds their spread decides, as far as it is the larger.
-    let equal_within = equal_within.max(difference.standard_deviation.unwrap_or(0.0));
-    let opening = match (network.is_residual(), network.is_residual() == reference.is_residual()) {
-        (false, _) if difference.mean > equal_within => {
-            "Without shortcuts the deeper net trains worse"
-        }
-        (false, _) if difference.mean < -equal_within => {
+    let side = if difference.mean >= 0.0 { "above" } else { "below" };
+    let interval = difference.confidence().map_or(String::new(), |half| {
+        format!(" (± {half:.1}, 95 % confidence, {} seeds)", difference.count)
+    });
+    format!(
+        "{}: {network}'s training error of {error:.1} % is {:.1} points{interval} {side} \
+         {reference}'s {reference_error:.1} %.",
+        opening(network, reference, difference.mean, uncertainty),
+        difference.mean.abs()
+    )
+}
+
+/// What a difference of two training errors says, if it says anything.
+fn opening(
+    network: NetworkName,
+    reference: NetworkName,
+    difference: f64,
+    uncertainty: f64,
+) -> String {
+    let twins = network.is_residual() != reference.is_residual();
+    if difference.abs() <= uncertainty && uncertainty > EQUAL_WITHIN {
+        let question = match (network.is_residual(), twins) {
+            (_, true) => "Whether shortcuts help is",
+            (false, _) => "What depth does without shortcuts is",
+            (true, _) => "What depth does with shortcuts is",
+        };
+        return format!("{question} inconclusive (± {uncertainty:.1} points)");
+    }
+    let text = match (network.is_residual(), twins) {
+        (false, _) if difference > uncertainty => "Without shortcuts the deeper net trains worse",
+        (false, _) if difference < -uncertainty => {
             "Without shortcuts the deeper net trains better here"
         }
         (false, _) => "Without shortcuts the deeper net trains as well as the shallower one here",
-        (true, false) if difference.mean < -equal_within => "Shortcuts help",
-        (true, false) if difference.mean > equal_within => "Shortcuts do not help here",
-        (true, false) => "Shortcuts make no difference here",
-        (true, true) if difference.mean < -equal_within => {
-            "With shortcuts the deeper net trains better"
-        }
-        (true, true) if difference.mean > equal_within => {
+        (true, true) if difference < -uncertainty => "Shortcuts help",
+        (true, true) if difference > uncertainty => "Shortcuts do not help here",
+        (true, true) => "Shortcuts make no difference here",
+        (true, false) if difference < -uncertainty => "With shortcuts the deeper net trains better",
+        (true, false) if difference > uncertainty => {
             "With shortcuts the deeper net still trains worse here"
         }
-        (true, true) => "With shortcuts the deeper net trains as well as the shallower one",
+        (true, false) => "With shortcuts the deeper net trains as well as the shallower one",
     };
-    let spread = difference
-        .standard_deviation
-        .map(|deviation| format!(" ± {deviation:.1}"))
-        .unwrap_or_default();
-    let side = if difference.mean >= 0.0 { "above" } else { "below" };
-    format!(
-        "{opening}: {network}'s training error of {error:.1} % is {:.1}{spread} points {side} {reference}'s {reference_error:.1} %.",
-        difference.mean.abs()
-    )
+    text.to_string()
 }
 
 #[cfg(test)]
@@ -196,7 +212,24 @@ mod tests {
             )
         };
         assert!(sentences(50.0, 60.0)[0].sentence.starts_with("Shortcuts do not help here"));
-        assert!(sentences(50.0, 50.2)[0].sentence.starts_with("Shortcuts make no difference here"));
+        let close = &sentences(50.0, 50.2)[0].sentence;
+        assert!(
+            close.starts_with("Whether shortcuts help is inconclusive (± 1.8 points): "),
+            "{close}"
+        );
+    }
+
+    #[test]
+    fn a_difference_is_none_only_where_a_small_one_would_be_seen() {
+        let pair = |iterations: usize, residual: f64| {
+            [(NetworkName::plain(56), 50.0), (NetworkName::residual(56), residual)]
+                .map(|(network, error)| RunSummary { iterations, ..run(network, 0, error) })
+        };
+        let opening = |runs: &[RunSummary]| findings(runs, 128)[0].sentence.clone();
+        let long = opening(&pair(64_000, 50.3));
+        assert!(long.starts_with("Shortcuts make no difference here: "), "{long}");
+        let six = opening(&pair(6, 59.4));
+        assert!(six.contains("inconclusive (± 12.5 points)") && six.contains("9.4 points above"));
     }
 
     #[test]
@@ -213,9 +246,11 @@ mod tests {
             found[0].sentence,
             "Without shortcuts the deeper net trains worse: plain-34's training error of 63.0 % is 3.0 points above plain-18's 60.0 %."
         );
-        assert!(findings(&runs, 32)[0].sentence.starts_with(
-            "Without shortcuts the deeper net trains as well as the shallower one here"
-        ));
+        assert!(
+            findings(&runs, 32)[0]
+                .sentence
+                .starts_with("What depth does without shortcuts is inconclusive (± 3.5 points)")
+        );
     }
 
     #[test]
@@ -232,7 +267,8 @@ mod tests {
         assert!(
             finding
                 .sentence
-                .contains("training error of 66.0 % is 9.0 ± 1.4 points below plain-56's 75.0 %"),
+                .contains("training error of 66.0 % is 9.0 points (± 12.7, 95 % confidence, 2 seeds) below plain-56's 75.0 %")
+                && finding.sentence.starts_with("Whether shortcuts help is inconclusive (± 12.7"),
             "{}",
             finding.sentence
         );

@@ -32,3 +32,30 @@ pub fn thousands(number: i64) -> String {
         .collect();
     groups.join(",")
 }
+
+/// At most five decimals: no digit that means nothing.
+pub fn number(value: f64) -> String {
+    ((value * 1e5).round() / 1e5).to_string()
+}
+
+/// Text for CSV that no spreadsheet takes for a formula: an apostrophe is put before one.
+pub fn csv_text(text: &str) -> String {
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{text}"),
+        _ => text.to_string(),
+    }
+}
+
+/// Text for a cell of a Markdown table, as it stands: no cell, tag, image or line of its own.
+pub fn markdown_text(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '|' | '\\' | '`' | '[' | ']' | '*' => escaped.extend(['\\', letter]),
+            '<' => escaped.push_str("&lt;"),
+            letter if letter.is_control() => escaped.push(' '),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}

@@ -1,4 +1,5 @@
-//! From logs to numbers, sentences, tables, figures and the report.
+//! From logs to the report: the flow of `figures`. Protocols become sections, each with its
+//! sentences, figures and tables; all of them become one page.
 
 pub mod comparison;
 pub mod draw;
@@ -6,35 +7,83 @@ pub mod figures;
 pub mod findings;
 pub mod format;
 pub mod measurements;
+pub mod notes;
 pub mod page;
 pub mod pairing;
 pub mod protocol;
 pub mod readme;
 pub mod tables;
+pub mod title;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::report::comparison::notes;
 use crate::report::draw::chart::Chart;
-use crate::report::page::{Cost, Section};
+use crate::report::notes::notes;
+use crate::report::page::{Cost, Section, page};
 use crate::report::protocol::Protocol;
+use crate::report::tables::table_5;
 use crate::report::tables::table_5::Ensemble;
+use crate::system::atomic_file;
 use crate::system::atomic_file::check_writable;
 use crate::system::parallel;
 
+/// What was made.
+pub struct Report<'a> {
+    /// One section a protocol, the best evidence first.
+    pub sections: Vec<Section<'a>>,
+    /// The page with all of it.
+    pub page: PathBuf,
+    /// What could not be read or drawn, one line each.
+    pub problems: Vec<String>,
+}
+
+/// Makes and writes everything about `protocols` into `out`. Ensembles and measurements are read
+/// from `results`; `unread` are runs that could not be read.
+pub fn make<'a>(
+    protocols: &'a [Protocol<'a>],
+    results: &Path,
+    out: &Path,
+    unread: &[String],
+) -> Result<Report<'a>> {
+    check_writable("--out", out)?;
+    let mut problems: Vec<String> =
+        unread.iter().map(|problem| format!("not read: {problem}")).collect();
+    let (ensembles, unread) = table_5::read(results)?;
+    problems.extend(unread.iter().map(|problem| format!("not read: {problem}")));
+    let (places, homeless) = table_5::assign(protocols, ensembles);
+    problems.extend(homeless.iter().map(|one| {
+        format!(
+            "not shown: {} on {}: an ensemble of networks of which there are no complete runs",
+            one.label(),
+            one.dataset
+        )
+    }));
+    let mut sections = Vec::new();
+    for (protocol, ensembles) in protocols.iter().zip(&places) {
+        sections.push(section(protocol, ensembles, out, &mut problems)?);
+    }
+    let cost = cost(results, out, &mut problems)?;
+    let command = format!("resnet-repro figures {}", results.display());
+    let path = out.join("report.html");
+    let text = page(&sections, &cost, &command, &problems)?;
+    atomic_file::write_atomically(&path, text.as_bytes())?;
+    Ok(Report { sections, page: path, problems })
+}
+
 /// Makes and writes what a protocol has.
-pub fn section<'a>(
+fn section<'a>(
     protocol: &'a Protocol<'a>,
     ensembles: &[Ensemble],
     out: &Path,
+    problems: &mut Vec<String>,
 ) -> Result<Section<'a>> {
     let folder = out.join(&protocol.slug);
-    check_writable("--out", &folder)?;
-    let charts = write_all(figures::charts(protocol), &folder)?;
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let charts = write_all(figures::charts(protocol), &folder, problems)?;
     let tables = tables::tables(protocol, ensembles);
     for table in tables.iter().filter(|table| !table.rows.is_empty()) {
         table.write(&folder)?;
@@ -42,25 +91,32 @@ pub fn section<'a>(
     Ok(Section { protocol, sentences: notes(protocol), charts, tables })
 }
 
-/// Makes and writes what there is about the cost of a step; also says which measurements could not
-/// be read.
-pub fn cost(results: &Path, out: &Path) -> Result<(Cost, Vec<String>)> {
-    let (measurements, problems) = measurements::read(results)?;
-    let folder = out.join("cost");
+/// Makes and writes what there is about the cost of a step.
+fn cost(results: &Path, out: &Path, problems: &mut Vec<String>) -> Result<Cost> {
+    let (measurements, unread) = measurements::read(results)?;
+    problems.extend(unread.iter().map(|problem| format!("not read: {problem}")));
     let table = tables::cost::table(&measurements);
     if table.rows.is_empty() {
-        return Ok((Cost { charts: Vec::new(), table }, problems));
+        return Ok(Cost { charts: Vec::new(), table });
     }
-    check_writable("--out", &folder)?;
+    let folder = out.join(page::COST);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     table.write(&folder)?;
-    Ok((
-        Cost { charts: write_all(figures::cost::charts(&measurements), &folder)?, table },
-        problems,
-    ))
+    let charts = write_all(figures::cost::charts(&measurements), &folder, problems)?;
+    Ok(Cost { charts, table })
 }
 
-/// Draws the charts, on all cores.
-pub fn write_all(charts: Vec<Chart>, folder: &Path) -> Result<Vec<(Chart, String)>> {
+/// Draws the charts, on all cores. One whose axes no drawing can have is named in `problems`.
+fn write_all(
+    charts: Vec<Chart>,
+    folder: &Path,
+    problems: &mut Vec<String>,
+) -> Result<Vec<(Chart, String)>> {
+    let (charts, strange): (Vec<Chart>, Vec<Chart>) =
+        charts.into_iter().partition(Chart::can_be_drawn);
+    problems.extend(strange.iter().map(|chart| {
+        format!("not drawn: {}: its values are out of range", folder.join(&chart.name).display())
+    }));
     let next = AtomicUsize::new(0);
     let drawn: Vec<Mutex<Option<Result<String>>>> =
         charts.iter().map(|_| Mutex::new(None)).collect();

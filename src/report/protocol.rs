@@ -1,10 +1,13 @@
 //! Runs that can be compared: the same data and the same recipe, but for the warm-up, which belongs
 //! to a depth. Experiments that share a protocol share its figures and tables.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::config::dataset_name::DatasetName;
+use crate::config::deviations::Deviation;
 use crate::config::network_name::{Family, NetworkName};
+use crate::config::precision::Precision;
 use crate::config::recipe::{Recipe, warms_up};
 use crate::dataset::data::DataStatus;
 use crate::logs::collection::LoggedRun;
@@ -12,6 +15,7 @@ use crate::logs::summary::RunSummary;
 use crate::network::architecture;
 use crate::records::run_toml::RunRecord;
 use crate::report::format::thousands;
+use crate::report::title;
 
 /// Runs of one protocol.
 pub struct Protocol<'a> {
@@ -27,28 +31,55 @@ pub struct Protocol<'a> {
     pub iterations: u64,
     /// In what the recipe differs from the paper's. A warm-up that the depth has in the paper too
     /// is none.
-    pub differences: Vec<String>,
+    pub deviations: Vec<Deviation>,
     /// The runs, one a network and seed.
     pub runs: Vec<&'a LoggedRun>,
-    /// Paths of runs that are there once more.
-    pub duplicates: Vec<String>,
+    /// Runs of a network and seed that another run of `runs` has too.
+    pub left_out: Vec<LeftOut<'a>>,
+}
+
+/// A run that is not shown, because another one of the same network, seed and recipe is.
+pub struct LeftOut<'a> {
+    /// The run.
+    pub run: &'a LoggedRun,
+    /// The one that is shown.
+    pub shown: &'a LoggedRun,
+    /// Why that one.
+    pub reason: &'static str,
+}
+
+/// Whether a protocol's numbers are compared with the paper's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judgement {
+    /// They are: the paper's recipe on the official data, but for the precision that is named.
+    Judged(Option<Precision>),
+    /// They are not comparable, for this reason.
+    NotComparable(String),
+}
+
+impl Judgement {
+    /// The verdict on a deviation from the paper, in percentage points: inside if it is at most
+    /// `band`.
+    pub fn verdict(&self, deviation: f64, band: f64) -> String {
+        let side = if deviation.abs() <= band { "inside" } else { "outside" };
+        match self {
+            Judgement::Judged(None) => format!("{side} ± {band}"),
+            Judgement::Judged(Some(precision)) => format!("{side} ± {band} ({precision})"),
+            Judgement::NotComparable(reason) => format!("not comparable: {reason}"),
+        }
+    }
 }
 
 impl<'a> Protocol<'a> {
-    /// Sorts `runs` into protocols: data of the paper first, then the longest and largest.
+    /// Sorts `runs` into protocols, the best evidence first: official data before other, longer
+    /// before shorter, more seeds before fewer. Without a complete run there is none.
     pub fn of(runs: &'a [LoggedRun]) -> Vec<Protocol<'a>> {
         let mut groups: BTreeMap<String, Vec<&LoggedRun>> = BTreeMap::new();
         for run in runs {
             groups.entry(key(run)).or_default().push(run);
         }
-        let mut protocols: Vec<Protocol> = groups.into_values().map(Protocol::new).collect();
-        protocols.sort_by_key(|protocol| {
-            (
-                order(protocol.dataset),
-                std::cmp::Reverse((protocol.iterations, protocol.runs.len())),
-                protocol.slug.clone(),
-            )
-        });
+        let mut protocols: Vec<Protocol> = groups.into_values().map(Protocol::together).collect();
+        protocols.sort_by_cached_key(Protocol::rank);
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         for protocol in &mut protocols {
             let count = taken.entry(protocol.slug.clone()).or_default();
@@ -60,65 +91,62 @@ impl<'a> Protocol<'a> {
         protocols
     }
 
-    fn new(group: Vec<&'a LoggedRun>) -> Protocol<'a> {
+    /// All of `group` as one protocol, whatever their recipes.
+    pub fn together(group: Vec<&'a LoggedRun>) -> Protocol<'a> {
         let record = group.iter().find_map(|run| run.record.as_ref());
-        let mut runs: Vec<&LoggedRun> = Vec::new();
-        let mut duplicates = Vec::new();
-        // Of two runs of one network and seed the one that is farther counts, of two that are as
-        // far the newer.
-        let mut by_progress = group.clone();
-        let updated =
-            |run: &LoggedRun| run.record.as_ref().map(|record| record.provenance.updated.clone());
-        by_progress.sort_by_key(|run| std::cmp::Reverse((run.drawn.done, updated(run))));
-        for run in by_progress {
-            match runs.iter().any(|other| (other.network, other.seed) == (run.network, run.seed)) {
-                true => duplicates.push(run.path.display().to_string()),
-                false => runs.push(run),
-            }
-        }
-        runs.sort_by_key(|run| (run.network, run.seed));
+        let (runs, left_out) = one_a_seed(&group);
         let dataset = record.map(|record| record.run.dataset.name);
-        let iterations = group.iter().map(|run| run.drawn.planned).max().unwrap_or(0);
-        let differences =
-            record.map(|record| record.run.differences_from_paper()).unwrap_or_default();
         let classes = record
             .map(|record| record.run.dataset.classes)
             .filter(|&classes| dataset.is_some_and(|name| name.classes() != classes));
-        let mut slug = format!(
-            "{}-{iterations}",
-            dataset.map_or("unrecorded".to_string(), |name| name.to_string())
-        );
-        if let Some(classes) = classes {
-            slug.push_str(&format!("-{classes}-classes"));
-        }
-        for change in changes(&differences, dataset) {
-            slug.push('-');
-            slug.extend(change.chars().map(|letter| {
-                if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }
-            }));
-        }
-        let status = record.map(|record| record.run.dataset.status);
-        Protocol { slug, dataset, status, classes, iterations, differences, runs, duplicates }
+        let mut protocol = Protocol {
+            slug: String::new(),
+            dataset,
+            status: record.map(|record| record.run.dataset.status),
+            classes,
+            iterations: group.iter().map(|run| run.drawn.planned).max().unwrap_or(0),
+            deviations: record.map(|record| record.run.deviations_from_paper()).unwrap_or_default(),
+            runs,
+            left_out,
+        };
+        protocol.slug = title::slug(&protocol);
+        protocol
+    }
+
+    /// What orders protocols: the lowest is the best evidence.
+    fn rank(&self) -> impl Ord + use<> {
+        let complete =
+            |network| self.of_network(network).filter(|run| run.drawn.is_complete()).count();
+        let seeds = self.networks().into_iter().map(complete).max().unwrap_or(0);
+        // Only the paper's data has a published form that counts.
+        let official = self.is_papers_data() && self.status == Some(DataStatus::Official);
+        let resemblance = match self.dataset {
+            Some(DatasetName::Cifar10) => 0,
+            Some(DatasetName::Imagenet) => 1,
+            Some(DatasetName::TinyImagenet) => 2,
+            Some(DatasetName::Shapes) => 3,
+            None => 4,
+        };
+        (
+            (seeds == 0, !official, resemblance.max(1)),
+            Reverse((self.iterations, seeds, self.runs.len())),
+            (resemblance, self.slug.clone()),
+        )
+    }
+
+    /// Whether it is a data set that the paper trains on.
+    pub fn is_papers_data(&self) -> bool {
+        matches!(self.dataset, Some(DatasetName::Cifar10 | DatasetName::Imagenet))
     }
 
     /// Title of its section.
     pub fn title(&self) -> String {
-        let data = match self.dataset {
-            Some(DatasetName::Shapes) => "Built-in drawings",
-            Some(dataset) => dataset.title(),
-            None => "Runs without a record",
-        };
-        let classes = self.classes.map_or(String::new(), |classes| format!(", {classes} classes"));
-        let changes: String = changes(&self.differences, self.dataset)
-            .iter()
-            .map(|change| format!(", {change}"))
-            .collect();
-        // CIFAR-10's subsets keep its classes: of ImageNet, a part is another question.
-        let part = match (self.dataset, self.status) {
-            (Some(DatasetName::Imagenet), Some(DataStatus::Subset)) => " (a subset)",
-            _ => "",
-        };
-        format!("{data}{part}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
+        title::title(self)
+    }
+
+    /// "1 run", "4 runs".
+    pub fn count(&self) -> String {
+        format!("{} run{}", self.runs.len(), if self.runs.len() == 1 { "" } else { "s" })
     }
 
     /// Which of the paper's figures and tables its runs belong to.
@@ -135,30 +163,29 @@ impl<'a> Protocol<'a> {
     }
 
     /// A record of one of its runs; in what this looks at, all are alike.
-    fn record(&self) -> Option<&'a RunRecord> {
+    pub fn record(&self) -> Option<&'a RunRecord> {
         self.runs.iter().find_map(|run| run.record.as_ref())
     }
 
-    /// Iterations that the paper trains on this data.
-    fn paper_iterations(&self) -> u64 {
-        Recipe::of_paper(self.family()).iterations
-    }
-
-    /// Why its numbers cannot be compared with the paper's, if they cannot.
-    pub fn not_comparable(&self) -> Option<String> {
-        let recipe = (!self.differences.is_empty() || self.iterations != self.paper_iterations())
+    /// Whether its numbers are compared with the paper's: on the official data, where nothing of the
+    /// recipe is another's but the precision.
+    pub fn judgement(&self) -> Judgement {
+        let precision = self.record().map(|record| record.run.recipe.precision);
+        let other_precision = precision.filter(|&precision| precision != Precision::default());
+        let paper = Recipe::of_paper(self.family()).iterations;
+        let recipe = (self.deviations.iter().any(|one| one.key != "precision")
+            || self.iterations != paper)
             .then_some("another recipe");
-        let data = match (self.dataset, self.status) {
-            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(DataStatus::Official)) => {
-                None
-            }
-            (Some(DatasetName::Cifar10 | DatasetName::Imagenet), Some(DataStatus::Subset)) => {
-                Some("a subset of the data")
-            }
+        let data = match self.status {
+            Some(DataStatus::Official) if self.is_papers_data() => None,
+            Some(DataStatus::Subset) if self.is_papers_data() => Some("a subset of the data"),
             _ => Some("other data"),
         };
         let reasons: Vec<&str> = recipe.into_iter().chain(data).collect();
-        (!reasons.is_empty()).then(|| reasons.join(", "))
+        match reasons.is_empty() {
+            true => Judgement::Judged(other_precision),
+            false => Judgement::NotComparable(reasons.join(", ")),
+        }
     }
 
     /// The networks, in order.
@@ -219,14 +246,32 @@ impl<'a> Protocol<'a> {
     }
 }
 
-/// The order of the sections: data of the paper, then what resembles it.
-fn order(dataset: Option<DatasetName>) -> usize {
-    match dataset {
-        Some(DatasetName::Cifar10) => 0,
-        Some(DatasetName::Imagenet) => 1,
-        Some(DatasetName::TinyImagenet) => 2,
-        Some(DatasetName::Shapes) | None => 3,
+/// Splits runs into one a network and seed, in order, and the others. The one that is farther is
+/// shown; of two that are as far, the newer.
+fn one_a_seed<'a>(group: &[&'a LoggedRun]) -> (Vec<&'a LoggedRun>, Vec<LeftOut<'a>>) {
+    let updated =
+        |run: &LoggedRun| run.record.as_ref().map(|record| record.provenance.updated.clone());
+    let mut by_progress = group.to_vec();
+    by_progress.sort_by_cached_key(|run| Reverse((run.drawn.done, updated(run))));
+    let mut shown: BTreeMap<(NetworkName, u64), &'a LoggedRun> = BTreeMap::new();
+    let mut left_out = Vec::new();
+    for run in by_progress {
+        match shown.get(&(run.network, run.seed)) {
+            None => {
+                shown.insert((run.network, run.seed), run);
+            }
+            Some(&other) => left_out.push(LeftOut {
+                run,
+                shown: other,
+                reason: match (other.drawn.done > run.drawn.done, updated(other) > updated(run)) {
+                    (true, _) => "it has more iterations",
+                    (false, true) => "it is newer",
+                    (false, false) => "it is as long and as new, and comes first",
+                },
+            }),
+        }
     }
+    (shown.into_values().collect(), left_out)
 }
 
 fn without_warmup(recipe: &Recipe) -> Recipe {
@@ -261,23 +306,4 @@ fn key(run: &LoggedRun) -> String {
             run.drawn.done
         ),
     }
-}
-
-/// The differences from the paper but for the length and what follows from it, and for the sizes
-/// that go with the size of the data's photographs: such as "learning rate 0.02".
-fn changes(differences: &[String], dataset: Option<DatasetName>) -> Vec<&str> {
-    let photographs = dataset.filter(|dataset| dataset.family() == Family::Imagenet);
-    let usual = photographs.map_or(Vec::new(), |dataset| {
-        Recipe::for_dataset(dataset).differences_from_paper(dataset.family(), 0)
-    });
-    let says_more = |difference: &String| {
-        !difference.starts_with("iterations ")
-            && !difference.starts_with("milestones ")
-            && !usual.contains(difference)
-    };
-    differences
-        .iter()
-        .filter(|difference| says_more(difference))
-        .map(|difference| difference.split(" instead of").next().unwrap_or(difference))
-        .collect()
 }

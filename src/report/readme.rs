@@ -1,30 +1,29 @@
 //! The results section of a README, between two markers: made, never typed.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use crate::error::bad_input;
+use crate::report::format::markdown_text;
 use crate::report::page::Section;
-use crate::report::tables::table::RowKind;
+use crate::report::tables::summary::summary;
 use crate::system::atomic_file;
 
 /// Opens the section.
 pub const BEGIN: &str = "<!-- results: made by \"resnet-repro figures --readme\" -->";
 
-/// Tables that are shown; the others are in the report.
-const SHOWN_TABLES: [&str; 7] =
-    ["table-6", "table-2", "table-3", "table-4", "table-5", "test-errors", "training-errors"];
+/// Figures that can be shown, the first that there is.
+const SHOWN_FIGURES: [&str; 4] = ["figure-6", "figure-4", "figure-1", "other-nets"];
 
-/// Figures that are shown.
-const SHOWN_FIGURES: [&str; 2] = ["figure-6", "figure-4"];
+/// Rows of the table at most.
+const MOST_ROWS: usize = 16;
 
 /// Closes it.
 pub const END: &str = "<!-- end of results -->";
 
-/// Replaces what stands between the markers of `readme` by the figures and tables of `sections`,
-/// whose files are in `out`.
+/// Replaces what stands between the markers of `readme` by the first of `sections`, which is the best
+/// evidence: its sentences, one figure, one table; and links to the others, whose files are in `out`.
 pub fn splice(readme: &Path, sections: &[Section], out: &Path) -> Result<()> {
     let text = std::fs::read_to_string(readme)
         .map_err(|error| bad_input(format!("--readme {}: {error}", readme.display())))?;
@@ -37,19 +36,19 @@ pub fn splice(readme: &Path, sections: &[Section], out: &Path) -> Result<()> {
     let (before, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
     let folder = relative(readme, out)?;
-    // The first protocol of each data set is the longest; the report has the others.
-    let mut datasets = HashSet::new();
-    let (shown, others): (Vec<&Section>, Vec<&Section>) =
-        sections.iter().partition(|section| datasets.insert(section.protocol.dataset));
-    let mut parts: Vec<String> = shown.into_iter().map(|section| part(section, &folder)).collect();
-    if !others.is_empty() {
-        let titles: Vec<String> = others
+    let mut parts: Vec<String> =
+        sections.first().map(|best| part(best, &folder)).into_iter().collect();
+    if let [_, others @ ..] = sections
+        && !others.is_empty()
+    {
+        let links: Vec<String> = others
             .iter()
             .map(|section| {
-                format!("{} ({} runs)", section.protocol.title(), section.protocol.runs.len())
+                let protocol = section.protocol;
+                format!("[{}]({folder}/{}) ({})", protocol.title(), protocol.slug, protocol.count())
             })
             .collect();
-        parts.push(format!("Also in the report: {}.\n", titles.join("; ")));
+        parts.push(format!("Also in the report: {}.\n", links.join("; ")));
     }
     atomic_file::write_atomically(
         readme,
@@ -75,28 +74,30 @@ fn relative(readme: &Path, out: &Path) -> Result<String> {
 }
 
 fn part(section: &Section, folder: &str) -> String {
-    let slug = &section.protocol.slug;
-    let mut text = format!("### {}\n\n", section.protocol.title());
-    for sentence in &section.sentences {
-        text.push_str(&format!("{sentence}\n\n"));
+    let protocol = section.protocol;
+    let slug = &protocol.slug;
+    let mut text = format!("### {}\n\n", protocol.title());
+    // One list, so that the section stays short.
+    text.extend(
+        section.sentences.iter().map(|sentence| format!("- {}\n", markdown_text(sentence))),
+    );
+    let figure = SHOWN_FIGURES
+        .iter()
+        .find_map(|name| section.charts.iter().find(|(chart, _)| chart.name == *name));
+    if let Some((chart, _)) = figure {
+        text.push_str(&format!("\n![{}]({folder}/{slug}/{}.svg)\n", chart.title, chart.name));
     }
-    if let Some((chart, _)) =
-        section.charts.iter().find(|(chart, _)| SHOWN_FIGURES.contains(&chart.name.as_str()))
-    {
-        text.push_str(&format!("![{}]({folder}/{slug}/{}.svg)\n\n", chart.title, chart.name));
+    let mut table = summary(protocol);
+    let hidden = table.rows.len().saturating_sub(MOST_ROWS);
+    table.rows.truncate(MOST_ROWS);
+    text.push_str(&format!("\n**{}**\n\n{}\n", table.title, table.to_markdown()));
+    if hidden > 0 {
+        text.push_str(&format!("{hidden} more in the report.\n\n"));
     }
-    for table in section.tables.iter().filter(|table| SHOWN_TABLES.contains(&table.name.as_str())) {
-        let mut table = table.clone();
-        // The paper's whole table belongs beside numbers that can be compared with it.
-        if section.protocol.not_comparable().is_some() {
-            table.rows.retain(|row| matches!(row.kind, RowKind::Whole | RowKind::Partial));
-        }
-        if table.rows.is_empty() {
-            continue;
-        }
-        text.push_str(&format!("**{}**\n\n{}\n", table.title, table.to_markdown()));
-    }
-    text.push_str(&format!("All figures, tables and their data: [{folder}/{slug}]({folder}/{slug}), [report.html]({folder}/report.html).\n"));
+    text.push_str(&format!(
+        "All figures, tables and their data: [{folder}/{slug}]({folder}/{slug}), \
+         [report.html]({folder}/report.html).\n"
+    ));
     text
 }
 

@@ -212,7 +212,12 @@ impl Run<'_> {
         RunRecord {
             state: State::Running,
             parameters: self.architecture.parameter_count(),
-            differences_from_paper: self.config.differences_from_paper(),
+            differences_from_paper: self
+                .config
+                .deviations_from_paper()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             weights_sha256: None,
             unreadable_images: Default::default(),
             mean_image_sha256: None,

@@ -119,3 +119,13 @@ pub fn workspace() -> tempfile::TempDir {
     write_cifar(&folder.path().join("data"), 320, 100);
     folder
 }
+
+/// The data of the charts of a report.
+#[allow(dead_code)]
+pub fn page_data(page: &str) -> serde_json::Value {
+    use base64::Engine;
+    let (_, rest) = page.split_once("id=\"report-data\">").unwrap();
+    let text = rest.split_once("</script>").unwrap().0;
+    let bytes = base64::prelude::BASE64_STANDARD.decode(text).unwrap();
+    serde_json::from_reader(flate2::read::GzDecoder::new(&bytes[..])).unwrap()
+}

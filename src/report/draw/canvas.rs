@@ -9,10 +9,14 @@ use plotters::prelude::{
     BitMapBackend, DrawingArea, DrawingBackend, FontStyle, IntoDrawingArea, SVGBackend,
 };
 
+use crate::report::draw::svg;
 use crate::system::atomic_file;
 
 /// Pixels of the PNG for one unit of the drawing, along each side.
 const PNG_SCALE: u32 = 2;
+
+/// Steps of the SVG's coordinates, which are whole numbers, for one unit of the drawing.
+const SVG_SCALE: u32 = 4;
 
 /// Each of its pixels is the mean of a square of so many drawn ones, which smooths every edge.
 const OVERSAMPLING: u32 = 3;
@@ -46,12 +50,15 @@ pub fn write(drawing: &impl Drawing, path: &Path) -> Result<String> {
 }
 
 fn write_svg(drawing: &impl Drawing, path: &Path) -> Result<String> {
+    let (width, height) = drawing.size();
     let mut text = String::new();
     {
-        let area = SVGBackend::with_string(&mut text, drawing.size()).into_drawing_area();
-        drawing.draw(&area, 1)?;
+        let steps = (width * SVG_SCALE, height * SVG_SCALE);
+        let area = SVGBackend::with_string(&mut text, steps).into_drawing_area();
+        drawing.draw(&area, SVG_SCALE)?;
         area.present().map_err(|error| anyhow!("{}: {error}", path.display()))?;
     }
+    let text = svg::compacted(&text, (width, height));
     atomic_file::write_atomically(path, text.as_bytes())?;
     Ok(text)
 }

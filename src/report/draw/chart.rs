@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::report::draw::canvas;
+use crate::report::format::{csv_text, number};
 use crate::system::atomic_file;
 
 /// Panels side by side that share their kinds of axes.
@@ -25,6 +26,9 @@ pub struct Chart {
     pub description: String,
     /// What the horizontal axis shows.
     pub x_label: String,
+    /// What CSV calls it: the axis' quantity, in the unit of the points.
+    #[serde(skip)]
+    pub x_field: String,
     /// What the vertical axis shows.
     pub y_label: String,
     /// Horizontal ticks are divided by this.
@@ -63,6 +67,8 @@ pub struct Series {
     pub bold: bool,
     /// Whether it is dashed.
     pub dashed: bool,
+    /// How many seeds it is the mean of.
+    pub seeds: usize,
     /// (x, mean, half the height of the band around it).
     pub points: Vec<(f64, f64, f64)>,
     /// Something to know about it: that a run is not complete.
@@ -70,44 +76,48 @@ pub struct Series {
     pub note: Option<String>,
 }
 
-impl Panel {
-    /// Whether every curve ends at its highest value, which leaves the upper left corner free.
-    pub(crate) fn rises(&self) -> bool {
-        let rises = |series: &Series| {
-            series.points.len() > 1
-                && series
-                    .points
-                    .last()
-                    .is_some_and(|last| series.points.iter().all(|point| point.1 <= last.1))
-        };
-        self.series.iter().all(rises)
+/// A curve is drawn, and embedded in the page, with at most so many points, and the last: more
+/// cannot be told apart at a panel's width. CSV has all.
+const MOST_DRAWN_POINTS: usize = 600;
+
+impl Series {
+    /// The points that are drawn.
+    pub fn drawn(&self) -> Vec<(f64, f64, f64)> {
+        let step = self.points.len().div_ceil(MOST_DRAWN_POINTS).max(1);
+        let mut points: Vec<(f64, f64, f64)> = self.points.iter().copied().step_by(step).collect();
+        match self.points.last() {
+            Some(last) if !self.points.len().saturating_sub(1).is_multiple_of(step) => {
+                points.push(*last);
+            }
+            _ => {}
+        }
+        points
     }
 }
 
 impl Chart {
-    /// The points of all curves as CSV.
+    /// Whether its axes have an extent that can be drawn.
+    pub fn can_be_drawn(&self) -> bool {
+        let extent = |(low, high): (f64, f64)| (high - low).is_finite() && low < high;
+        let height = |panel: &Panel| !self.y_log || panel.y.0 > 0.0;
+        self.panels.iter().all(|panel| extent(panel.x) && extent(panel.y) && height(panel))
+    }
+
+    /// The points of all curves as CSV: `panel`, `network` and `series` (what it shows) name the
+    /// curve, then the place on the horizontal axis, the mean, the deviation that its band shows, and
+    /// how many seeds it is the mean of.
     pub fn to_csv(&self) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record([
-            "panel",
-            "network",
-            "series",
-            &self.x_label,
-            &self.y_label,
-            "deviation",
-        ])?;
+        let (x, y) = (&self.x_field, &self.y_label);
+        writer.write_record(["panel", "network", "series", x, y, "deviation", "seeds"])?;
         for panel in &self.panels {
             for series in &panel.series {
+                let names =
+                    [&panel.title, &series.network, &series.kind].map(|text| csv_text(text));
                 for (x, mean, deviation) in &series.points {
-                    let numbers = [x.to_string(), rounded(*mean), rounded(*deviation)];
-                    writer.write_record([
-                        &panel.title,
-                        &series.network,
-                        &series.kind,
-                        &numbers[0],
-                        &numbers[1],
-                        &numbers[2],
-                    ])?;
+                    let numbers = [x.to_string(), number(*mean), number(*deviation)];
+                    let seeds = series.seeds.to_string();
+                    writer.write_record(names.iter().chain(&numbers).chain([&seeds]))?;
                 }
             }
         }
@@ -122,7 +132,27 @@ impl Chart {
     }
 }
 
-/// At most five decimals: shorter files, and no digit that means nothing.
-fn rounded(value: f64) -> String {
-    ((value * 1e5).round() / 1e5).to_string()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_is_drawn_with_few_points_and_its_last() {
+        let series = |count: usize| Series {
+            network: String::new(),
+            kind: String::new(),
+            label: String::new(),
+            colour: 0,
+            bold: false,
+            dashed: false,
+            seeds: 1,
+            points: (1..=count).map(|x| (x as f64, 0.0, 0.0)).collect(),
+            note: None,
+        };
+        for count in [0, 1, 600, 601, 1200, 1201] {
+            let drawn = series(count).drawn();
+            assert!(drawn.len() <= MOST_DRAWN_POINTS + 1, "{count}: {}", drawn.len());
+            assert_eq!(drawn.last(), series(count).points.last());
+        }
+    }
 }

@@ -5,3 +5,4 @@ pub mod canvas;
 pub mod chart;
 pub mod contact_sheet;
 pub mod plot;
+pub mod svg;

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::draw::canvas::Drawing;
-use crate::report::draw::chart::{Chart, Panel, Series};
+use crate::report::draw::chart::{Chart, Panel};
 use crate::report::format;
 
 const PANEL_WIDTH: u32 = 500;
@@ -19,6 +19,9 @@ const PANEL_HEIGHT: u32 = 400;
 const TITLE_HEIGHT: u32 = 40;
 
 const NOTE_LINE_HEIGHT: u32 = 20;
+
+/// Room below the note.
+const BOTTOM: u32 = 8;
 
 /// Width of a letter of the note, about.
 const NOTE_LETTER: f64 = 6.9;
@@ -43,12 +46,18 @@ const GRID: RGBColor = RGBColor(228, 228, 228);
 /// A curve of so few points shows each of them.
 const FEW_POINTS: usize = 25;
 
+/// Widths of lines, in units.
+const BOLD: f64 = 2.5;
+
+/// See [`BOLD`].
+const THIN: f64 = 1.25;
+
 /// Length and gap of a dash.
-const DASH: (u32, u32) = (4, 3);
+const DASH: (u32, u32) = (5, 3);
 
 impl Chart {
     fn note_lines(&self) -> Vec<String> {
-        let letters = (f64::from(self.size().0) / NOTE_LETTER) as usize;
+        let letters = (f64::from(self.width()) / NOTE_LETTER) as usize;
         let mut lines = vec![String::new()];
         for word in self.note.split(' ') {
             let last = lines.last_mut().expect("there is a line");
@@ -75,10 +84,8 @@ impl Chart {
 
 impl Drawing for Chart {
     fn size(&self) -> (u32, u32) {
-        let letters = (f64::from(self.width()) / NOTE_LETTER) as usize;
-        // Wrapping at words can take a line more than the letters alone.
-        let lines = self.note.chars().count().div_ceil(letters.max(1)) as u32 + 1;
-        (self.width(), TITLE_HEIGHT + PANEL_HEIGHT + NOTE_LINE_HEIGHT * lines)
+        let lines = self.note_lines().len() as u32;
+        (self.width(), TITLE_HEIGHT + PANEL_HEIGHT + NOTE_LINE_HEIGHT * lines + BOTTOM)
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<()>
@@ -168,14 +175,16 @@ impl Chart {
             .map_err(failed)?;
         for series in &panel.series {
             let colour = COLOURS[series.colour % COLOURS.len()];
-            if let Some(band) = self.band(series, range) {
+            let points = series.drawn();
+            if let Some(band) = self.band(&points, range) {
                 chart
                     .draw_series(std::iter::once(Polygon::new(band, colour.mix(0.15))))
                     .map_err(failed)?;
             }
             let line: Vec<(f64, f64)> =
-                series.points.iter().map(|point| (point.0, self.height(point.1))).collect();
-            let style = colour.stroke_width(if series.bold { 3 } else { 1 } * scale);
+                points.iter().map(|point| (point.0, self.height(point.1))).collect();
+            let style = colour
+                .stroke_width((if series.bold { BOLD } else { THIN } * f64::from(scale)) as u32);
             for piece in clip(&line, range) {
                 if series.dashed {
                     chart
@@ -224,13 +233,7 @@ impl Chart {
         }
         chart
             .configure_series_labels()
-            .position(if panel.rises() {
-                SeriesLabelPosition::UpperLeft
-            } else if self.y_log {
-                SeriesLabelPosition::UpperRight
-            } else {
-                SeriesLabelPosition::LowerLeft
-            })
+            .position(self.emptiest_corner(panel, range))
             .margin(12 * scale)
             .legend_area_size(26 * scale)
             .label_font(font(14))
@@ -241,10 +244,9 @@ impl Chart {
 
     /// The area within a standard deviation of a curve, if there is one to show; cut at the
     /// figure's edges.
-    fn band(&self, series: &Series, (low, high): (f64, f64)) -> Option<Vec<(f64, f64)>> {
+    fn band(&self, points: &[(f64, f64, f64)], (low, high): (f64, f64)) -> Option<Vec<(f64, f64)>> {
         let edge = |x: f64, value: f64| (x, self.height(value).clamp(low, high));
-        let shown: Vec<&(f64, f64, f64)> = series
-            .points
+        let shown: Vec<&(f64, f64, f64)> = points
             .iter()
             .filter(|point| point.1.is_finite() && self.height(point.1 - point.2) <= high)
             .collect();
@@ -257,11 +259,50 @@ impl Chart {
     }
 }
 
+impl Chart {
+    /// The corner of a panel that the fewest points of its curves lie in, for the legend.
+    fn emptiest_corner(&self, panel: &Panel, range: (f64, f64)) -> SeriesLabelPosition {
+        let entries = panel.networks();
+        let longest = entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let width = (longest as f64 * 7.5 + 40.0) / f64::from(PANEL_WIDTH - 80);
+        let height = (entries.len() as f64 * 18.0 + 20.0) / f64::from(PANEL_HEIGHT - 80);
+        let mut places = Vec::new();
+        for series in &panel.series {
+            for point in series.drawn() {
+                let x = (point.0 - panel.x.0) / (panel.x.1 - panel.x.0);
+                places.push((x, (self.height(point.1) - range.0) / (range.1 - range.0)));
+            }
+        }
+        let inside = |(left, low): (bool, bool)| {
+            let hit = |&&(x, y): &&(f64, f64)| {
+                (0.0..=1.0).contains(&y)
+                    && (if left { x <= width } else { x >= 1.0 - width })
+                    && (if low { y <= height } else { y >= 1.0 - height })
+            };
+            places.iter().filter(hit).count()
+        };
+        let corners = [
+            ((true, true), SeriesLabelPosition::LowerLeft),
+            ((false, false), SeriesLabelPosition::UpperRight),
+            ((false, true), SeriesLabelPosition::LowerRight),
+            ((true, false), SeriesLabelPosition::UpperLeft),
+        ];
+        let best = corners.into_iter().min_by_key(|(corner, _)| inside(*corner));
+        best.map_or(SeriesLabelPosition::LowerLeft, |(_, position)| position)
+    }
+}
+
 impl Panel {
-    /// Each network once, with its colour.
+    /// Each network once, with its colour, and how many seeds its curves are the mean of.
     fn networks(&self) -> Vec<(String, usize)> {
-        let mut networks: Vec<(String, usize)> =
-            self.series.iter().map(|series| (series.network.clone(), series.colour)).collect();
+        let mut networks: Vec<(String, usize)> = self
+            .series
+            .iter()
+            .map(|series| match series.seeds {
+                0 | 1 => (series.network.clone(), series.colour),
+                seeds => (format!("{} (n = {seeds})", series.network), series.colour),
+            })
+            .collect();
         networks.dedup();
         networks
     }

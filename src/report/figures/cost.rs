@@ -58,6 +58,7 @@ fn chart(name: &str, against: &str, x_label: &str, mut panels: Vec<Panel>) -> Op
             .to_string(),
         description: format!("Milliseconds of a training iteration {against}."),
         x_label: x_label.to_string(),
+        x_field: x_label.to_string(),
         y_label: "milliseconds an iteration".to_string(),
         x_scale: 1.0,
         y_log: false,
@@ -87,6 +88,7 @@ fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Optio
                     colour: series.len(),
                     bold: true,
                     dashed: false,
+                    seeds: 1,
                     points: Vec::new(),
                     note: None,
                 });

@@ -1,10 +1,14 @@
 //! Error curves over iterations, from runs: what all of the paper's figures are made of.
 
+use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::{Family, NetworkName};
+use crate::config::paper;
+use crate::config::recipe::Recipe;
 use crate::logs::plotted::{PlottedRun, smoothing_window};
 use crate::logs::statistics::MeanStd;
 use crate::report::draw::chart::{Chart, Panel, Series};
 use crate::report::format::thousands;
+use crate::report::protocol::Protocol;
 
 /// From so many iterations on their axis is labelled in units of 10,000, as in the paper.
 const TEN_THOUSANDS_FROM: u64 = 20_000;
@@ -30,9 +34,56 @@ pub struct Curves<'a> {
     pub family: Family,
     /// What they are runs of, for titles.
     pub subject: String,
+    /// The colour of a network.
+    pub colour: Colouring<'a>,
 }
 
-impl Curves<'_> {
+/// What decides the colour of a network's curves.
+#[derive(Clone, Copy)]
+pub enum Colouring<'a> {
+    /// Its depth: a plain net and its residual twin share a colour.
+    Depth,
+    /// Something else.
+    By(&'a dyn Fn(NetworkName) -> usize),
+}
+
+/// The axis of the paper's Figures 1 and 6, in percent.
+pub(super) const CIFAR_AXIS: (f64, f64) = (0.0, 20.0);
+
+/// The paper's axis of errors, for runs on its data of its length; on a shorter run's it would hide
+/// what the run shows.
+fn paper_axis(protocol: &Protocol) -> Option<(f64, f64)> {
+    let axis = match protocol.dataset? {
+        DatasetName::Cifar10 => CIFAR_AXIS,
+        DatasetName::Imagenet => paper::imagenet().figure_4_axis,
+        DatasetName::Shapes | DatasetName::TinyImagenet => return None,
+    };
+    (protocol.iterations >= Recipe::of_paper(protocol.family()).iterations).then_some(axis)
+}
+
+impl<'a> Curves<'a> {
+    /// Those of a protocol.
+    pub(crate) fn of(protocol: &Protocol<'a>) -> Curves<'a> {
+        Curves {
+            runs: protocol.runs.iter().map(|run| &run.drawn).collect(),
+            iterations: protocol.iterations,
+            paper_axis: paper_axis(protocol),
+            family: protocol.family(),
+            subject: protocol.title(),
+            colour: Colouring::Depth,
+        }
+    }
+
+    /// The same curves in other colours.
+    pub fn coloured<'b>(&'b self, colour: &'b dyn Fn(NetworkName) -> usize) -> Curves<'b> {
+        Curves {
+            runs: self.runs.clone(),
+            subject: self.subject.clone(),
+            colour: Colouring::By(colour),
+            ..*self
+        }
+    }
+
     /// The networks that pass `filter`, plain before residual, shallow before deep.
     pub fn networks(&self, filter: impl Fn(NetworkName) -> bool) -> Vec<NetworkName> {
         let mut networks: Vec<NetworkName> =
@@ -40,6 +91,21 @@ impl Curves<'_> {
         networks.sort();
         networks.dedup();
         networks
+    }
+
+    /// A panel of the curves of `networks`, on an axis of 0 to 100 %.
+    pub fn panel(&self, title: &str, networks: &[NetworkName], kinds: &[&str]) -> Panel {
+        let series = networks
+            .iter()
+            .flat_map(|&network| kinds.iter().map(move |kind| self.series(network, kind)))
+            .flatten()
+            .collect();
+        Panel {
+            title: title.to_string(),
+            x: (0.0, self.iterations.max(1) as f64),
+            y: (0.0, 100.0),
+            series,
+        }
     }
 
     /// A chart of errors: a panel for each (title, networks), all on one vertical axis.
@@ -50,37 +116,30 @@ impl Curves<'_> {
         panels: &[(&str, Vec<NetworkName>)],
         kinds: &[&str],
     ) -> Chart {
-        let mut panels: Vec<Panel> = panels
-            .iter()
-            .map(|(title, networks)| {
-                let series = networks
-                    .iter()
-                    .flat_map(|&network| kinds.iter().map(move |kind| self.series(network, kind)))
-                    .flatten()
-                    .collect();
-                Panel {
-                    title: title.to_string(),
-                    x: (0.0, self.iterations.max(1) as f64),
-                    y: (0.0, 100.0),
-                    series,
-                }
-            })
-            .collect();
+        let mut panels: Vec<Panel> =
+            panels.iter().map(|(title, networks)| self.panel(title, networks, kinds)).collect();
         let range = self.paper_axis.unwrap_or_else(|| joined(&panels));
         panels.iter_mut().for_each(|panel| panel.y = range);
-        let remark = above(&panels);
+        let note = format!(
+            "{}: training error (mean of the last {} iterations); bold: {}{}{}",
+            if self.dashes() { "dashed" } else { "thin" },
+            self.window(),
+            self.test(),
+            self.bands(),
+            above(&panels)
+        );
+        self.chart(name, title, note, panels)
+    }
+
+    /// A chart of errors over iterations.
+    pub fn chart(&self, name: &str, title: String, note: String, panels: Vec<Panel>) -> Chart {
         Chart {
             name: name.to_string(),
             title,
-            note: format!(
-                "{}: training error (mean of the last {} iterations); bold: {}{}{remark}",
-                if self.dashes() { "dashed" } else { "thin" },
-                self.window(),
-                self.test(),
-                self.bands()
-            ),
+            note,
             description: describe(&panels),
             x_label: self.x_label(),
+            x_field: "iteration".to_string(),
             y_label: "error (%)".to_string(),
             x_scale: self.x_scale(),
             y_log: false,
@@ -114,9 +173,11 @@ impl Curves<'_> {
         match counts.iter().max() {
             Some(1) | None => String::new(),
             Some(most) if counts.iter().all(|count| count == most) => {
-                format!("; mean over {most} seeds, bands ± 1 standard deviation")
+                format!("; mean of n = {most} seeds, bands ± 1 standard deviation")
             }
-            Some(most) => format!("; mean over up to {most} seeds, bands ± 1 standard deviation"),
+            Some(_) => {
+                "; mean over seeds (n in the legend), bands ± 1 standard deviation".to_string()
+            }
         }
     }
 
@@ -163,14 +224,17 @@ impl Curves<'_> {
             colour: self.colour(network),
             bold: kind == TEST,
             dashed: kind == TRAINING && self.dashes(),
+            seeds: drawn.len(),
             points,
             note: (!notes.is_empty()).then(|| notes.join(", ")),
         })
     }
 
-    /// One colour a depth: a plain net and its residual twin share it.
     fn colour(&self, network: NetworkName) -> usize {
-        let mut depths: Vec<u64> = self.runs.iter().map(|run| run.network.depth()).collect();
+        if let Colouring::By(colour) = self.colour {
+            return colour(network);
+        }
+        let mut depths: Vec<u64> = self.runs.iter().map(|run| run.network.depth).collect();
         depths.sort_unstable();
         depths.dedup();
         depths.iter().position(|&depth| depth == network.depth()).unwrap_or(0)

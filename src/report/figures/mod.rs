@@ -2,14 +2,15 @@
 
 pub mod cost;
 pub mod curves;
+pub mod figure_1;
 pub mod figure_4;
 pub mod figure_6;
+pub mod learning_rate;
 pub mod pairs;
+pub mod shortcuts;
 pub mod throughput;
 
-use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
-use crate::logs::plotted::PlottedRun;
 use crate::report::draw::chart::Chart;
 use crate::report::figures::curves::{Curves, TEST, TRAINING};
 use crate::report::protocol::Protocol;
@@ -33,23 +34,13 @@ pub fn charts(protocol: &Protocol) -> Vec<Chart> {
 }
 
 /// The figure of `compare`: plain nets on the left, residual nets on the right, on the same axes.
-pub fn comparison(dataset: DatasetName, iterations: u64, runs: &[PlottedRun]) -> Chart {
-    let data = dataset.title();
-    let curves = Curves {
-        runs: runs.iter().collect(),
-        iterations,
-        paper_axis: None,
-        family: dataset.family(),
-        subject: String::new(),
-    };
+pub fn comparison(protocol: &Protocol) -> Chart {
+    let curves = Curves { paper_axis: None, ..Curves::of(protocol) };
     let panels = [
         ("plain nets", curves.networks(|name| name.is_plain())),
         ("residual nets", curves.networks(|name| name.is_residual())),
     ];
-    curves.errors(
-        "comparison",
-        format!("Training and {} on {data}", curves.test()),
-        &panels,
-        &[TRAINING, TEST],
-    )
+    let data = protocol.dataset.map_or("unrecorded data", |dataset| dataset.title());
+    let title = format!("Training and {} on {data}", curves.test());
+    curves.errors("comparison", title, &panels, &[TRAINING, TEST])
 }

@@ -44,6 +44,7 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
         ),
         description: description(&panels),
         x_label: "iteration".to_string(),
+        x_field: "iteration".to_string(),
         y_label: "difference (points)".to_string(),
         x_scale: 1.0,
         y_log: false,
@@ -81,6 +82,7 @@ pub fn series(
         colour,
         bold: false,
         dashed: false,
+        seeds: both.len(),
         note: None,
     })
 }

@@ -43,6 +43,7 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
             colour: index,
             bold: true,
             dashed: false,
+            seeds: 1,
             note: None,
         })
         .collect();
@@ -56,6 +57,7 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
         note: "training images per second of the last attempt of each run, evaluations not counted (run.toml)".to_string(),
         description: format!("Training images per second against depth, between {low:.0} and {high:.0}."),
         x_label: "weighted layers".to_string(),
+        x_field: "weighted layers".to_string(),
         y_label: "images per second".to_string(),
         x_scale: 1.0,
         y_log: true,

@@ -3,10 +3,13 @@
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
 
 use crate::report::draw::chart::Chart;
 use crate::report::protocol::Protocol;
-use crate::report::tables::table::{RowKind, Table};
+use crate::report::tables::table::{Header, RowKind, Table};
 
 const TEMPLATE: &str = include_str!("report.html");
 
@@ -34,8 +37,8 @@ pub struct Cost {
     pub table: Table,
 }
 
-/// Identifier of the section about the cost of a step.
-const COST: &str = "cost-of-a-step";
+/// Folder and identifier of the section about the cost of a step.
+pub const COST: &str = "cost";
 
 /// The page. `command` is what makes it again; `problems` are runs that could not be read.
 pub fn page(
@@ -48,49 +51,60 @@ pub fn page(
     for section in sections {
         for (chart, _) in &section.charts {
             charts.insert(
-                identifier(section, &chart.name),
-                serde_json::to_value(rounded(chart)).context("a chart")?,
+                identifier(&section.protocol.slug, &chart.name),
+                serde_json::to_value(drawn(chart)).context("a chart")?,
             );
         }
     }
     for (chart, _) in &cost.charts {
         charts.insert(
-            format!("{COST}-{}", chart.name),
-            serde_json::to_value(rounded(chart)).context("a chart")?,
+            identifier(COST, &chart.name),
+            serde_json::to_value(drawn(chart)).context("a chart")?,
         );
     }
-    let data = serde_json::json!({ "charts": charts }).to_string().replace('<', "\\u003c");
-    let body = body(sections, cost, command, problems)?;
+    let data = BASE64_STANDARD.encode(compressed(&serde_json::json!({ "charts": charts }))?);
+    let body = body(sections, cost, command, problems);
     // In this order nothing that was inserted is looked at again for placeholders of the template.
     let (before_data, after_data) = TEMPLATE.split_once("{{data}}").context("the template")?;
     let (before_body, between) = before_data.split_once("{{body}}").context("the template")?;
     let head = before_body
         .replace("{{title}}", "Plain and residual nets: report")
+        .replace("{{style-hash}}", &policy_hash(STYLE))
+        .replace("{{script-hash}}", &policy_hash(SCRIPT))
         .replace("{{style}}", STYLE);
     Ok(format!("{head}{body}{between}{data}{}", after_data.replace("{{script}}", SCRIPT)))
 }
 
-fn identifier(section: &Section, name: &str) -> String {
-    format!("{}-{name}", section.protocol.slug)
+fn compressed(value: &serde_json::Value) -> Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    serde_json::to_writer(&mut encoder, value).context("the charts' data")?;
+    encoder.finish().context("the charts' data")
 }
 
-/// Fewer digits make a smaller page, and none of those left out can be seen.
-fn rounded(chart: &Chart) -> Chart {
+/// What a Content-Security-Policy calls the one style sheet or script that it allows.
+fn policy_hash(text: &str) -> String {
+    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
+}
+
+fn identifier(folder: &str, name: &str) -> String {
+    format!("{folder}-{name}")
+}
+
+/// What the page draws: fewer points and digits, none of which can be seen.
+fn drawn(chart: &Chart) -> Chart {
     let mut chart = chart.clone();
-    for point in chart
-        .panels
-        .iter_mut()
-        .flat_map(|panel| &mut panel.series)
-        .flat_map(|series| &mut series.points)
-    {
-        let digits = if chart.y_log { 1e6 } else { 1e3 };
-        (point.1, point.2) =
-            ((point.1 * digits).round() / digits, (point.2 * digits).round() / digits);
+    let digits = if chart.y_log { 1e6 } else { 1e2 };
+    let round = |value: f64| (value * digits).round() / digits;
+    for series in chart.panels.iter_mut().flat_map(|panel| &mut panel.series) {
+        series.points = series.drawn();
+        for point in &mut series.points {
+            (point.1, point.2) = (round(point.1), round(point.2));
+        }
     }
     chart
 }
 
-fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -> Result<String> {
+fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -> String {
     let measured = !cost.table.rows.is_empty();
     let mut links: String = sections
         .iter()
@@ -112,15 +126,15 @@ fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -
         escaped(command)
     );
     for problem in problems {
-        html.push_str(&format!("<p class=\"status missing\">not read: {}</p>\n", escaped(problem)));
+        html.push_str(&format!("<p class=\"status missing\">{}</p>\n", escaped(problem)));
     }
     for section in sections {
-        html.push_str(&section_html(section, command)?);
+        html.push_str(&section_html(section, command));
     }
     if measured {
         html.push_str(&format!("<section id=\"{COST}\">\n<h2>{}</h2>\n", cost.table.title));
         for (chart, svg) in &cost.charts {
-            html.push_str(&figure_html(&format!("{COST}-{}", chart.name), chart, svg, command)?);
+            html.push_str(&figure_html(COST, chart, svg, command));
         }
         html.push_str(&format!("{}</section>\n", table_html(&cost.table)));
     }
@@ -129,36 +143,34 @@ fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -
         "</main>\n<footer><p>{sources}</p><p>resnet-repro {}</p></footer>\n",
         env!("CARGO_PKG_VERSION")
     ));
-    Ok(html)
+    html
 }
 
-fn section_html(section: &Section, command: &str) -> Result<String> {
+fn section_html(section: &Section, command: &str) -> String {
     let protocol = section.protocol;
     let mut html =
         format!("<section id=\"{}\">\n<h2>{}</h2>\n", protocol.slug, escaped(&protocol.title()));
     let partial = protocol.partial();
     let (class, status) = match partial.is_empty() {
-        true => ("complete", format!("{} runs, all complete", protocol.runs.len())),
-        false => (
-            "partial",
-            format!("{} runs; not complete: {}", protocol.runs.len(), partial.join(", ")),
-        ),
+        true => ("complete", format!("{}, all complete", protocol.count())),
+        false => ("partial", format!("{}; not complete: {}", protocol.count(), partial.join(", "))),
     };
     html.push_str(&format!("<p class=\"status {class}\">{}</p>\n", escaped(&status)));
     for sentence in &section.sentences {
         html.push_str(&format!("<p>{}</p>\n", escaped(sentence)));
     }
     for (chart, svg) in &section.charts {
-        html.push_str(&figure_html(&identifier(section, &chart.name), chart, svg, command)?);
+        html.push_str(&figure_html(&protocol.slug, chart, svg, command));
     }
     for table in section.tables.iter().filter(|table| !table.rows.is_empty()) {
         html.push_str(&format!("<h3>{}</h3>\n{}", escaped(&table.title), table_html(table)));
     }
     html.push_str("</section>\n");
-    Ok(html)
+    html
 }
 
-fn figure_html(identifier: &str, chart: &Chart, svg: &str, command: &str) -> Result<String> {
+fn figure_html(folder: &str, chart: &Chart, svg: &str, command: &str) -> String {
+    let identifier = identifier(folder, &chart.name);
     let last = |points: &[(f64, f64, f64)]| {
         points.last().map_or("–".to_string(), |point| format!("{:.2} at {}", point.1, point.0))
     };
@@ -182,56 +194,64 @@ fn figure_html(identifier: &str, chart: &Chart, svg: &str, command: &str) -> Res
         .map(|first| first.to_uppercase().chain(letters).collect())
         .unwrap_or_default();
     let caption = if rest.is_empty() { format!("{note}.") } else { format!("{rest}. {note}.") };
-    Ok(format!(
-        "<figure class=\"chart\" id=\"{identifier}\" data-chart=\"{identifier}\">\n<img alt=\"{alt}\" src=\"data:image/svg+xml;base64,{svg}\">\n\
-         <figcaption><strong>{title}.</strong> {caption}</figcaption>\n<details><summary>Data and command</summary><p>made by <code>{command}</code> · \
-         <a download=\"{name}.csv\" href=\"data:text/csv;base64,{csv}\">{name}.csv</a></p><div class=\"scroll\"><table><thead><tr><th scope=\"col\">curve</th>\
-         <th scope=\"col\" class=\"number\">points</th><th scope=\"col\" class=\"number\">last value</th></tr></thead><tbody>\n{rows}</tbody></table></div></details>\n</figure>\n",
+    format!(
+        "<figure class=\"chart\" id=\"{identifier}\" data-chart=\"{identifier}\" \
+         data-name=\"{name}\">\n<img alt=\"{alt}\" src=\"data:image/svg+xml;charset=utf-8,{svg}\">\n\
+         <figcaption><strong>{title}.</strong> {caption}</figcaption>\n<details><summary>Data and \
+         command</summary><p>made by <code>{command}</code> · every point: \
+         <code>{folder}/{name}.csv</code> beside this page</p><div class=\"scroll\"><table><thead>\
+         <tr><th scope=\"col\">curve</th><th scope=\"col\" class=\"number\">points</th>\
+         <th scope=\"col\" class=\"number\">last value</th></tr></thead><tbody>\n{rows}</tbody>\
+         </table></div></details>\n</figure>\n",
         alt = escaped(&format!("{}. {}", chart.title, chart.description)),
-        svg = BASE64_STANDARD.encode(svg),
+        svg = in_address(svg),
         title = escaped(title),
         caption = escaped(&caption),
         command = escaped(command),
         name = chart.name,
-        csv = BASE64_STANDARD.encode(chart.to_csv()?),
-    ))
+    )
+}
+
+/// An SVG as the end of a `data:` address within double quotes.
+fn in_address(svg: &str) -> String {
+    svg.replace('%', "%25")
+        .replace('#', "%23")
+        .replace('&', "&amp;")
+        .replace('"', "'")
+        .replace("\n<", "<")
+        .replace('\n', " ")
 }
 
 fn table_html(table: &Table) -> String {
-    let verdict = table.header.iter().position(|title| title == "verdict");
+    let class = |column: &Header| if column.words { "" } else { " class=\"number\"" };
     let header: String = table
         .header
         .iter()
-        .enumerate()
-        .map(|(column, title)| {
-            format!(
-                "<th scope=\"col\"{}>{}</th>",
-                if column == 0 || Some(column) == verdict { "" } else { " class=\"number\"" },
-                escaped(title)
-            )
-        })
+        .map(|column| format!("<th scope=\"col\"{}>{}</th>", class(column), escaped(&column.title)))
         .collect();
     let rows: String = table
         .rows
         .iter()
         .map(|row| {
-            let class = match row.kind {
+            let kind = match row.kind {
                 RowKind::Whole => "",
                 RowKind::Partial => " class=\"partial\"",
                 RowKind::Missing => " class=\"missing\"",
                 RowKind::Quoted => " class=\"quoted\"",
+                RowKind::LeftOut => " class=\"left-out\"",
             };
-            let cells: String = row
-                .cells
+            let cells: String = table
+                .header
                 .iter()
+                .zip(&row.cells)
                 .enumerate()
-                .map(|(column, cell)| match column {
-                    0 => format!("<th scope=\"row\">{}</th>", escaped(cell)),
-                    _ if Some(column) == verdict => format!("<td>{}</td>", chip(cell, row.kind)),
-                    _ => format!("<td class=\"number\">{}</td>", escaped(cell)),
+                .map(|(place, (column, cell))| match (place, column.title.as_str()) {
+                    (0, _) => format!("<th scope=\"row\">{}</th>", escaped(&cell.shown())),
+                    (_, "verdict") => format!("<td>{}</td>", chip(&cell.shown(), row.kind)),
+                    _ => format!("<td{}>{}</td>", class(column), escaped(&cell.shown())),
                 })
                 .collect();
-            format!("<tr{class}>{cells}</tr>\n")
+            format!("<tr{kind}>{cells}</tr>\n")
         })
         .collect();
     format!(
@@ -253,4 +273,18 @@ fn chip(verdict: &str, kind: RowKind) -> String {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_in_an_address_keeps_its_colours_words_and_quotes() {
+        let svg = "<svg a=\"1\">\n<text fill=\"#282828\">\n50 % &amp; more\n</text>\n</svg>";
+        assert_eq!(
+            in_address(svg),
+            "<svg a='1'><text fill='%23282828'> 50 %25 &amp;amp; more</text></svg>"
+        );
+    }
 }

@@ -2,57 +2,62 @@
 
 use crate::network::memory;
 use crate::records::measurements::{Measurements, Row};
-use crate::report::tables::table::{Row as TableRow, RowKind, Table};
+use crate::report::tables::cell::Cell;
+use crate::report::tables::table::{Column, RowKind, Table};
 
+/// A column of this table.
+type Of<'a> = Column<'a, Case<'a>>;
+
+/// A case of a measurement.
+type Case<'a> = (&'a Measurements, &'a Row);
+
+/// Where it was measured.
 pub fn machine(measured: &Measurements) -> String {
     format!("{}, {} threads", measured.device, measured.threads)
 }
 
-/// Every measurement.
+/// Every measurement. CSV: images a second and milliseconds at the median, operations a second
+/// (1e9), parts in percent, memory in bytes.
 pub fn table(measurements: &[Measurements]) -> Table {
-    let header = [
-        "network",
-        "machine",
-        "format",
-        "batch",
-        "images/s",
-        "ms",
-        "GFLOP/s",
-        "of peak",
-        "outside conv.",
-        "memory",
-    ];
-    let line = |measured: &Measurements, row: &Row| {
-        let width = if row.width == 1 { String::new() } else { format!(", width {}", row.width) };
-        TableRow {
-            kind: RowKind::Whole,
-            cells: vec![
-                format!("{}{width}", row.network),
-                machine(measured),
-                format!(
-                    "{}{}{}",
-                    row.precision,
-                    if row.graph { ", graph" } else { "" },
-                    if row.path == "fused" { "" } else { ", separate operations" }
-                ),
-                row.batch.to_string(),
-                format!("{:.0}", row.images_per_second),
-                format!("{:.1}", row.milliseconds),
-                format!("{:.0}", row.flops_per_second / 1e9),
-                format!(
-                    "{:.0} %",
-                    row.flops_per_second / measured.peaks.operations(row.precision) * 100.0
-                ),
-                format!("{:.0} %", row.outside_convolutions_percent),
-                row.peak_memory_bytes.map_or("–".to_string(), memory::gib),
-            ],
-        }
+    let rows: Vec<(RowKind, Case)> = measurements
+        .iter()
+        .flat_map(|measured| measured.rows.iter().map(move |row| (RowKind::Whole, (measured, row))))
+        .collect();
+    let of_peak = |(measured, row): &Case| {
+        row.flops_per_second / measured.peaks.operations(row.precision) * 100.0
     };
-    Table {
-        name: "cost".to_string(),
-        title: "Cost of a training step".to_string(),
-        caption: "Of peak: operations a second as a part of those of a large matrix product in the same format. Outside conv.: part of the iteration that is not convolutions, as timed alone.".to_string(),
-        header: header.map(str::to_string).to_vec(),
-        rows: measurements.iter().flat_map(|measured| measured.rows.iter().map(move |row| line(measured, row))).collect(),
-    }
+    let percent = |value: f64| Cell::Written(format!("{value:.0} %"), vec![format!("{value:.2}")]);
+    let columns = vec![
+        Of::words("network", |(_, row): &Case| match row.width {
+            1 => row.network.to_string(),
+            width => format!("{}, width {width}", row.network),
+        }),
+        Of::words("machine", |(measured, _)| machine(measured)),
+        Of::words("precision", |(_, row)| {
+            let graph = if row.graph { ", graph" } else { "" };
+            let path = if row.path == "fused" { "" } else { ", separate operations" };
+            format!("{}{graph}{path}", row.precision)
+        }),
+        Of::new("batch", &["batch"], |(_, row)| Cell::Whole(row.batch as i64)),
+        Of::new("images/s", &["images_per_second"], |(_, row)| {
+            Cell::Number(row.images_per_second, 0)
+        }),
+        Of::new("ms", &["milliseconds"], |(_, row)| Cell::Number(row.milliseconds, 1)),
+        Of::new("GFLOP/s", &["gflops_per_second"], |(_, row)| {
+            Cell::Number(row.flops_per_second / 1e9, 0)
+        }),
+        Of::new("of peak", &["percent_of_peak"], move |case| percent(of_peak(case))),
+        Of::new("outside conv.", &["percent_outside_convolutions"], move |(_, row)| {
+            percent(row.outside_convolutions_percent)
+        }),
+        Of::new("memory", &["peak_memory_bytes"], |(_, row)| {
+            row.peak_memory_bytes.map_or(Cell::Missing, |bytes| {
+                Cell::Written(memory::gib(bytes), vec![bytes.to_string()])
+            })
+        }),
+    ];
+    let caption = "Of peak: operations a second as a part of those of a large matrix product in \
+                   the same precision. Outside conv.: part of the iteration that is not \
+                   convolutions, as timed alone.";
+    Table::new(("cost", "Cost of a training step"), caption, columns, &rows)
 }

@@ -1,9 +1,11 @@
 //! The tables of a protocol.
 
+pub mod cell;
 pub mod comparison;
 pub mod cost;
 pub mod pairs;
 pub mod runs;
+pub mod summary;
 pub mod table;
 pub mod table_1;
 pub mod table_5;

@@ -1,44 +1,64 @@
 //! Pairs of networks: twins of one depth, and deeper nets against the shallowest of their family.
 
+use crate::config::network_name::NetworkName;
 use crate::logs::statistics::MeanStd;
+use crate::logs::summary::RunSummary;
 use crate::report::findings::paired;
 use crate::report::pairing::Pairs;
 use crate::report::protocol::Protocol;
-use crate::report::tables::table::{Row, RowKind, Table};
+use crate::report::tables::cell::Cell;
+use crate::report::tables::table::{Column, RowKind, Table};
 
-const NONE: &str = "–";
+/// A column of this table.
+type Of<'a> = Column<'a, Pair>;
 
-/// The differences at the end of the runs.
+struct Pair {
+    network: NetworkName,
+    reference: NetworkName,
+    training: MeanStd,
+    test: Option<MeanStd>,
+}
+
+/// The differences at the end of the runs, in percentage points. CSV: the mean of each and the ends
+/// of its 95 % confidence interval.
 pub fn table(protocol: &Protocol) -> Table {
     let summaries = protocol.summaries();
     let pairs = Pairs::of(protocol);
-    let rows = pairs.twins.iter().chain(&pairs.depths).filter_map(|&(network, reference)| {
-        let training = paired(&summaries, network, reference, |summary| summary.training_error)?;
-        let test = paired(&summaries, network, reference, |summary| summary.final_test_error);
-        let cells = vec![
-            format!("{network} – {reference}"),
-            training.count.to_string(),
-            difference(Some(training)),
-            difference(test),
-        ];
-        Some(Row { kind: RowKind::Whole, cells })
-    });
-    Table {
-        name: "pairs".to_string(),
-        title: "Pairs: differences in percentage points".to_string(),
-        caption: "Error of the first network minus that of the second, paired over the seeds that both have (same initial weights where the depths are equal, same \
-                  batches), with the 95 % confidence interval of the mean (Student's t) from two seeds on. Negative: the first is better."
-            .to_string(),
-        header: ["pair", "seeds", "training error", "final test error"].map(str::to_string).to_vec(),
-        rows: rows.collect(),
-    }
+    let rows: Vec<(RowKind, Pair)> = pairs
+        .twins
+        .iter()
+        .chain(&pairs.depths)
+        .filter_map(|&pair| Some((RowKind::Whole, Pair::of(&summaries, pair)?)))
+        .collect();
+    let columns = vec![
+        Of::words("pair", |pair: &Pair| format!("{} – {}", pair.network, pair.reference)),
+        Of::new("seeds", &["seeds"], |pair| Cell::Whole(pair.training.count as i64)),
+        Of::new("training error", &["training_mean", "training_low", "training_high"], |pair| {
+            Cell::Interval(pair.training)
+        }),
+        Of::new("final test error", &["test_mean", "test_low", "test_high"], |pair| {
+            pair.test.map_or(Cell::Missing, Cell::Interval)
+        }),
+    ];
+    let caption = "Error of the first network minus that of the second, paired over the seeds that \
+                   both have (same initial weights where the depths are equal, same batches), with \
+                   the 95 % confidence interval of the mean (Student's t) from two seeds on. \
+                   Negative: the first is better.";
+    let title = "Pairs: differences in percentage points";
+    Table::new(("pairs", title), caption, columns, &rows)
 }
 
-/// "-1.42 [-1.90, -0.94]".
-fn difference(spread: Option<MeanStd>) -> String {
-    let Some(spread) = spread else { return NONE.to_string() };
-    let interval = spread.confidence().map_or(String::new(), |half| {
-        format!(" [{:+.2}, {:+.2}]", spread.mean - half, spread.mean + half)
-    });
-    format!("{:+.2}{interval}", spread.mean)
+impl Pair {
+    fn of(
+        summaries: &[RunSummary],
+        (network, reference): (NetworkName, NetworkName),
+    ) -> Option<Pair> {
+        let difference = |of| paired(summaries, network, reference, of);
+        Some(Pair {
+            network,
+            reference,
+            training: difference(|summary| summary.training_error)?,
+            test: difference(|summary| summary.final_test_error),
+        })
+    }
 }

@@ -1,53 +1,63 @@
 //! Every run of a protocol.
 
+use crate::logs::collection::LoggedRun;
 use crate::report::format::{NONE, thousands};
 use crate::report::protocol::Protocol;
-use crate::report::tables::table::{Row, RowKind, Table};
+use crate::report::tables::cell::Cell;
+use crate::report::tables::table::{Column, RowKind, Table};
 
-/// One row a run: where it is and how it went.
+/// A column of this table.
+type Of<'a> = Column<'a, &'a LoggedRun>;
+
+/// One row a run: where it is and how it went; runs that are left out too. CSV: errors in percent,
+/// hours of training.
 pub fn runs(protocol: &Protocol) -> Table {
-    let percent =
-        |error: Option<f64>| error.map_or(NONE.to_string(), |error| format!("{error:.2}"));
-    let rows = protocol.runs.iter().map(|run| {
-        let complete = run.drawn.is_complete();
-        let state = match (run.summary.diverged_at, complete) {
-            (Some(iteration), _) => format!("diverged at {}", thousands(iteration as i64)),
-            (None, true) => "complete".to_string(),
-            (None, false) => format!(
-                "partial: {} of {}",
-                thousands(run.drawn.done as i64),
-                thousands(run.drawn.planned as i64)
-            ),
-        };
-        let record = run.record.as_ref();
-        let hours = record
-            .map_or(NONE.to_string(), |record| format!("{:.2}", record.progress.seconds / 3600.0));
-        let machine = record.map_or(NONE.to_string(), |record| {
-            record
-                .provenance
-                .machine
-                .gpu
-                .clone()
-                .unwrap_or(record.provenance.machine.processor.clone())
-        });
-        let attempts = record
-            .map_or(NONE.to_string(), |record| (record.earlier_attempts.len() + 1).to_string());
-        let cells = vec![
-            run.path.display().to_string(),
-            state,
-            percent(run.summary.training_error),
-            percent(run.summary.final_test_error),
-            hours,
-            attempts,
-            machine,
-        ];
-        Row { kind: if complete { RowKind::Whole } else { RowKind::Partial }, cells }
-    });
-    Table {
-        name: "runs".to_string(),
-        title: "Runs".to_string(),
-        caption: "Training error over the last iterations and final test error in percent; hours of training, evaluations included; how many processes it took.".to_string(),
-        header: ["run", "state", "training error", "test error", "hours", "attempts", "machine"].map(str::to_string).to_vec(),
-        rows: rows.collect(),
+    let shown = protocol
+        .runs
+        .iter()
+        .map(|run| (if run.drawn.is_complete() { RowKind::Whole } else { RowKind::Partial }, *run));
+    let left_out = protocol.left_out.iter().map(|one| (RowKind::LeftOut, one.run));
+    let rows: Vec<(RowKind, &LoggedRun)> = shown.chain(left_out).collect();
+    let columns = vec![
+        Of::words("run", |run: &&LoggedRun| run.path.display().to_string()),
+        Of::words("state", |run| state(run)),
+        Of::new("training error", &["training_error"], |run| {
+            Cell::error(run.summary.training_error)
+        }),
+        Of::new("test error", &["test_error"], |run| Cell::error(run.summary.final_test_error)),
+        Of::new("hours", &["hours"], |run| {
+            Cell::error(run.record.as_ref().map(|record| record.progress.seconds / 3600.0))
+        }),
+        Of::new("attempts", &["attempts"], |run| {
+            let attempts = run.record.as_ref().map(|record| record.earlier_attempts.len() + 1);
+            attempts.map_or(Cell::Missing, |count| Cell::Whole(count as i64))
+        }),
+        Of::words("machine", |run| {
+            let machine = run.record.as_ref().map(|record| &record.provenance.machine);
+            machine.map_or(NONE.to_string(), |machine| {
+                machine.gpu.clone().unwrap_or(machine.processor.clone())
+            })
+        }),
+    ];
+    let left_out = match protocol.left_out.is_empty() {
+        true => "",
+        false => " Left out: another run of the same network, seed and recipe is shown instead.",
+    };
+    let caption = format!(
+        "Training error over the last iterations and final test error in percent; hours of \
+         training, evaluations included; how many processes it took.{left_out}"
+    );
+    Table::new(("runs", "Runs"), caption, columns, &rows)
+}
+
+fn state(run: &LoggedRun) -> String {
+    match (run.summary.diverged_at, run.drawn.is_complete()) {
+        (Some(iteration), _) => format!("diverged at {}", thousands(iteration as i64)),
+        (None, true) => "complete".to_string(),
+        (None, false) => format!(
+            "partial: {} of {}",
+            thousands(run.drawn.done as i64),
+            thousands(run.drawn.planned as i64)
+        ),
     }
 }

@@ -3,6 +3,8 @@
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, presets};
 
+use crate::report::format::markdown_text;
+use crate::report::tables::cell::Cell;
 use crate::system::atomic_file;
 
 /// How a table is drawn.
@@ -14,6 +16,43 @@ pub enum Style {
     Markdown,
 }
 
+/// A column that a table of rows `R` declares.
+pub struct Column<'a, R> {
+    title: String,
+    fields: Vec<String>,
+    words: bool,
+    shown: bool,
+    cell: Box<dyn Fn(&R) -> Cell + 'a>,
+}
+
+impl<'a, R> Column<'a, R> {
+    /// A column of numbers. `fields` are what CSV calls the fields of its cells.
+    pub fn new(
+        title: impl Into<String>,
+        fields: &[&str],
+        cell: impl Fn(&R) -> Cell + 'a,
+    ) -> Column<'a, R> {
+        Column {
+            title: title.into(),
+            fields: fields.iter().map(ToString::to_string).collect(),
+            words: false,
+            shown: true,
+            cell: Box::new(cell),
+        }
+    }
+
+    /// A column of words, of one field of the same name.
+    pub fn words(title: &str, cell: impl Fn(&R) -> String + 'a) -> Column<'a, R> {
+        let cell = move |row: &R| Cell::Text(cell(row));
+        Column { words: true, ..Column::new(title, &[&title.replace(' ', "_")], cell) }
+    }
+
+    /// The same, shown only on a condition.
+    pub fn only_if(self, shown: bool) -> Column<'a, R> {
+        Column { shown, ..self }
+    }
+}
+
 /// A table of a report; its first column says what a row is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -23,10 +62,21 @@ pub struct Table {
     pub title: String,
     /// What the columns mean.
     pub caption: String,
-    /// Titles of the columns.
-    pub header: Vec<String>,
+    /// The columns that are shown.
+    pub header: Vec<Header>,
     /// The rows.
     pub rows: Vec<Row>,
+}
+
+/// What stands above a column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// Its title, for people.
+    pub title: String,
+    /// The fields that it has in CSV.
+    pub fields: Vec<String>,
+    /// Whether its cells are words, which start at its left edge.
+    pub words: bool,
 }
 
 /// A row of a table.
@@ -35,7 +85,7 @@ pub struct Row {
     /// What kind of row it is.
     pub kind: RowKind,
     /// Its cells, as many as the header has.
-    pub cells: Vec<String>,
+    pub cells: Vec<Cell>,
 }
 
 /// What kind of row it is.
@@ -49,30 +99,74 @@ pub enum RowKind {
     Missing,
     /// Quoted from the literature.
     Quoted,
+    /// Of a run that another one of the same network, seed and recipe stands for.
+    LeftOut,
 }
 
 impl Table {
-    /// The table as Markdown, with its caption.
-    pub fn to_markdown(&self) -> String {
-        let header: Vec<&str> = self.header.iter().map(String::as_str).collect();
-        let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.cells.clone()).collect();
-        format!("{}\n\n{}\n", render(&header, &rows, Style::Markdown), self.caption)
+    /// The table of `rows` in the `columns` that are shown.
+    pub fn new<R>(
+        (name, title): (&str, &str),
+        caption: impl Into<String>,
+        columns: Vec<Column<R>>,
+        rows: &[(RowKind, R)],
+    ) -> Table {
+        let columns: Vec<Column<R>> = columns.into_iter().filter(|column| column.shown).collect();
+        let cells = |row: &R| columns.iter().map(|column| (column.cell)(row)).collect();
+        Table {
+            name: name.to_string(),
+            title: title.to_string(),
+            caption: caption.into(),
+            rows: rows.iter().map(|(kind, row)| Row { kind: *kind, cells: cells(row) }).collect(),
+            header: columns
+                .iter()
+                .map(|column| Header {
+                    title: column.title.clone(),
+                    fields: column.fields.clone(),
+                    words: column.words,
+                })
+                .collect(),
+        }
     }
 
-    /// The table as CSV, with the kind of each row in front.
+    /// The table for the terminal or as Markdown, without its caption.
+    pub fn render(&self, style: Style) -> String {
+        let shown = |cell: &Cell| match style {
+            Style::Terminal => cell.shown(),
+            Style::Markdown => markdown_text(&cell.shown()),
+        };
+        let header: Vec<&str> = self.header.iter().map(|column| column.title.as_str()).collect();
+        let rows: Vec<Vec<String>> =
+            self.rows.iter().map(|row| row.cells.iter().map(shown).collect()).collect();
+        render(&header, &rows, style)
+    }
+
+    /// The table as Markdown, with its caption.
+    pub fn to_markdown(&self) -> String {
+        format!("{}\n\n{}\n", self.render(Style::Markdown), self.caption)
+    }
+
+    /// The table as CSV: the kind of each row (`complete`, `partial`, `missing`, `quoted`,
+    /// `left-out`), then each column's fields. Numbers are bare numbers; what is not there is empty.
     pub fn to_csv(&self) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer
-            .write_record(std::iter::once("row").chain(self.header.iter().map(String::as_str)))?;
+        let fields = self.header.iter().flat_map(|column| &column.fields);
+        writer.write_record(std::iter::once("row").chain(fields.map(String::as_str)))?;
         for row in &self.rows {
             let kind = match row.kind {
                 RowKind::Whole => "complete",
                 RowKind::Partial => "partial",
                 RowKind::Missing => "missing",
                 RowKind::Quoted => "quoted",
+                RowKind::LeftOut => "left-out",
             };
-            writer
-                .write_record(std::iter::once(kind).chain(row.cells.iter().map(String::as_str)))?;
+            let mut record = vec![kind.to_string()];
+            for (column, cell) in self.header.iter().zip(&row.cells) {
+                let mut fields = cell.fields();
+                fields.resize(column.fields.len(), String::new());
+                record.extend(fields);
+            }
+            writer.write_record(record)?;
         }
         String::from_utf8(writer.into_inner()?).context("text")
     }
@@ -111,72 +205,30 @@ pub fn render(header: &[&str], rows: &[Vec<String>], style: Style) -> String {
     format!("{first}-|-{}\n{rows}", rule.replace("-|", ":|"))
 }
 
-/// Leaves out the columns whose titles do not pass `keep`.
-pub(crate) fn keep_columns(table: &mut Table, keep: impl Fn(&str) -> bool) {
-    let kept: Vec<bool> = table.header.iter().map(|title| keep(title)).collect();
-    let filter = |cells: &mut Vec<String>| {
-        let mut kept = kept.iter();
-        cells.retain(|_| *kept.next().unwrap_or(&true));
-    };
-    filter(&mut table.header);
-    table.rows.iter_mut().for_each(|row| filter(&mut row.cells));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::dataset_name::DatasetName;
-    use crate::config::network_name::NetworkName;
-    use crate::dataset::data::DataStatus;
-    use crate::logs::curves::{EvaluationCurve, TrainingCurve};
-    use crate::logs::summary::RunCurves;
-    use crate::report::comparison::{Comparison, Data};
+    use crate::logs::statistics::MeanStd;
     use crate::report::format::thousands;
-    use crate::report::tables::comparison::comparison;
-
-    fn curves(network: NetworkName, seed: u64, error: f64) -> RunCurves {
-        RunCurves {
-            network,
-            seed,
-            training: TrainingCurve {
-                iterations: vec![1.0, 2.0],
-                errors: vec![90.0, error],
-                losses: vec![2.0, 1.0],
-                learning_rates: vec![0.1; 2],
-            },
-            test: EvaluationCurve { iterations: vec![2.0], errors: vec![error + 1.0] },
-            validation: EvaluationCurve::default(),
-        }
-    }
-
-    fn data(name: DatasetName) -> Data {
-        Data { name, status: DataStatus::Official, classes: 10, batch_size: 128 }
-    }
 
     #[test]
-    fn the_table_shows_ours_the_papers_and_the_deviation() {
-        let runs = [
-            curves(NetworkName::residual(56), 0, 8.0),
-            curves(NetworkName::plain(56), 0, 14.0),
-            curves(NetworkName::plain(26), 0, 9.0),
+    fn columns_that_are_not_shown_are_in_no_format_and_csv_has_bare_numbers() {
+        let columns = vec![
+            Column::words("machine", |row: &(&str, i64)| row.0.to_string()),
+            Column::new("parameters", &["parameters"], |row: &(&str, i64)| Cell::Whole(row.1)),
+            Column::new("error (%)", &["mean", "std"], |_| {
+                Cell::spread(MeanStd::of([Some(1.0), Some(3.0)]))
+            }),
+            Column::new("secret", &["secret"], |_| Cell::Whole(0)).only_if(false),
         ];
-        let found =
-            comparison(&Comparison::new(&data(DatasetName::Cifar10), 2, &runs), Style::Markdown);
-        let expected = "\
-| network   | parameters | training error (last 1) | final test error | best test error | paper's test error | deviation |
-|-----------|-----------:|------------------------:|-----------------:|----------------:|-------------------:|----------:|
-| plain-26  |    366,938 |                  9.00 % |          10.00 % |         10.00 % |                  – |         – |
-| plain-56  |    853,018 |                 14.00 % |          15.00 % |         15.00 % |          ≈ 13.50 % |   ≈ +1.50 |
-| resnet-56 |    853,018 |                  8.00 % |           9.00 % |          9.00 % |             6.97 % |     +2.03 |";
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn several_seeds_give_mean_and_deviation_and_other_data_has_no_column_for_the_paper() {
-        let runs = [curves(NetworkName::plain(8), 0, 10.0), curves(NetworkName::plain(8), 1, 12.0)];
-        let found =
-            comparison(&Comparison::new(&data(DatasetName::Shapes), 2, &runs), Style::Markdown);
-        assert!(found.contains("11.00 ± 1.41 %") && !found.contains("paper"), "{found}");
+        let rows = [(RowKind::Whole, ("=1|<b>", 464_154))];
+        let table = Table::new(("name", "Title"), "Caption.", columns, &rows);
+        assert_eq!(
+            table.to_csv().unwrap(),
+            "row,machine,parameters,mean,std\ncomplete,'=1|<b>,464154,2,1.41421\n"
+        );
+        let markdown = table.to_markdown();
+        assert!(markdown.contains("| =1\\|&lt;b> |    464,154 | 2.00 ± 1.41 |"), "{markdown}");
     }
 
     #[test]

@@ -10,10 +10,14 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::config::paper;
 use crate::records::json::read_json;
-use crate::report::format::{NONE, thousands};
-use crate::report::protocol::Protocol;
-use crate::report::tables::table::{Row, RowKind, Table};
+use crate::report::format::thousands;
+use crate::report::protocol::{Judgement, Protocol};
+use crate::report::tables::cell::Cell;
+use crate::report::tables::table::{Column, RowKind, Table};
 use crate::training::evaluation::views::Views;
+
+/// A column of this table.
+type Of<'a> = Column<'a, Entry<'a>>;
 
 /// Files with the test of an ensemble, below the folder of results.
 const FILES: &str = "**/ensemble*.json";
@@ -82,53 +86,72 @@ impl Ensemble {
         });
         parts.collect::<Vec<_>>().join(" + ")
     }
-
-    fn row(&self, protocol: &Protocol) -> Row {
-        let all = protocol
-            .runs
-            .iter()
-            .find_map(|run| run.record.as_ref())
-            .map(|record| record.run.dataset.test_images as u64);
-        let missing = all.filter(|&all| self.images < all);
-        let of = missing.map_or(String::new(), |all| format!(" of {}", thousands(all as i64)));
-        let reason = protocol.not_comparable().unwrap_or("validation images".to_string());
-        let cells = vec![
-            self.label(),
-            self.networks.len().to_string(),
-            self.views.to_string(),
-            format!("{}{of}", thousands(self.images as i64)),
-            NONE.to_string(),
-            format!("{:.2}", self.error),
-            format!("{:.2}", self.top5_error),
-            format!("not comparable: {reason}"),
-        ];
-        Row { kind: RowKind::Whole, cells }
-    }
 }
 
-/// Table 5: the paper's ensembles and ours.
+/// A row: the paper's ensemble, or ours.
+struct Entry<'a> {
+    label: String,
+    paper: Option<f64>,
+    ours: Option<&'a Ensemble>,
+    verdict: String,
+}
+
+/// Table 5: the paper's ensembles and ours. CSV: errors in percent; `images` are those that were
+/// tested, `of_images` all that there are.
 pub fn table_5(protocol: &Protocol, ensembles: &[Ensemble]) -> Table {
-    let papers = paper::table_5().iter().map(|paper| {
-        let mut cells = vec![NONE.to_string(); 8];
-        cells[0] = paper.label();
-        cells[4] = paper.top5.map_or(NONE.to_string(), |error| format!("{error:.2}"));
-        let (kind, verdict) = match (paper.quoted, ensembles.is_empty()) {
-            (true, _) => (RowKind::Quoted, "quoted"),
-            (false, true) => (RowKind::Missing, "missing"),
-            (false, false) => (RowKind::Missing, "the paper's"),
-        };
-        cells[7] = verdict.to_string();
-        Row { kind, cells }
-    });
-    let rows = papers.chain(ensembles.iter().map(|ensemble| ensemble.row(protocol))).collect();
-    Table {
-        name: "table-5".to_string(),
-        title: "Table 5: ensembles, error (%)".to_string(),
-        caption:
-            "Scores averaged over the networks. The paper's errors are of the hidden test images, as the test server reported them; ours are of the \
-                  validation images, so that none is judged (ensemble*.json)."
-                .to_string(),
-        header: ["ensemble", "networks", "views", "images", "paper top-5", "ours top-1", "ours top-5", "verdict"].map(str::to_string).to_vec(),
-        rows,
-    }
+    let mut rows: Vec<(RowKind, Entry)> = paper::table_5()
+        .iter()
+        .map(|paper| {
+            let (kind, verdict) = match (paper.quoted, ensembles.is_empty()) {
+                (true, _) => (RowKind::Quoted, "quoted"),
+                (false, true) => (RowKind::Missing, "missing"),
+                (false, false) => (RowKind::Missing, "the paper's"),
+            };
+            let verdict = verdict.to_string();
+            (kind, Entry { label: paper.label(), paper: paper.top5, ours: None, verdict })
+        })
+        .collect();
+    let reason = match protocol.judgement() {
+        Judgement::NotComparable(reason) => reason,
+        Judgement::Judged(_) => "validation images".to_string(),
+    };
+    rows.extend(ensembles.iter().map(|ensemble| {
+        let verdict = format!("not comparable: {reason}");
+        let entry = Entry { label: ensemble.label(), paper: None, ours: Some(ensemble), verdict };
+        (RowKind::Whole, entry)
+    }));
+    let all = protocol.record().map(|record| record.run.dataset.test_images as u64);
+    let ours = |row: &Entry, cell: &dyn Fn(&Ensemble) -> Cell| row.ours.map_or(Cell::Missing, cell);
+    let columns = vec![
+        Of::words("ensemble", |row: &Entry| row.label.clone()),
+        Of::new("networks", &["networks"], move |row| {
+            ours(row, &|one| Cell::Whole(one.networks.len() as i64))
+        }),
+        Of::new("views", &["views"], move |row| {
+            ours(row, &|one| Cell::text(one.views.to_string()))
+        }),
+        Of::new("images", &["images", "of_images"], move |row| {
+            ours(row, &|one| images(one.images, all))
+        }),
+        Of::new("paper top-5", &["paper_top5"], |row| Cell::error(row.paper)),
+        Of::new("ours top-1", &["top1"], move |row| ours(row, &|one| Cell::error(Some(one.error)))),
+        Of::new("ours top-5", &["top5"], move |row| {
+            ours(row, &|one| Cell::error(Some(one.top5_error)))
+        }),
+        Of::words("verdict", |row| row.verdict.clone()),
+    ];
+    let caption = "Scores averaged over the networks. The paper's errors are of the hidden test \
+                   images, as the test server reported them; ours are of the validation images, so \
+                   that none is judged (ensemble*.json).";
+    Table::new(("table-5", "Table 5: ensembles, error (%)"), caption, columns, &rows)
+}
+
+/// "500 of 1,000", or "1,000" where all were tested.
+fn images(tested: u64, all: Option<u64>) -> Cell {
+    let shown = thousands(tested as i64);
+    let of = all
+        .filter(|&all| tested < all)
+        .map_or(String::new(), |all| format!(" of {}", thousands(all as i64)));
+    let all = all.map_or(String::new(), |all| all.to_string());
+    Cell::Written(format!("{shown}{of}"), vec![tested.to_string(), all])
 }
