@@ -280,7 +280,7 @@ fn a_bad_run_is_named_and_the_others_are_shown() {
     replace("lost", "\n7,0.1", "\n97,0.1");
     replace("rate", "\n7,0.1", "\n7,1e-300");
     replace("rates", "\n7,0.1", "\n7,1e308");
-    replace("error", "\n7,0.1,1.5,", "\n7,0.1,1.5,1e9");
+    replace("error", "\n7,0.1,1.5,", "\n7,0.1,1.5,9");
     log("overflow");
     change(
         &results.join("overflow"),
@@ -472,7 +472,7 @@ fn differences_are_paired_and_training_errors_are_taken_along_the_run() {
             .unwrap();
     // The mean over 391 iterations lies half a window, 0.12 points, above the error at the quarter.
     assert!(
-        training.contains("complete,resnet-20,2,40.12188,0,30.12188,0,20.12188,0,10.12188,0"),
+        training.contains("complete,resnet-20,2,40.12187,0,30.12187,0,20.12188,0,10.12187,0"),
         "{training}"
     );
     assert!(training.contains("partial,resnet-32,1,,,,,,,,"), "{training}");
@@ -571,7 +571,7 @@ fn readme_gets_its_results_between_the_markers() {
             1,
             "{text}"
         );
-        assert!(text.lines().count() < 45 && text.matches("|---").count() == 1, "{text}");
+        assert!(text.lines().count() < 45 && text.matches("| network").count() == 1, "{text}");
     }
 }
 

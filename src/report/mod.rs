@@ -6,6 +6,8 @@ pub mod draw;
 pub mod figures;
 pub mod findings;
 pub mod format;
+pub mod judgement;
+pub mod left_out;
 pub mod measurements;
 pub mod notes;
 pub mod page;

@@ -8,7 +8,9 @@ use crate::dataset::data::DataStatus;
 use crate::logs::summary::RunSummary;
 use crate::report::findings::findings;
 use crate::report::format::thousands;
-use crate::report::protocol::{Judgement, LeftOut, Protocol};
+use crate::report::judgement::Judgement;
+use crate::report::left_out::LeftOut;
+use crate::report::protocol::Protocol;
 
 /// One sentence an entry: findings first.
 pub fn notes(protocol: &Protocol) -> Vec<String> {

@@ -15,7 +15,9 @@ use crate::logs::summary::RunSummary;
 use crate::network::architecture;
 use crate::records::run_toml::RunRecord;
 use crate::report::format::thousands;
-use crate::report::title;
+use crate::report::judgement::Judgement;
+use crate::report::left_out::{LeftOut, one_a_seed};
+use crate::report::title::Naming;
 
 /// Runs of one protocol.
 pub struct Protocol<'a> {
@@ -36,38 +38,6 @@ pub struct Protocol<'a> {
     pub runs: Vec<&'a LoggedRun>,
     /// Runs of a network and seed that another run of `runs` has too.
     pub left_out: Vec<LeftOut<'a>>,
-}
-
-/// A run that is not shown, because another one of the same network, seed and recipe is.
-pub struct LeftOut<'a> {
-    /// The run.
-    pub run: &'a LoggedRun,
-    /// The one that is shown.
-    pub shown: &'a LoggedRun,
-    /// Why that one.
-    pub reason: &'static str,
-}
-
-/// Whether a protocol's numbers are compared with the paper's.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Judgement {
-    /// They are: the paper's recipe on the official data, but for the precision that is named.
-    Judged(Option<Precision>),
-    /// They are not comparable, for this reason.
-    NotComparable(String),
-}
-
-impl Judgement {
-    /// The verdict on a deviation from the paper, in percentage points: inside if it is at most
-    /// `band`.
-    pub fn verdict(&self, deviation: f64, band: f64) -> String {
-        let side = if deviation.abs() <= band { "inside" } else { "outside" };
-        match self {
-            Judgement::Judged(None) => format!("{side} ± {band}"),
-            Judgement::Judged(Some(precision)) => format!("{side} ± {band} ({precision})"),
-            Judgement::NotComparable(reason) => format!("not comparable: {reason}"),
-        }
-    }
 }
 
 impl<'a> Protocol<'a> {
@@ -109,7 +79,7 @@ impl<'a> Protocol<'a> {
             runs,
             left_out,
         };
-        protocol.slug = title::slug(&protocol);
+        protocol.slug = protocol.naming().slug();
         protocol
     }
 
@@ -141,7 +111,11 @@ impl<'a> Protocol<'a> {
 
     /// Title of its section.
     pub fn title(&self) -> String {
-        title::title(self)
+        self.naming().title()
+    }
+
+    fn naming(&self) -> Naming {
+        Naming::new(self.record(), self.classes, self.iterations)
     }
 
     /// "1 run", "4 runs".
@@ -244,34 +218,6 @@ impl<'a> Protocol<'a> {
             })
             .collect()
     }
-}
-
-/// Splits runs into one a network and seed, in order, and the others. The one that is farther is
-/// shown; of two that are as far, the newer.
-fn one_a_seed<'a>(group: &[&'a LoggedRun]) -> (Vec<&'a LoggedRun>, Vec<LeftOut<'a>>) {
-    let updated =
-        |run: &LoggedRun| run.record.as_ref().map(|record| record.provenance.updated.clone());
-    let mut by_progress = group.to_vec();
-    by_progress.sort_by_cached_key(|run| Reverse((run.drawn.done, updated(run))));
-    let mut shown: BTreeMap<(NetworkName, u64), &'a LoggedRun> = BTreeMap::new();
-    let mut left_out = Vec::new();
-    for run in by_progress {
-        match shown.get(&(run.network, run.seed)) {
-            None => {
-                shown.insert((run.network, run.seed), run);
-            }
-            Some(&other) => left_out.push(LeftOut {
-                run,
-                shown: other,
-                reason: match (other.drawn.done > run.drawn.done, updated(other) > updated(run)) {
-                    (true, _) => "it has more iterations",
-                    (false, true) => "it is newer",
-                    (false, false) => "it is as long and as new, and comes first",
-                },
-            }),
-        }
-    }
-    (shown.into_values().collect(), left_out)
 }
 
 fn without_warmup(recipe: &Recipe) -> Recipe {

@@ -6,8 +6,8 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::deviations;
 use crate::config::deviations::Deviation;
 use crate::config::recipe::{Recipe, warms_up};
+use crate::records::run_toml::RunRecord;
 use crate::report::format::thousands;
-use crate::report::protocol::Protocol;
 
 /// Longest name of a folder, in bytes; file systems allow 255.
 const LONGEST_SLUG: usize = 120;
@@ -15,35 +15,53 @@ const LONGEST_SLUG: usize = 120;
 /// Hexadecimal digits of the hash that stands for the rest of a longer name.
 const HASH_DIGITS: usize = 12;
 
-/// "CIFAR-10, 2,000 iterations, precision bf16".
-pub fn title(protocol: &Protocol) -> String {
-    let data = match protocol.dataset {
-        Some(DatasetName::Shapes) => "Synthetic shapes",
-        Some(dataset) => dataset.title(),
-        None => "Runs without a record",
-    };
-    let classes = protocol.classes.map_or(String::new(), |classes| format!(", {classes} classes"));
-    let changes: String =
-        changes(protocol).iter().map(|change| format!(", {}", change.short())).collect();
-    format!("{data}{classes}, {} iterations{changes}", thousands(protocol.iterations as i64))
+/// What a protocol is named by.
+pub struct Naming {
+    /// The data, if it is on record.
+    pub dataset: Option<DatasetName>,
+    /// Its classes, where they are not as many as the published data has.
+    pub classes: Option<usize>,
+    /// Iterations of a run.
+    pub iterations: u64,
+    /// What of the recipe is not the data set's default; without the length, and milestones at the
+    /// usual parts of it.
+    pub changes: Vec<Deviation>,
 }
 
-/// "cifar10-2000-precision-bf16": small letters, digits, dots and single hyphens, at most
-/// [`LONGEST_SLUG`] bytes.
-pub fn slug(protocol: &Protocol) -> String {
-    let mut parts = vec![
-        protocol.dataset.map_or("unrecorded".to_string(), |name| name.to_string()),
-        protocol.iterations.to_string(),
-    ];
-    parts.extend(protocol.classes.map(|classes| format!("{classes}-classes")));
-    parts.extend(changes(protocol).iter().map(Deviation::short));
-    shortened(clean(&parts.join("-")))
+impl Naming {
+    /// The names of runs like that of `record`, if they have one.
+    pub fn new(record: Option<&RunRecord>, classes: Option<usize>, iterations: u64) -> Naming {
+        let dataset = record.map(|record| record.run.dataset.name);
+        Naming { dataset, classes, iterations, changes: record.map(changes).unwrap_or_default() }
+    }
+
+    /// "CIFAR-10, 2,000 iterations, precision bf16".
+    pub fn title(&self) -> String {
+        let data = match self.dataset {
+            Some(DatasetName::Shapes) => "Synthetic shapes",
+            Some(dataset) => dataset.title(),
+            None => "Runs without a record",
+        };
+        let classes = self.classes.map_or(String::new(), |classes| format!(", {classes} classes"));
+        let changes: String =
+            self.changes.iter().map(|change| format!(", {}", change.short())).collect();
+        format!("{data}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
+    }
+
+    /// "cifar10-2000-precision-bf16": small letters, digits, dots and single hyphens, at most
+    /// [`LONGEST_SLUG`] bytes.
+    pub fn slug(&self) -> String {
+        let mut parts = vec![
+            self.dataset.map_or("unrecorded".to_string(), |name| name.to_string()),
+            self.iterations.to_string(),
+        ];
+        parts.extend(self.classes.map(|classes| format!("{classes}-classes")));
+        parts.extend(self.changes.iter().map(Deviation::short));
+        shortened(clean(&parts.join("-")))
+    }
 }
 
-/// What the title says of the recipe: what is not its data set's default, without the length and
-/// milestones at the usual parts of it.
-fn changes(protocol: &Protocol) -> Vec<Deviation> {
-    let Some(record) = protocol.record() else { return Vec::new() };
+fn changes(record: &RunRecord) -> Vec<Deviation> {
     let (dataset, recipe) = (record.run.dataset.name, &record.run.recipe);
     let usual = Recipe {
         warmup: warms_up(dataset.family(), record.run.network.depth),

@@ -151,7 +151,7 @@ impl Chart {
             .margin_right(16 * scale)
             .caption(&panel.title, font(17))
             .x_label_area_size(40 * scale)
-            .y_label_area_size(48 * scale)
+            .y_label_area_size(58 * scale)
             .build_cartesian_2d(panel.x.0..panel.x.1, range.0..range.1)
             .map_err(failed)?;
         chart
@@ -268,9 +268,18 @@ impl Chart {
         let height = (entries.len() as f64 * 18.0 + 20.0) / f64::from(PANEL_HEIGHT - 80);
         let mut places = Vec::new();
         for series in &panel.series {
-            for point in series.drawn() {
+            let place = |point: &(f64, f64, f64)| {
                 let x = (point.0 - panel.x.0) / (panel.x.1 - panel.x.0);
-                places.push((x, (self.height(point.1) - range.0) / (range.1 - range.0)));
+                (x, (self.height(point.1) - range.0) / (range.1 - range.0))
+            };
+            let points: Vec<(f64, f64)> = series.drawn().iter().map(place).collect();
+            places.extend_from_slice(&points);
+            // A long line without points crosses a corner too.
+            for pair in points.windows(2).filter(|_| points.len() <= FEW_POINTS) {
+                places.extend((1..20).map(|step| f64::from(step) / 20.0).map(|part| {
+                    let between = |from: f64, to: f64| from + (to - from) * part;
+                    (between(pair[0].0, pair[1].0), between(pair[0].1, pair[1].1))
+                }));
             }
         }
         let inside = |(left, low): (bool, bool)| {

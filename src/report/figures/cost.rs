@@ -61,12 +61,12 @@ fn chart(name: &str, against: &str, x_label: &str, mut panels: Vec<Panel>) -> Op
         x_field: x_label.to_string(),
         y_label: "milliseconds an iteration".to_string(),
         x_scale: 1.0,
-        y_log: false,
+        y_log: true,
         panels,
     })
 }
 
-/// One curve a machine and number format. `x` is None for rows that do not belong here.
+/// One curve a machine and precision. `x` is None for rows that do not belong here.
 fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Option<f64>) -> Panel {
     let mut series: Vec<Series> = Vec::new();
     for measured in measurements {
@@ -107,12 +107,14 @@ fn panel(measurements: &[Measurements], title: String, x: &dyn Fn(&Row) -> Optio
         curve.points.dedup_by(|later, earlier| later.0 == earlier.0);
     }
     let points = || series.iter().flat_map(|series| &series.points);
-    let (widest, highest) =
-        points().fold((0.0f64, 0.0f64), |(x, y), point| (x.max(point.0), y.max(point.1 + point.2)));
-    Panel { title, x: (0.0, widest * 1.05), y: (0.0, highest * 1.08), series }
+    let widest = points().map(|point| point.0).fold(0.0, f64::max);
+    let (low, high) = points().fold((f64::INFINITY, 0.0f64), |(low, high), point| {
+        (low.min(point.1 - point.2), high.max(point.1 + point.2))
+    });
+    Panel { title, x: (0.0, widest * 1.05), y: (low / 1.5, high * 1.5), series }
 }
 
-/// Whether a row was measured with the kernels that training uses there: a processor's fused ones,
+/// Whether a row was measured with the kernels that training uses there: a CPU's fused ones,
 /// a GPU's own.
 fn is_usual(measured: &Measurements, row: &Row) -> bool {
     row.path == "fused" || !measured.rows.iter().any(|other| other.path == "fused")

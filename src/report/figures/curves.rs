@@ -7,17 +7,12 @@ use crate::config::recipe::Recipe;
 use crate::logs::plotted::{PlottedRun, smoothing_window};
 use crate::logs::statistics::MeanStd;
 use crate::report::draw::chart::{Chart, Panel, Series};
+use crate::report::figures::axis::{TEST, TRAINING, above, joined};
 use crate::report::format::thousands;
 use crate::report::protocol::Protocol;
 
 /// From so many iterations on their axis is labelled in units of 10,000, as in the paper.
 const TEN_THOUSANDS_FROM: u64 = 20_000;
-
-/// The kinds of curves.
-pub const TRAINING: &str = "training error";
-
-/// See [`TRAINING`].
-pub const TEST: &str = "test error";
 
 /// What the paper's Figure 4 shows in place of a test error.
 const VALIDATION: &str = "centre-crop validation error";
@@ -253,58 +248,6 @@ fn over_seeds(curves: &[&[(f64, f64)]]) -> Vec<(f64, f64, f64)> {
             (curves[0][position].0, mean, deviation)
         })
         .collect()
-}
-
-/// From below the lowest error to above nine tenths of all training errors and every final test
-/// error, in tens: what the first iterations add says nothing.
-pub fn joined(panels: &[Panel]) -> (f64, f64) {
-    let series = || panels.iter().flat_map(|panel| &panel.series);
-    let mut training: Vec<f64> = series()
-        .filter(|series| series.kind == TRAINING)
-        .flat_map(|series| series.points.iter().map(|point| point.1))
-        .filter(|error| error.is_finite())
-        .collect();
-    training.sort_by(f64::total_cmp);
-    let final_tests = series()
-        .filter(|series| series.kind != TRAINING)
-        .filter_map(|series| series.points.last())
-        .map(|point| point.1);
-    let high = final_tests
-        .filter(|error| error.is_finite())
-        .fold(training.get(training.len() * 9 / 10).copied().unwrap_or(0.0), f64::max);
-    let high = if high > 0.0 { high } else { 100.0 };
-    let lowest = series()
-        .flat_map(|series| &series.points)
-        .map(|point| point.1 - point.2)
-        .filter(|error| error.is_finite())
-        .fold(high, f64::min);
-    // A curve that stays just below a line of tens (chance is 90 %) needs the room above it.
-    let (low, high) =
-        ((lowest / 10.0).floor() * 10.0, (((high + 1.0) / 10.0).ceil() * 10.0).min(100.0));
-    (low.max(0.0).min(high - 10.0), high)
-}
-
-/// Which networks cannot be seen because all of their curves are above the axis, as the end of a
-/// sentence.
-fn above(panels: &[Panel]) -> String {
-    let mut hidden: Vec<&str> = Vec::new();
-    for panel in panels {
-        for network in panel.series.iter().map(|series| series.network.as_str()) {
-            let mut points = panel
-                .series
-                .iter()
-                .filter(|series| series.network == network)
-                .flat_map(|series| &series.points);
-            if points.all(|point| point.1 > panel.y.1) && !hidden.contains(&network) {
-                hidden.push(network);
-            }
-        }
-    }
-    if hidden.is_empty() {
-        String::new()
-    } else {
-        format!("; above the axis: {}", hidden.join(", "))
-    }
 }
 
 /// The last value of every curve, for a reader who cannot see the picture.

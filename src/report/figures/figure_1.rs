@@ -2,7 +2,8 @@
 
 use crate::config::network_name::NetworkName;
 use crate::report::draw::chart::Chart;
-use crate::report::figures::curves::{Curves, TEST, TRAINING, joined};
+use crate::report::figures::axis::{TEST, TRAINING, joined};
+use crate::report::figures::curves::Curves;
 
 impl Curves<'_> {
     /// Training error left, test error right, of plain-20 and plain-56 or else of the shallowest

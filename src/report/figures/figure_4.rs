@@ -4,7 +4,8 @@ use crate::config::depths;
 use crate::config::network_name::NetworkName;
 use crate::config::shortcut::Shortcut;
 use crate::report::draw::chart::Chart;
-use crate::report::figures::curves::{Curves, TEST, TRAINING};
+use crate::report::figures::axis::{TEST, TRAINING};
+use crate::report::figures::curves::Curves;
 
 impl Curves<'_> {
     /// Plain nets of 18 and 34 layers left, their residual twins right; thin: training error, bold:

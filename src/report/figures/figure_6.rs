@@ -2,7 +2,8 @@
 
 use crate::config::shortcut::Shortcut;
 use crate::report::draw::chart::Chart;
-use crate::report::figures::curves::{Curves, TEST, TRAINING};
+use crate::report::figures::axis::{TEST, TRAINING};
+use crate::report::figures::curves::Curves;
 
 impl Curves<'_> {
     /// Plain nets left, residual nets in the middle, 110 and 1202 layers right.

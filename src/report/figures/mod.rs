@@ -1,5 +1,6 @@
 //! The paper's figures, from the runs of one protocol.
 
+pub mod axis;
 pub mod cost;
 pub mod curves;
 pub mod figure_1;
@@ -12,7 +13,8 @@ pub mod throughput;
 
 use crate::config::network_name::Family;
 use crate::report::draw::chart::Chart;
-use crate::report::figures::curves::{Curves, TEST, TRAINING};
+use crate::report::figures::axis::{TEST, TRAINING};
+use crate::report::figures::curves::Curves;
 use crate::report::protocol::Protocol;
 
 /// Every figure that the protocol's runs have something for.

@@ -3,7 +3,8 @@
 use crate::config::network_name::NetworkName;
 use crate::config::shortcut::Shortcut;
 use crate::report::draw::chart::Chart;
-use crate::report::figures::curves::{Curves, TEST, TRAINING};
+use crate::report::figures::axis::{TEST, TRAINING};
+use crate::report::figures::curves::Curves;
 
 /// Depths of the residual nets that highway nets are shown beside.
 const BESIDE_HIGHWAY: [u64; 2] = [20, 32];

@@ -9,7 +9,8 @@ use crate::logs::collection::LoggedRun;
 use crate::logs::statistics::MeanStd;
 use crate::logs::summary::RunSummary;
 use crate::report::format::{NONE, number, thousands};
-use crate::report::protocol::{Judgement, Protocol};
+use crate::report::judgement::Judgement;
+use crate::report::protocol::Protocol;
 use crate::report::tables::cell::Cell;
 use crate::report::tables::table::{Column, RowKind, Table};
 
