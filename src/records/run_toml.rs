@@ -91,7 +91,7 @@ impl RunConfig {
     /// In what the recipe differs from the paper's for this network and data; nothing for the
     /// paper's own.
     pub fn deviations_from_paper(&self) -> Vec<Deviation> {
-        deviations::from_paper(&self.recipe, self.dataset.name.family(), self.network.depth)
+        deviations::from_paper(&self.recipe, self.dataset.name.family(), self.network.depth())
     }
 }
 

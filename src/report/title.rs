@@ -64,7 +64,7 @@ impl Naming {
 fn changes(record: &RunRecord) -> Vec<Deviation> {
     let (dataset, recipe) = (record.run.dataset.name, &record.run.recipe);
     let usual = Recipe {
-        warmup: warms_up(dataset.family(), record.run.network.depth),
+        warmup: warms_up(dataset.family(), record.run.network.depth()),
         milestones: Recipe::of_paper(dataset.family()).scaled_milestones(recipe.iterations),
         iterations: recipe.iterations,
         ..Recipe::for_dataset(dataset)

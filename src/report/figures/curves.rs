@@ -229,7 +229,7 @@ impl<'a> Curves<'a> {
         if let Colouring::By(colour) = self.colour {
             return colour(network);
         }
-        let mut depths: Vec<u64> = self.runs.iter().map(|run| run.network.depth).collect();
+        let mut depths: Vec<u64> = self.runs.iter().map(|run| run.network.depth()).collect();
         depths.sort_unstable();
         depths.dedup();
         depths.iter().position(|&depth| depth == network.depth()).unwrap_or(0)

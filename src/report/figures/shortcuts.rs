@@ -12,9 +12,10 @@ const BESIDE_HIGHWAY: [u64; 2] = [20, 32];
 impl Curves<'_> {
     /// Options B and C beside A, one panel a depth.
     pub(crate) fn shortcut_options(&self) -> Option<Chart> {
-        let projecting =
-            self.networks(|name| matches!(name.shortcut, Shortcut::OptionB | Shortcut::OptionC));
-        let mut depths: Vec<u64> = projecting.iter().map(|name| name.depth).collect();
+        let projecting = self.networks(|name| {
+            matches!(name.shortcut(), Some(Shortcut::OptionB | Shortcut::OptionC))
+        });
+        let mut depths: Vec<u64> = projecting.iter().map(|name| name.depth()).collect();
         depths.sort_unstable();
         depths.dedup();
         let titles: Vec<String> =
@@ -24,17 +25,17 @@ impl Curves<'_> {
             .zip(&titles)
             .take(3)
             .map(|(&depth, title)| {
-                (title.as_str(), self.networks(|name| name.is_residual() && name.depth == depth))
+                (title.as_str(), self.networks(|name| name.is_residual() && name.depth() == depth))
             })
             .collect();
         if panels.is_empty() {
             return None;
         }
         // Within a panel the option decides the colour, not the depth.
-        let option = |network: NetworkName| match network.shortcut {
-            Shortcut::OptionB => 1,
-            Shortcut::OptionC => 2,
-            Shortcut::None | Shortcut::OptionA | Shortcut::Gate => 0,
+        let option = |network: NetworkName| match network.shortcut() {
+            Some(Shortcut::OptionB) => 1,
+            Some(Shortcut::OptionC) => 2,
+            Some(Shortcut::OptionA) | None => 0,
         };
         let title = format!("Shortcut options: {}", self.subject);
         let curves = self.coloured(&option);
@@ -44,10 +45,11 @@ impl Curves<'_> {
     /// Highway nets beside the residual nets of about their depth.
     pub(crate) fn highway(&self) -> Option<Chart> {
         let networks = self.networks(|name| {
-            name.shortcut == Shortcut::Gate
-                || name.shortcut == Shortcut::OptionA && BESIDE_HIGHWAY.contains(&name.depth)
+            matches!(name, NetworkName::Highway { .. })
+                || name.shortcut() == Some(Shortcut::OptionA)
+                    && BESIDE_HIGHWAY.contains(&name.depth())
         });
-        if !networks.iter().any(|name| name.shortcut == Shortcut::Gate) {
+        if !networks.iter().any(|name| matches!(name, NetworkName::Highway { .. })) {
             return None;
         }
         let place = |network| networks.iter().position(|&name| name == network).unwrap_or_default();

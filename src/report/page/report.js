@@ -136,9 +136,9 @@
     switches() {
       const networks = distinct(this.all.map((series) => series.network));
       const kinds = distinct(this.all.map((series) => series.kind));
-      const group = (label, property, names, hidden, sample) => {
+      const group = (label, property, names, hidden, sample, text = (name) => name) => {
         const buttons = names.map((name) => {
-          const button = element("button", { type: "button", "aria-pressed": "true", [`data-${property}`]: name }, sample(name), name);
+          const button = element("button", { type: "button", "aria-pressed": "true", [`data-${property}`]: name }, sample(name), text(name));
           const emphasise = (on) => this.emphasise(property, on && !hidden.has(name) ? name : null);
           button.addEventListener("click", () => {
             if (!hidden.delete(name)) hidden.add(name);
@@ -155,7 +155,8 @@
       const seriesOf = (property, name) => this.all.find((series) => series[property] === name);
       const dot = (name) => element("span", { class: "sample network", style: colourOf(seriesOf("network", name)) });
       const line = (name) => element("span", { class: `sample${styleOf(seriesOf("kind", name))}` });
-      const row = element("div", { class: "switches" }, group("Networks shown", "network", networks, this.hiddenNetworks, dot));
+      const counted = (name) => (seriesOf("network", name).seeds > 1 ? `${name} (n = ${seriesOf("network", name).seeds})` : name);
+      const row = element("div", { class: "switches" }, group("Networks shown", "network", networks, this.hiddenNetworks, dot, counted));
       if (kinds.length > 1) row.append(group("Curves shown", "kind", kinds, this.hiddenKinds, line));
       return row;
     }

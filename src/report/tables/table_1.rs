@@ -96,7 +96,7 @@ impl Network {
         let blocks = row.or_else(|| {
             paper::table_1()
                 .iter()
-                .find(|row| row.network.depth == name.depth && name.is_residual())
+                .find(|row| row.network.depth() == name.depth() && name.is_residual())
         });
         Network {
             name,

@@ -194,7 +194,7 @@ pub(super) fn network_row(protocol: &Protocol, network: NetworkName) -> (RowKind
     };
     let entry = Entry {
         name: network.to_string(),
-        layers: Some(network.depth),
+        layers: Some(network.depth()),
         parameters: protocol.parameters(network).map_or(Cell::Missing, Cell::Whole),
         paper: paper.map_or(Cell::Missing, paper_error),
         seeds: (!found.is_empty()).then_some(complete.len()),
@@ -214,7 +214,9 @@ fn paper_error(paper: &CifarResult) -> Cell {
         (Some(best), _) => {
             published(best, paper.mean_test_error.zip(paper.standard_deviation), paper.approximate)
         }
-        (None, true) if paper.network.depth == 110 => Cell::Written("> 60".to_string(), Vec::new()),
+        (None, true) if paper.network.depth() == 110 => {
+            Cell::Written("> 60".to_string(), Vec::new())
+        }
         (None, _) => Cell::Missing,
     }
 }
