@@ -6,6 +6,7 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::deviations;
 use crate::config::deviations::Deviation;
 use crate::config::recipe::{Recipe, warms_up};
+use crate::dataset::data::DataStatus;
 use crate::records::run_toml::RunRecord;
 use crate::report::format::thousands;
 
@@ -19,6 +20,8 @@ const HASH_DIGITS: usize = 12;
 pub struct Naming {
     /// The data, if it is on record.
     pub dataset: Option<DatasetName>,
+    /// Whether it is the published data.
+    pub status: Option<DataStatus>,
     /// Its classes, where they are not as many as the published data has.
     pub classes: Option<usize>,
     /// Iterations of a run.
@@ -32,7 +35,9 @@ impl Naming {
     /// The names of runs like that of `record`, if they have one.
     pub fn new(record: Option<&RunRecord>, classes: Option<usize>, iterations: u64) -> Naming {
         let dataset = record.map(|record| record.run.dataset.name);
-        Naming { dataset, classes, iterations, changes: record.map(changes).unwrap_or_default() }
+        let status = record.map(|record| record.run.dataset.status);
+        let changes = record.map(changes).unwrap_or_default();
+        Naming { dataset, status, classes, iterations, changes }
     }
 
     /// "CIFAR-10, 2,000 iterations, precision bf16".
@@ -45,7 +50,12 @@ impl Naming {
         let classes = self.classes.map_or(String::new(), |classes| format!(", {classes} classes"));
         let changes: String =
             self.changes.iter().map(|change| format!(", {}", change.short())).collect();
-        format!("{data}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
+        // CIFAR-10's subsets keep its classes: of ImageNet, a part is another question.
+        let part = match (self.dataset, self.status) {
+            (Some(DatasetName::Imagenet), Some(DataStatus::Subset)) => " (a subset)",
+            _ => "",
+        };
+        format!("{data}{part}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
     }
 
     /// "cifar10-2000-precision-bf16": small letters, digits, dots and single hyphens, at most

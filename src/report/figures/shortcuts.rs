@@ -1,4 +1,5 @@
-//! Nets with other shortcuts than the paper's option A: options B and C, and highway nets.
+//! Nets with other blocks or shortcuts than the paper's option A: options B and C, highway nets,
+//! pre-activation nets.
 
 use crate::config::network_name::NetworkName;
 use crate::config::shortcut::Shortcut;
@@ -56,5 +57,24 @@ impl Curves<'_> {
         let title = format!("Highway and residual nets: {}", self.subject);
         let panels = [("highway and residual nets", networks.clone())];
         Some(self.coloured(&place).errors("highway", title, &panels, &[TRAINING, TEST]))
+    }
+
+    /// Pre-activation nets, and the residual nets of their depths.
+    pub(crate) fn preactivation(&self) -> Option<Chart> {
+        let nets = self.networks(|name| matches!(name, NetworkName::PreActivation { .. }));
+        if nets.is_empty() {
+            return None;
+        }
+        let originals = self.networks(|name| {
+            name.shortcut() == Some(Shortcut::OptionA)
+                && nets.iter().any(|net| net.depth() == name.depth())
+        });
+        let panels = [("residual nets of these depths", originals), ("pre-activation nets", nets)];
+        Some(self.errors(
+            "pre-activation",
+            format!("Pre-activation: {}", self.subject),
+            &panels.into_iter().filter(|(_, nets)| !nets.is_empty()).collect::<Vec<_>>(),
+            &[TRAINING, TEST],
+        ))
     }
 }
