@@ -25,6 +25,25 @@ fn a_network_of_too_many_layers_is_refused_at_once_and_the_largest_is_described_
 }
 
 #[test]
+fn a_pre_activation_net_is_described_in_few_lines_and_trains() {
+    let folder = workspace();
+    let text = succeed(folder.path(), &["describe", "--network", "preact-resnet-164"]);
+    for part in ["1,703,258 parameters", "option B", "5.46 %", "before every convolution"] {
+        assert!(text.contains(part), "\"{part}\" is not in: {text}");
+    }
+    assert!(text.contains("layer1.1.conv3 … layer1.17.conv3"), "{text}");
+    assert!(text.lines().count() < 40, "{text}");
+    let arguments = small(&["train", "--network", "preact-resnet-11", "--iterations", "2"]);
+    let out = "results/try/preact-resnet-11/seed-0";
+    succeed(folder.path(), &[&arguments[..], &["--out", out]].concat());
+    succeed(folder.path(), &["figures", "results"]);
+    let report = std::fs::read_to_string(folder.path().join("results/report/report.html")).unwrap();
+    assert!(report.contains("Pre-activation:"));
+    let arguments = ["describe", "--network", "preact-resnet-110", "--dataset", "imagenet"];
+    refuse(folder.path(), &arguments, 2, &["preact-resnet-110", "32×32", "cifar10"]);
+}
+
+#[test]
 fn a_run_record_that_names_a_network_of_too_many_layers_is_reported_and_the_others_are_drawn() {
     let folder = workspace();
     for seed in ["0", "1"] {

@@ -146,6 +146,32 @@ fn bench_measures_every_case_and_figures_draws_it() {
 }
 
 #[test]
+fn bench_with_a_loader_measures_decoding_for_each_number_of_threads() {
+    let folder = workspace();
+    let image = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/photographs/full-colour.jpg");
+    std::fs::create_dir(folder.path().join("images")).unwrap();
+    std::fs::copy(image, folder.path().join("images/1.jpg")).unwrap();
+    let arguments = [
+        "bench",
+        "--loader",
+        "images",
+        "--threads",
+        "1,2",
+        "--iterations",
+        "1",
+        "--exact",
+        "--json",
+    ];
+    let rows: serde_json::Value =
+        serde_json::from_str(&succeed(folder.path(), &arguments)).unwrap();
+    let threads: Vec<u64> =
+        rows.as_array().unwrap().iter().map(|row| row["threads"].as_u64().unwrap()).collect();
+    assert_eq!(threads, [1, 2]);
+    assert!(rows[0]["images_per_second"].as_f64().unwrap() > 0.0);
+    refuse(folder.path(), &["bench", "--threads", "2"], 2, &["--loader"]);
+}
+
+#[test]
 fn describe_says_what_memory_a_step_needs() {
     let folder = workspace();
     let text = succeed(folder.path(), &["describe", "--network", "resnet-1202"]);

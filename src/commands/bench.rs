@@ -1,9 +1,11 @@
-//! `bench`: how fast the training step is here, and how far from what the machine could do.
+//! `bench`: how fast the training step is here, and how far from what the machine could do; with
+//! `--loader`, how fast images are decoded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use tch::Device;
 
 use crate::bench::loader;
 use crate::bench::machine::release_freed_memory;
@@ -17,8 +19,9 @@ use crate::console::output::{print, print_json, say};
 use crate::dataset::data::Source;
 use crate::dataset::imagenet::decoder::decode::Quality;
 use crate::dataset::shapes;
-use crate::error::{EXIT_DONE, bad_input};
+use crate::error::{BadInput, EXIT_DONE, bad_input};
 use crate::network::architecture;
+use crate::network::architecture::table::Architecture;
 use crate::network::forward::fused;
 use crate::network::memory;
 use crate::network::parameters::Compute;
@@ -27,10 +30,10 @@ use crate::report::tables::table::{Style, render};
 use crate::system::device;
 use crate::system::device::DeviceChoice;
 
-/// Measure the training step: images a second, memory, and how far from the machine's limits
+/// Measure the training step: images per second, memory, and how far from the machine's limits
 ///
 /// Times the whole step (choice of the batch, crop, flip, forward, backward, update, metrics) on
-/// built-in drawings, after five iterations of warm-up; with --dataset imagenet on one batch of
+/// the synthetic shapes dataset, after five iterations of warm-up; with --dataset imagenet on one batch of
 /// random images, without decoding. The limits come from a matrix product and a copy that are timed
 /// first. Other programs on the machine distort every number.
 #[derive(Debug, Args)]
@@ -50,7 +53,7 @@ pub struct Arguments {
     /// Data set whose family of networks and size of images is meant
     #[arg(long, value_name = "NAME", default_value = "cifar10")]
     dataset: DatasetName,
-    /// Number formats, with commas [default: f32,bf16]
+    /// Precisions, with commas [default: f32,bf16]
     #[arg(
         long,
         value_enum,
@@ -59,7 +62,7 @@ pub struct Arguments {
         hide_default_value = true
     )]
     precision: Vec<Precision>,
-    /// Images a batch, with commas
+    /// Images per batch, with commas
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: Vec<u64>,
     /// Filters in every convolution, as multiples of the paper's, with commas
@@ -80,8 +83,8 @@ pub struct Arguments {
     /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there
     #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
     graph: GraphChoice,
-    /// Measure the decoding of photographs instead: training views a second from the files of this
-    /// folder, over so many passes as --iterations says
+    /// Measure the decoding of images (ImageFolder) instead: training views per second from the files
+    /// of this folder, over as many passes as --iterations says
     #[arg(long, value_name = "DIR")]
     loader: Option<PathBuf>,
     /// With --loader: numbers of threads, with commas
@@ -104,78 +107,58 @@ enum Kernels {
     Plain,
 }
 
-/// Runs the command.
+/// Runs the command: one of its two measurements.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    if let Some(folder) = &arguments.loader {
-        let files = loader::read_folder(folder)?;
-        let quality = if arguments.exact { Quality::Exact } else { Quality::Fast };
-        let passes = arguments.iterations as usize;
-        let rows: Result<Vec<_>> = arguments
-            .threads
-            .iter()
-            .map(|&threads| loader::measure(&files, quality, threads as usize, passes))
-            .collect();
-        let rows = rows?;
-        if arguments.json {
-            print_json(&rows)?
-        } else {
-            let line = |row: &loader::LoaderRow| {
-                format!(
-                    "{} threads: {:.0} views a second ({} views)",
-                    row.threads, row.images_per_second, row.images
-                )
-            };
-            print(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))?
-        }
-        return Ok(EXIT_DONE);
+    match &arguments.loader {
+        Some(folder) => measure_loader(arguments, folder),
+        None => measure_step(arguments),
     }
+}
+
+/// Decoding alone: views per second for each number of threads.
+fn measure_loader(arguments: &Arguments, folder: &Path) -> Result<u8> {
+    let files = loader::read_folder(folder)?;
+    let quality = if arguments.exact { Quality::Exact } else { Quality::Fast };
+    let passes = arguments.iterations as usize;
+    let measure = |&threads: &u64| loader::measure(&files, quality, threads as usize, passes);
+    let rows = arguments.threads.iter().map(measure).collect::<Result<Vec<_>>>()?;
+    if arguments.json {
+        print_json(&rows)?
+    } else {
+        let line = |row: &loader::LoaderRow| {
+            format!(
+                "{} threads: {:.0} views/s ({} views)",
+                row.threads, row.images_per_second, row.images
+            )
+        };
+        print(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))?
+    }
+    Ok(EXIT_DONE)
+}
+
+/// The training step: one row for each combination of network, precision, batch, width and kernels.
+fn measure_step(arguments: &Arguments) -> Result<u8> {
     let device = device::select(arguments.device)?;
-    if arguments.precision.contains(&Precision::Tf32) && device == tch::Device::Cpu {
+    if arguments.precision.contains(&Precision::Tf32) && device == Device::Cpu {
         return Err(bad_input(
-            "--precision tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16",
+            "--precision tf32: only NVIDIA GPUs have it; on a CPU use f32 or bf16",
         )
         .into());
     }
     let Source::Resident(images) = shapes::generate(shapes::SEED).train else {
-        return Err(bad_input("the drawings are not in memory").into());
+        return Err(bad_input("the synthetic shapes dataset is not in memory").into());
     };
-    let side = Recipe::for_dataset(arguments.dataset).image_side();
-    let build = |name| {
-        architecture::build(
-            name,
-            arguments.dataset.family(),
-            side,
-            arguments.dataset.classes() as i64,
-        )
-    };
+    // Every name is checked before anything is measured.
     for &name in &arguments.networks {
-        build(name)?;
+        arguments.architecture(name)?;
     }
     let peaks = Peaks::measure(device);
     let mut rows = Vec::new();
-    for (network, precision, batch, width, path) in cases(arguments) {
+    for combination in combinations(arguments) {
         release_freed_memory();
-        let architecture = build(network)?.widened(width);
-        let segments = memory::segments_on(
-            device,
-            &architecture,
-            batch,
-            precision,
-            arguments.checkpoint_segments,
-        );
-        let compute =
-            Compute { precision, fused: path == Kernels::Fused, segments: segments as usize };
+        let case = combination.case(arguments, device)?;
+        let Combination { network, precision, batch, .. } = combination;
         say(&format!("{network} {precision}, batch {batch} …"));
-        let case = Case {
-            dataset: arguments.dataset,
-            architecture,
-            width,
-            compute,
-            batch,
-            iterations: arguments.iterations as usize,
-            graph: arguments.graph == GraphChoice::Auto,
-            device,
-        };
         rows.push(case.measure(&images, &peaks)?);
     }
     let description = device::describe(device);
@@ -194,27 +177,70 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(EXIT_DONE)
 }
 
-fn cases(arguments: &Arguments) -> Vec<(NetworkName, Precision, u64, i64, Kernels)> {
-    let mut cases = Vec::new();
+/// What one row of the result is of.
+#[derive(Clone, Copy)]
+struct Combination {
+    network: NetworkName,
+    precision: Precision,
+    batch: u64,
+    width: i64,
+    kernels: Kernels,
+}
+
+impl Combination {
+    fn case(self, arguments: &Arguments, device: Device) -> Result<Case> {
+        let Combination { network, precision, batch, width, kernels } = self;
+        let architecture = arguments.architecture(network)?.widened(width);
+        let wanted = arguments.checkpoint_segments;
+        let segments = memory::segments_on(device, &architecture, batch, precision, wanted);
+        let fused = kernels == Kernels::Fused;
+        Ok(Case {
+            dataset: arguments.dataset,
+            architecture,
+            width,
+            compute: Compute { precision, fused, segments: segments as usize },
+            batch,
+            iterations: arguments.iterations as usize,
+            graph: arguments.graph == GraphChoice::Auto,
+            device,
+        })
+    }
+}
+
+impl Arguments {
+    /// The network for the images and classes of the data set.
+    fn architecture(&self, name: NetworkName) -> Result<Architecture, BadInput> {
+        let side = Recipe::for_dataset(self.dataset).image_side();
+        architecture::build(name, self.dataset.family(), side, self.dataset.classes() as i64)
+    }
+}
+
+/// All combinations of what was asked for, the kernels changing fastest.
+fn combinations(arguments: &Arguments) -> Vec<Combination> {
+    let mut combinations = Vec::new();
     for &network in &arguments.networks {
         for &precision in &arguments.precision {
             for &batch in &arguments.batch {
                 for &width in &arguments.width {
-                    cases.extend(
-                        arguments.path.iter().map(|&path| (network, precision, batch, width, path)),
-                    );
+                    combinations.extend(arguments.path.iter().map(|&kernels| Combination {
+                        network,
+                        precision,
+                        batch,
+                        width,
+                        kernels,
+                    }));
                 }
             }
         }
     }
-    cases
+    combinations
 }
 
 fn text(output: &Measurements) -> String {
     let Measurements { device, threads, kernels, peaks, rows } = output;
     let header = [
         "network",
-        "format",
+        "precision",
         "path",
         "batch",
         "segments",

@@ -25,6 +25,9 @@ use crate::report::format::thousands;
 use crate::report::tables::table::{Style, render};
 use crate::system::atomic_file;
 
+/// Layers of the longest block, the bottleneck.
+const LONGEST_BLOCK: usize = 3;
+
 /// Show a network's layers, parameters, multiply-adds and memory of a training step
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -142,34 +145,7 @@ fn json(dataset: DatasetName, architecture: &Architecture) -> Output {
 
 fn text(dataset: DatasetName, architecture: &Architecture) -> String {
     let layers = architecture.layers();
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut start = 0;
-    // Layers in a row that are alike but for their names make one line.
-    while start < layers.len() {
-        let first = &layers[start];
-        let alike = |layer: &&Layer| {
-            (layer.kind, layer.inputs, layer.outputs, layer.output_side)
-                == (first.kind, first.inputs, first.outputs, first.output_side)
-        };
-        let count = layers[start..].iter().take_while(alike).count();
-        let last = &layers[start + count - 1];
-        let name = if count == 1 {
-            first.name.clone()
-        } else {
-            format!("{} … {}", first.name, last.name)
-        };
-        let same = &layers[start..start + count];
-        rows.push(vec![
-            name,
-            first.kind.to_string(),
-            count.to_string(),
-            format!("{} → {}", first.inputs, first.outputs),
-            format!("{side}×{side}", side = first.output_side),
-            thousands(same.iter().map(|layer| layer.parameter_count()).sum()),
-            thousands(same.iter().map(|layer| layer.multiply_adds()).sum()),
-        ]);
-        start += count;
-    }
+    let rows = rows(&layers);
     let header = ["layers", "kind", "count", "channels", "output", "parameters", "multiply-adds"];
     let family = dataset.family();
     let paper =
@@ -201,6 +177,60 @@ fn text(dataset: DatasetName, architecture: &Architecture) -> String {
         table = render(&header, &rows, Style::Terminal),
         paper = paper.unwrap_or_default(),
     )
+}
+
+/// The lines of the table: layers in a row that are alike but for their names make one, and blocks in
+/// a row that are alike make one for each of their layers.
+fn rows(layers: &[Layer]) -> Vec<Vec<String>> {
+    let shape = |layer: &Layer| (layer.kind, layer.inputs, layer.outputs, layer.output_side);
+    let mut rows = Vec::new();
+    let mut start = 0;
+    while start < layers.len() {
+        let rest = &layers[start..];
+        let repeats = |period: usize| {
+            let alike = (period..rest.len())
+                .take_while(|&index| shape(&rest[index]) == shape(&rest[index - period]));
+            1 + alike.count() / period
+        };
+        // Only whole blocks are put together.
+        let begins = start == 0 || module(&layers[start - 1]) != module(&rest[0]);
+        let is_block = |period: usize| {
+            begins && rest.iter().take(period).all(|layer| module(layer) == module(&rest[0]))
+        };
+        let period = (1..=LONGEST_BLOCK)
+            .find(|&period| (period == 1 || is_block(period)) && repeats(period) > 1)
+            .unwrap_or(1);
+        let count = repeats(period);
+        for offset in 0..period {
+            let same: Vec<&Layer> = rest[offset..].iter().step_by(period).take(count).collect();
+            rows.push(row(&same));
+        }
+        start += period * count;
+    }
+    rows
+}
+
+/// "layer1.0" of "layer1.0.conv2".
+fn module(layer: &Layer) -> &str {
+    layer.name.rsplit_once('.').map_or("", |(module, _)| module)
+}
+
+/// One line, for layers that are alike.
+fn row(same: &[&Layer]) -> Vec<String> {
+    let (first, last) = (same[0], same[same.len() - 1]);
+    let name = match same.len() {
+        1 => first.name.clone(),
+        _ => format!("{} … {}", first.name, last.name),
+    };
+    vec![
+        name,
+        first.kind.to_string(),
+        same.len().to_string(),
+        format!("{} → {}", first.inputs, first.outputs),
+        format!("{side}×{side}", side = first.output_side),
+        thousands(same.iter().map(|layer| layer.parameter_count()).sum()),
+        thousands(same.iter().map(|layer| layer.multiply_adds()).sum()),
+    ]
 }
 
 /// What joins the ends of each block, in a sentence.
@@ -256,13 +286,7 @@ fn activations(architecture: &Architecture) -> String {
     let bytes = |precision, segments| {
         memory::gib(memory::activation_bytes(architecture, 128, precision, segments))
     };
-    // The segments that need the least: about the root of the number of blocks.
-    let all = 1..=memory::most_segments(architecture);
-    let fewest = all
-        .min_by_key(|&segments| {
-            memory::activation_bytes(architecture, 128, Precision::F32, segments)
-        })
-        .unwrap_or(1);
+    let fewest = memory::thriftiest_segments(architecture);
     let segments = match fewest {
         0 | 1 => String::new(),
         _ => format!(

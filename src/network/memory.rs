@@ -56,28 +56,47 @@ pub fn activation_bytes(
     precision: Precision,
     segments: u64,
 ) -> u64 {
-    let blocks = blocks(architecture);
-    let values = if segments <= 1 || blocks.is_empty() {
-        activation_values(architecture)
-    } else {
-        let parts: Vec<&[BlockValues]> =
-            blocks.chunks(segment_blocks(blocks.len(), segments as usize)).collect();
-        let largest = parts
-            .iter()
-            .map(|part| part.iter().map(|block| block.kept).sum::<u64>())
-            .max()
-            .unwrap_or(0);
+    Activations::of(architecture).values(segments) * batch * precision.bytes()
+}
+
+/// The number of segments that needs the least memory: about the root of the number of blocks.
+pub fn thriftiest_segments(architecture: &Architecture) -> u64 {
+    let activations = Activations::of(architecture);
+    (1..=activations.most_segments()).min_by_key(|&count| activations.values(count)).unwrap_or(1)
+}
+
+/// What one image's activations take.
+struct Activations {
+    /// Values of the whole network.
+    whole: u64,
+    /// The same by blocks, if it has any.
+    blocks: Vec<BlockValues>,
+}
+
+impl Activations {
+    fn of(architecture: &Architecture) -> Activations {
+        Activations { whole: activation_values(architecture), blocks: blocks(architecture) }
+    }
+
+    /// The most segments that the network can be cut into: one a block.
+    fn most_segments(&self) -> u64 {
+        self.blocks.len().max(1) as u64
+    }
+
+    /// Values that are kept at most at a time, with `segments` segments.
+    fn values(&self, segments: u64) -> u64 {
+        if segments <= 1 || self.blocks.is_empty() {
+            return self.whole;
+        }
+        let count = segment_blocks(self.blocks.len(), segments as usize);
+        let parts = self.blocks.chunks(count);
+        let kept = |part: &[BlockValues]| part.iter().map(|block| block.kept).sum::<u64>();
+        let largest = parts.clone().map(kept).max().unwrap_or(0);
         // Each segment but the first starts from the maps of the block before it.
-        let starts: u64 = parts
-            .iter()
-            .rev()
-            .skip(1)
-            .filter_map(|part| part.last())
-            .map(|block| block.output)
-            .sum();
+        let starts: u64 =
+            parts.rev().skip(1).filter_map(|part| part.last()).map(|block| block.output).sum();
         largest + starts
-    };
-    values * batch * precision.bytes()
+    }
 }
 
 /// Values of one block, an image.
@@ -125,11 +144,6 @@ pub fn actual_segments(architecture: &Architecture, wanted: u64) -> u64 {
     if blocks == 0 { 1 } else { blocks.div_ceil(segment_blocks(blocks, wanted as usize)) as u64 }
 }
 
-/// The most segments that `architecture` can be cut into: one a block.
-pub fn most_segments(architecture: &Architecture) -> u64 {
-    blocks(architecture).len().max(1) as u64
-}
-
 /// The fewest segments whose activations fit into `available` bytes, or those that need the least
 /// if none fit.
 pub fn segments(
@@ -138,8 +152,9 @@ pub fn segments(
     precision: Precision,
     available: u64,
 ) -> u64 {
-    let bytes = |segments: &u64| activation_bytes(architecture, batch, precision, *segments);
-    let all = 1..=most_segments(architecture);
+    let activations = Activations::of(architecture);
+    let bytes = |segments: &u64| activations.values(*segments) * batch * precision.bytes();
+    let all = 1..=activations.most_segments();
     let fitting = all.clone().find(|segments| (bytes(segments) as f64) <= available as f64 * SHARE);
     actual_segments(architecture, fitting.or_else(|| all.min_by_key(bytes)).unwrap_or(1))
 }
