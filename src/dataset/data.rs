@@ -62,7 +62,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// A list of photographs.
+    /// A list of images.
     pub fn photographs(index: Index) -> Source {
         Source::Streamed(Arc::new(index))
     }
@@ -81,7 +81,7 @@ impl Source {
     }
 
     /// The mean of all images as `recipe` has them tested: [side, side, 3], in [0, 1]. `threads`
-    /// decode photographs; `unreadable` is told of each that cannot be read.
+    /// decode images; `unreadable` is told of each that cannot be read.
     pub fn mean_image(
         &self,
         recipe: &Recipe,
@@ -125,7 +125,7 @@ pub struct Dataset {
     /// Test images.
     pub test: Source,
     /// SHA-256 that identifies every label and pixel and their order, in hexadecimal; of
-    /// photographs, the names, classes and lengths of all files.
+    /// image files, the names, classes and lengths of all.
     pub fingerprint: String,
     /// Whether it is the official data, a subset, or something else.
     pub status: DataStatus,
@@ -135,7 +135,7 @@ pub struct Dataset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataStatus {
-    /// Byte for byte the published data; of photographs, as many classes and images as published,
+    /// Byte for byte the published data; of image files, as many classes and images as published,
     /// in files of their own.
     Official,
     /// Fewer images than the published data has.

@@ -1,4 +1,4 @@
-//! Data sets: small colour images that fit in memory, and photographs that do not.
+//! Data sets: small images that are kept in memory, and files that are decoded in their turn.
 
 pub mod archive;
 pub mod cifar10;

@@ -1,4 +1,4 @@
-//! Threads that decode photographs ahead of the training, into memory that a GPU reads directly.
+//! Threads that decode images ahead of the training, into memory that a GPU reads directly.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,11 +17,11 @@ use crate::dataset::imagenet::view::View;
 /// Images that a thread takes at once: small ones take less time than taking turns does.
 const CHUNK: usize = 4;
 
-/// A photograph that cannot be read is replaced by the next in the list that can, if one of so many
+/// An image that cannot be read is replaced by the next in the list that can, if one of so many
 /// can.
 const MOST_REPLACEMENTS: usize = 100;
 
-/// A view of one photograph.
+/// A view of one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Its position in the index.
@@ -30,15 +30,15 @@ pub struct Sample {
     pub view: View,
 }
 
-/// A photograph that could not be read, and what stands in its place.
+/// An image that could not be read, and what stands in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
     /// Position in the batch.
     pub row: usize,
-    /// Position in the index of the photograph that is there instead; none if none near it can be
+    /// Position in the index of the image that is there instead; none if none near it can be
     /// read either.
     pub by: Option<usize>,
-    /// Which photograph, and what is wrong with it.
+    /// Which image, and what is wrong with it.
     pub reason: String,
 }
 
@@ -115,7 +115,7 @@ pub struct Filling {
 }
 
 impl Loader {
-    /// `threads` threads that cut squares of `crop` pixels out of the photographs of `index`, of
+    /// `threads` threads that cut squares of `crop` pixels out of the images of `index`, of
     /// which those at the sorted positions `held_out` are not trained on.
     pub fn new(index: Arc<Index>, held_out: Vec<i64>, crop: u32, threads: usize) -> Loader {
         let shared = Arc::new(Shared {
@@ -265,7 +265,7 @@ impl Shared {
     }
 }
 
-/// A photograph that cannot be read.
+/// An image that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// Which, and what is wrong with it.
@@ -278,8 +278,8 @@ pub struct Unreadable {
 /// A decoder with its quality, which a new one gets in its place after a panic.
 pub type Reader<'a> = (&'a mut Decoder, Quality);
 
-/// Reads a photograph into `bytes` and has `decode` make something of it. A decoder that panics is
-/// a photograph that cannot be read.
+/// Reads an image into `bytes` and has `decode` make something of it. A decoder that panics is
+/// an image that cannot be read.
 pub fn read_with<T>(
     index: &Index,
     (decoder, quality): Reader,
@@ -316,7 +316,7 @@ pub fn read(
     })
 }
 
-/// Reads a whole photograph, scaled to a shorter side: its size, and its pixels as [height, width,
+/// Reads a whole image, scaled to a shorter side: its size, and its pixels as [height, width,
 /// 3].
 pub fn read_whole(
     index: &Index,

@@ -1,4 +1,4 @@
-//! The mean image of photographs (section 3.4: "with the per-pixel mean subtracted"), computed once
+//! The mean of all images (section 3.4: "with the per-pixel mean subtracted"), computed once
 //! in one pass and kept.
 
 use std::io::ErrorKind;
@@ -20,10 +20,10 @@ use crate::system::{atomic_file, regular_file};
 /// Bytes of the checksum at the end of a kept mean image.
 const CHECKSUM: usize = 32;
 
-/// The mean of the centre crops of all photographs that can be read: [crop, crop, 3], in [0, 1].
+/// The mean of the centre crops of all images that can be read: [crop, crop, 3], in [0, 1].
 ///
-/// Sums are whole numbers, so that the number of threads changes nothing. It is kept in the cache
-/// folder under the list's fingerprint. `unreadable` is told of each photograph that was left out.
+/// Sums are whole numbers, so that the number of threads does not affect results. It is kept in the
+/// cache folder under the list's fingerprint. `unreadable` is told of each image that was left out.
 pub fn mean_image(
     index: &Index,
     crop: u32,
@@ -73,7 +73,7 @@ pub fn mean_image(
         },
     )?;
     if readable == 0 {
-        bail!("no photograph can be read: there is no mean image");
+        bail!("no image can be read: there is no mean image");
     }
     let mean: Vec<f32> =
         sums.iter().map(|&sum| (sum as f64 / (readable as f64 * 255.0)) as f32).collect();

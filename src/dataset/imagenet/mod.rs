@@ -35,7 +35,7 @@ const OFFICIAL: (usize, usize, usize) = (1000, 1_281_167, 50_000);
 /// Those of Tiny-ImageNet.
 const OFFICIAL_TINY: (usize, usize, usize) = (200, 100_000, 10_000);
 
-/// Loads the lists of a data set's photographs; without a `train` folder there is nothing to train
+/// Loads the lists of a data set's images; without a `train` folder there is nothing to train
 /// on, and the data can be tested on.
 ///
 /// A class's number is its position among the sorted class folders, or in ImageNet's own list of

@@ -1,4 +1,4 @@
-//! Packing photographs into tar shards, smaller where they are larger than the training needs.
+//! Packing images into tar shards, smaller where they are larger than the training needs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,12 +19,12 @@ use crate::system::parallel::in_order;
 
 /// What is packed, and how.
 pub struct Packing {
-    /// Streamed whose shorter side is longer are scaled down to it, and encoded anew; the others'
+    /// Images whose shorter side is longer are scaled down to it, and encoded anew; the others'
     /// bytes stay as they are.
     pub shorter_side: u32,
     /// Quality of those that are encoded anew, 1 to 100.
     pub quality: u8,
-    /// Streamed a shard.
+    /// Images a shard.
     pub per_shard: usize,
     /// Threads.
     pub threads: usize,
@@ -33,23 +33,23 @@ pub struct Packing {
 /// What was packed.
 #[derive(Debug, Default, Clone, PartialEq, serde::Serialize)]
 pub struct Packed {
-    /// Streamed in the shards.
+    /// Images in the shards.
     pub photographs: usize,
     /// Those of them that were encoded anew.
     pub scaled: usize,
     /// Shards.
     pub shards: usize,
-    /// Bytes of all photographs before.
+    /// Bytes of all images before.
     pub bytes_before: u64,
-    /// Bytes of all photographs in the shards.
+    /// Bytes of all images in the shards.
     pub bytes: u64,
-    /// Streamed that cannot be read, and why: they are left out.
+    /// Images that cannot be read, and why: they are left out.
     pub unreadable: Vec<String>,
     /// Shards of each split.
     pub splits: BTreeMap<String, usize>,
 }
 
-/// A photograph on its way into a shard.
+/// An image on its way into a shard.
 struct Item {
     position: usize,
     bytes_before: usize,
@@ -57,7 +57,7 @@ struct Item {
 }
 
 impl Packing {
-    /// Packs both splits of `root` into the folder `out`, which has no shards yet. Streamed are in
+    /// Packs both splits of `root` into the folder `out`, which has no shards yet. Images are in
     /// random order, so that who reads shards from front to back sees all classes.
     pub fn pack(&self, root: &Path, out: &Path, mut tell: impl FnMut(&str)) -> Result<Packed> {
         let mut packed = Packed::default();
@@ -128,7 +128,7 @@ impl Packing {
                         packed.shards += 1;
                         packed.splits.insert(split.to_string(), shards);
                         tell(&format!(
-                            "{split}: {} of {} photographs in {shards} shards",
+                            "{split}: {} of {} images in {shards} shards",
                             item + 1,
                             order.len()
                         ));
@@ -141,7 +141,7 @@ impl Packing {
         .with_context(|| format!("{}: packing {split}", out.display()))
     }
 
-    /// The photograph scaled down and encoded anew, if it is larger than it needs to be. It is
+    /// The image scaled down and encoded anew, if it is larger than it needs to be. It is
     /// decoded in any case: a damaged one is found here.
     fn smaller(&self, decoder: &mut Decoder, bytes: &[u8]) -> Result<Option<Vec<u8>>, ImageError> {
         let size = decoder.size(bytes)?;
@@ -156,7 +156,7 @@ impl Packing {
         };
         let mut encoded = Vec::new();
         let mut encoder = Encoder::new(&mut encoded, self.quality);
-        // Colours at half the resolution, as nearly all photographs on the web have them.
+        // Colours at half the resolution, as nearly all images on the web have them.
         encoder.set_sampling_factor(SamplingFactor::F_2_2);
         let done =
             encoder.encode(&pixels, side(scaled.width)?, side(scaled.height)?, ColorType::Rgb);

@@ -1,10 +1,10 @@
-//! What of a photograph is seen: one random view, its centre, or ten crops.
+//! What of an image is seen: one random view, its centre, or ten crops.
 
 use crate::dataset::imagenet::decoder::crop::{RandomCrop, centre, cut, ten_crops};
 use crate::dataset::imagenet::decoder::decode::Decoder;
 use crate::dataset::imagenet::decoder::error::ImageError;
 
-/// What is seen of a photograph.
+/// What is seen of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum View {
     /// A training view.
@@ -14,7 +14,8 @@ pub enum View {
         /// In pixels.
         shorter_side: u32,
     },
-    /// Corners, centre, and the same of the mirror image: ten squares, one after the other.
+    /// Corners, centre, and the same of the image flipped horizontally: ten squares, one after the
+    /// other.
     TenCrops {
         /// In pixels.
         shorter_side: u32,

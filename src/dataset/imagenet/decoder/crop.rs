@@ -1,4 +1,4 @@
-//! Which part of a photograph a network sees: sizes and positions, as torchvision computes them.
+//! Which part of an image a network sees: sizes and positions, as torchvision computes them.
 
 /// Width and height of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub fn centre(scaled: Size, crop: u32) -> CropBox {
 }
 
 /// The corners (top left, top right, bottom left, bottom right) and the middle, then the same of
-/// the mirrored image: torchvision's ten_crop. Its mirrored views are cut after mirroring: the
+/// the flipped image: torchvision's ten_crop. Its mirrored views are cut after mirroring: the
 /// mirrored top left one shows the top right of the image.
 pub fn ten_crops(scaled: Size, crop: u32) -> [CropBox; 10] {
     let (bottom, right) = (scaled.height.saturating_sub(crop), scaled.width.saturating_sub(crop));

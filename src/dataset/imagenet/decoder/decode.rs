@@ -50,7 +50,7 @@ struct Opened {
     ended: bool,
 }
 
-/// Decodes photographs, one after another: keep one a thread, for its working space.
+/// Decodes images, one after another: keep one a thread, for its working space.
 pub struct Decoder {
     quality: Quality,
     jpeg: Jpeg,
@@ -78,7 +78,7 @@ impl Decoder {
         Ok(self.open(bytes)?.stored)
     }
 
-    /// One view: the photograph is scaled so that its shorter side has `shorter_side` pixels
+    /// One view: the image is scaled so that its shorter side has `shorter_side` pixels
     /// ([`Size::scaled`]), and the square of `crop` pixels at the place that `choose` gives for the
     /// scaled size is written to `out`: [crop, crop, 3], rows from the top, red, green and blue.
     /// Returns the scaled size.
@@ -128,7 +128,7 @@ impl Decoder {
         self.view(bytes, draw.shorter_side, crop, |scaled| draw.place(scaled, crop), out)
     }
 
-    /// The whole photograph scaled to a shorter side: its size, and its pixels as [height, width,
+    /// The whole image scaled to a shorter side: its size, and its pixels as [height, width,
     /// 3].
     pub fn scaled(
         &mut self,

@@ -1,4 +1,4 @@
-//! Why a file is not used as a photograph.
+//! Why a file is not used as an image.
 
 /// Why a file could not be decoded; each is one line, to follow the file's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +18,7 @@ pub enum ImageError {
     /// An image of a kind that is not decoded here.
     #[error("unsupported: {0}")]
     Unsupported(String),
-    /// More pixels than a photograph has.
+    /// More pixels than an image has.
     #[error("too large: {width}×{height} pixels, at most {} are decoded", MOST_PIXELS)]
     TooLarge {
         /// Columns.
@@ -31,6 +31,6 @@ pub enum ImageError {
     OutOfMemory,
 }
 
-/// Larger images are refused, as Pillow refuses them: no photograph has so many pixels, but a
+/// Larger images are refused, as Pillow refuses them: no image has so many pixels, but a
 /// damaged header may.
 pub const MOST_PIXELS: u64 = 178_956_970;

@@ -1,4 +1,4 @@
-//! PNG files, one of which is among ImageNet's photographs under a JPEG's name.
+//! PNG files, one of which is in ImageNet under a JPEG's name.
 
 use std::io::Cursor;
 

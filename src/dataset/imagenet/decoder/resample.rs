@@ -1,5 +1,5 @@
 //! Pillow's bilinear scaling with antialiasing, to the last bit: what torchvision does with
-//! photographs that are to be tested.
+//! images that are to be tested.
 //!
 //! Each output pixel is the mean of the source pixels below a triangle as wide as the reduction, in
 //! fixed point with 22 bits after the point; first along the rows, rounded to eight bits, then

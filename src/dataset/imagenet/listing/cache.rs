@@ -1,4 +1,4 @@
-//! Lists of photographs that are kept from one start to the next: to list 1.3 million files takes
+//! Lists of images that are kept from one start to the next: to list 1.3 million files takes
 //! seconds on a local disk, and minutes on a network's.
 
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! The classes of a folder of photographs, and ImageNet's own list of them if it is there.
+//! The classes of a folder of images, and ImageNet's own list of them if it is there.
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Where a photograph's bytes lie in a shard.
+/// Where an image's bytes lie in a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardOffset {
     /// Which shard.
@@ -11,7 +11,7 @@ pub struct ShardOffset {
     pub offset: u64,
 }
 
-/// A photograph as it is found, before it is in an [`Index`].
+/// An image as it is found, before it is in an [`Index`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Path below the split's folder, or name in its shard, with the class in front:
@@ -33,11 +33,11 @@ impl Found {
 /// What a split's folder holds, before it is in an [`Index`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The photographs in the order of their names.
+    /// The images in the order of their names.
     pub photographs: Vec<Found>,
-    /// Shards, in the order of their names; none if the photographs are files of their own.
+    /// Shards, in the order of their names; none if the images are files of their own.
     pub shards: Vec<PathBuf>,
-    /// Files that are no photographs by their name's ending.
+    /// Files that are no images by their name's ending.
     pub others: Vec<String>,
     /// Folders within the class folders.
     pub inner_folders: Vec<PathBuf>,

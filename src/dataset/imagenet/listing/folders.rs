@@ -1,4 +1,4 @@
-//! Class folders of photographs: `train/<class>/*.JPEG`, as torchvision's ImageFolder reads them.
+//! Class folders of images: `train/<class>/*.JPEG`, as torchvision's ImageFolder reads them.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use anyhow::Result;
 use crate::dataset::imagenet::listing::entry::{Found, Listing};
 use crate::error::{BadInput, bad_input};
 
-/// Endings of photographs' names, in lower case.
+/// Endings of images' names, in lower case.
 const ENDINGS: [&str; 3] = ["jpeg", "jpg", "png"];
 
-/// Threads that list folders: waiting for a disk or a network takes no processor.
+/// Threads that list folders: waiting for a disk or a network takes no CPU.
 const LISTERS: usize = 8;
 
 /// The class folders in a split's folder, sorted by name.
@@ -80,7 +80,7 @@ fn check_links(folder: &Path, class_folders: &[PathBuf]) -> Result<(), BadInput>
     }
 }
 
-/// All photographs below the class folders of `folder`, in the order of their names.
+/// All images below the class folders of `folder`, in the order of their names.
 pub fn list(folder: &Path, class_folders: &[PathBuf]) -> Result<Listing> {
     let share = class_folders.len().div_ceil(LISTERS).max(1);
     let parts: Vec<Result<Listing, BadInput>> = std::thread::scope(|scope| {
@@ -124,7 +124,8 @@ fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), 
         if path.is_dir() {
             if path.is_symlink() {
                 return Err(bad_input(format!(
-                    "{}: a link to a folder, which may lead out of its class: remove it, or put the images there in its place",
+                    "{}: a link to a folder, which may lead out of its class: remove it, or put \
+                     the images there in its place",
                     path.display()
                 )));
             }
@@ -154,7 +155,7 @@ fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), 
     Ok(())
 }
 
-/// Classes of photographs that are in the order of their names.
+/// Classes of images that are in the order of their names.
 pub fn class_names(photographs: &[Found]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for found in photographs {

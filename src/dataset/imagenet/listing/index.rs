@@ -1,4 +1,4 @@
-//! The list of a split's photographs, and their bytes: class folders of files, or tar shards.
+//! The list of a split's images, and their bytes: class folders of files, or tar shards.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,9 +14,9 @@ use crate::error::bad_input;
 use crate::system::hash::hexadecimal;
 use crate::system::regular_file;
 
-/// The photographs of one split.
+/// The images of one split.
 ///
-/// A list of 1.3 million takes some 60 MB: all names are one text, and a photograph is where its
+/// A list of 1.3 million takes some 60 MB: all names are one text, and an image is where its
 /// name ends, its length, its class and, in shards, its place.
 #[derive(Debug)]
 pub struct Index {
@@ -35,7 +35,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// The photographs of the split whose folder (`train` or `val`, or with shards `train-*.tar`)
+    /// The images of the split whose folder (`train` or `val`, or with shards `train-*.tar`)
     /// is in `root`; a label is a class's position among `classes`, or among the sorted folders if
     /// none are given. Nothing is there: an empty list.
     pub fn open(root: &Path, split: &str, classes: Option<&[String]>) -> Result<Index> {
@@ -111,7 +111,7 @@ impl Index {
         Ok(index)
     }
 
-    /// Number of photographs.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -121,7 +121,7 @@ impl Index {
         self.ends.is_empty()
     }
 
-    /// Whether the photographs are in shards.
+    /// Whether the images are in shards.
     pub fn is_sharded(&self) -> bool {
         !self.shards.is_empty()
     }
@@ -131,7 +131,7 @@ impl Index {
         &self.classes
     }
 
-    /// Files in the folder that are no photographs by their name's ending.
+    /// Files in the folder that are no images by their name's ending.
     pub fn others(&self) -> &[String] {
         &self.others
     }
@@ -142,7 +142,7 @@ impl Index {
         &self.fingerprint
     }
 
-    /// The class of a photograph.
+    /// The class of an image.
     pub fn label(&self, position: usize) -> i64 {
         i64::from(self.labels[position])
     }

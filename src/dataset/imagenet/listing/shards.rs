@@ -1,4 +1,4 @@
-//! Tar shards of photographs, in WebDataset's layout: `train-000000.tar` holds
+//! Tar shards of images, in WebDataset's layout: `train-000000.tar` holds
 //! `<class>/<name>.jpg`, each followed by a `.cls` file with the class's number
 //! (<https://github.com/webdataset/webdataset>).
 
@@ -183,7 +183,7 @@ impl Writer {
         })
     }
 
-    /// Adds a photograph, whose `name` has its class in front and no ending, as a file with
+    /// Adds an image, whose `name` has its class in front and no ending, as a file with
     /// `ending`.
     pub fn add(&mut self, name: &str, ending: &str, class: usize, bytes: &[u8]) -> Result<()> {
         self.file(&format!("{name}.{ending}"), bytes)?;
