@@ -168,7 +168,6 @@ fn bench_with_a_loader_measures_decoding_for_each_number_of_threads() {
         rows.as_array().unwrap().iter().map(|row| row["threads"].as_u64().unwrap()).collect();
     assert_eq!(threads, [1, 2]);
     assert!(rows[0]["images_per_second"].as_f64().unwrap() > 0.0);
-    refuse(folder.path(), &["bench", "--threads", "2"], 2, &["--loader"]);
 }
 
 #[test]
