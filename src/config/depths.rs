@@ -37,7 +37,7 @@ pub fn has_bottlenecks_on_cifar(depth: u64) -> bool {
 
 /// Refuses a depth that no pre-activation net has.
 pub fn check_preactivation_depth(depth: u64) -> Result<(), BadInput> {
-    if depth >= 8 && depth <= MOST_LAYERS && (depth % 6 == 2 || depth % 9 == 2) {
+    if (8..=MOST_LAYERS).contains(&depth) && (depth % 6 == 2 || depth % 9 == 2) {
         return Ok(());
     }
     Err(bad_input(format!(
