@@ -57,6 +57,33 @@ fn missing_truncated_and_foreign_data_files() {
 }
 
 #[test]
+fn a_folder_of_images_is_recognized_and_what_is_wrong_with_it_is_said() {
+    let folder = workspace();
+    let image = |path: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    };
+    let train =
+        |data: &'static str| ["train", "--network", "resnet-18", "--data", data, "--out", "out"];
+    image("classes/cat/1.jpg");
+    image("classes/dog/1.jpg");
+    refuse(folder.path(), &train("classes"), 2, &["classes", "cat/ looks like a class", "train/"]);
+    image("tested/train/cat/1.jpg");
+    image("tested/test/cat/1.jpg");
+    refuse(folder.path(), &train("tested"), 2, &["tested", "test/", "rename it to val/"]);
+    refuse(
+        folder.path(),
+        &["train", "--network", "resnet-20", "--dataset", "cifar10", "--data", "imagenet=data"],
+        2,
+        &["--data imagenet=data", "write cifar10=DIR"],
+    );
+    let named = ["--data", "cifar10=data", "--iterations", "1", "--set", "batch_size=32"];
+    succeed(folder.path(), &[&["train", "--network", "plain-8"][..], &named].concat());
+    assert!(folder.path().join("runs/train-cifar10-1/plain-8/seed-0/run.toml").exists());
+}
+
+#[test]
 fn depths_and_networks_that_do_not_exist() {
     let folder = workspace();
     refuse(folder.path(), &["compare", "57"], 2, &["depth 57", "6n+2", "56", "62"]);

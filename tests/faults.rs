@@ -297,7 +297,7 @@ fn verify_finds_a_file_that_was_changed_removed_or_added() {
         "--iterations",
         "4",
         "--out",
-        "results/plain-8/seed-0",
+        "runs/plain-8/seed-0",
     ]);
     succeed(folder.path(), &arguments);
     let verify = |parts: &[&str]| {
@@ -313,7 +313,7 @@ fn verify_finds_a_file_that_was_changed_removed_or_added() {
         });
     };
     verify(&[]);
-    let file = |name: &str| folder.path().join("results/plain-8/seed-0").join(name);
+    let file = |name: &str| folder.path().join("runs/plain-8/seed-0").join(name);
     let log = std::fs::read(file("train.csv")).unwrap();
     std::fs::write(
         file("train.csv"),
@@ -323,14 +323,14 @@ fn verify_finds_a_file_that_was_changed_removed_or_added() {
     std::fs::remove_file(file("eval.csv")).unwrap();
     std::fs::write(file("extra.csv"), "x").unwrap();
     verify(&[
-        "changed: results/plain-8/seed-0/train.csv",
-        "missing: results/plain-8/seed-0/eval.csv",
-        "extra: results/plain-8/seed-0/extra.csv",
+        "changed: runs/plain-8/seed-0/train.csv",
+        "missing: runs/plain-8/seed-0/eval.csv",
+        "extra: runs/plain-8/seed-0/extra.csv",
         "3 problems",
     ]);
     std::fs::write(file("run.toml"), "state = 3").unwrap();
-    verify(&["not verified: results/plain-8/seed-0/run.toml"]);
+    verify(&["not verified: runs/plain-8/seed-0/run.toml"]);
     std::fs::remove_file(file("run.toml")).unwrap();
     std::fs::remove_file(file("train.csv")).unwrap();
-    verify(&["missing: results/plain-8/seed-0/run.toml"]);
+    verify(&["missing: runs/plain-8/seed-0/run.toml"]);
 }

@@ -78,7 +78,7 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
 }
 
 fn paper_size(folder: &Path) {
-    let results = folder.join("results");
+    let results = folder.join("runs");
     write_run(&results, "plain-20", 0, 64_000, 11.0);
     write_run(&results, "resnet-20", 0, 64_000, 8.6);
     write_run(&results, "resnet-20", 1, 64_000, 8.8);
@@ -92,7 +92,7 @@ fn table_6_has_ours_beside_the_papers_with_verdict_and_what_is_missing_partial_o
     let text = succeed(folder.path(), &["figures"]);
     assert!(text.contains("CIFAR-10, 64,000 iterations: 4 runs, not complete: resnet-32 seed 0 at iteration 12,000"), "{text}");
     let table =
-        std::fs::read_to_string(folder.path().join("results/report/cifar10-64000/table-6.md"))
+        std::fs::read_to_string(folder.path().join("runs/report/cifar10-64000/table-6.md"))
             .unwrap();
     for row in [
         "| Highway     |     19 |       2.3M | 7.54 (7.72 ± 0.16) |     – |                – |     – |         – |                           quoted |",
@@ -116,7 +116,7 @@ fn table_6_has_ours_beside_the_papers_with_verdict_and_what_is_missing_partial_o
         assert!(matches, "{found:?}\n{wanted:?}");
     }
     let csv =
-        std::fs::read_to_string(folder.path().join("results/report/cifar10-64000/table-6.csv"))
+        std::fs::read_to_string(folder.path().join("runs/report/cifar10-64000/table-6.csv"))
             .unwrap();
     let lines: Vec<&str> = csv.lines().collect();
     for line in [
@@ -133,7 +133,7 @@ fn table_6_has_ours_beside_the_papers_with_verdict_and_what_is_missing_partial_o
 #[test]
 fn runs_in_another_precision_on_official_data_are_judged_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     for (network, last) in [("plain-20", 9.4), ("resnet-20", 8.6)] {
         write_run(&results, network, 0, 64_000, last);
         change(&results, network, 0, "precision = \"f32\"", "precision = \"bf16\"");
@@ -158,7 +158,7 @@ fn runs_in_another_precision_on_official_data_are_judged_with_its_name() {
 #[test]
 fn the_best_evidence_comes_first_official_then_long_then_many_seeds() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     let short = |run: &str, network: &str, seed: u64, iterations: u64| {
         write_run(&results.join(run), network, seed, iterations, 30.0);
         change(
@@ -214,7 +214,7 @@ fn the_best_evidence_comes_first_official_then_long_then_many_seeds() {
 #[test]
 fn bands_of_five_seeds_name_n_and_pairs_have_their_interval() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     for seed in 0..5 {
         for (network, last) in [("plain-20", 30.0), ("resnet-20", 27.0)] {
             // Differences of 3.0, 3.1, … 3.4 points.
@@ -242,7 +242,7 @@ fn bands_of_five_seeds_name_n_and_pairs_have_their_interval() {
 #[test]
 fn the_same_run_twice_is_shown_once_and_the_report_says_which_and_why() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     write_run(&results, "plain-20", 0, 64_000, 9.5);
     write_run(&results.join("mine"), "plain-20", 0, 1000, 9.5);
     let text = succeed(folder.path(), &["figures"]);
@@ -263,7 +263,7 @@ fn the_same_run_twice_is_shown_once_and_the_report_says_which_and_why() {
 #[test]
 fn a_bad_run_is_named_and_the_others_are_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     write_run(&results, "plain-20", 0, 2000, 9.5);
     let log = |run: &str| {
         write_run(&results.join(run), "plain-20", 0, 2000, 9.5);
@@ -312,7 +312,7 @@ fn a_bad_run_is_named_and_the_others_are_shown() {
 #[test]
 fn a_run_of_many_other_keys_has_a_folder_with_a_name_that_fits() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     write_run(&results, "plain-20", 0, 2000, 9.5);
     for (from, to) in [
         (
@@ -334,7 +334,7 @@ fn a_run_of_many_other_keys_has_a_folder_with_a_name_that_fits() {
 #[test]
 fn what_a_bench_file_says_is_text_in_every_format() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     write_run(&results, "plain-20", 0, 1000, 9.5);
     let measured = r#"{"device": "=HYPERLINK(\"http://x\")|<script>alert(1)</script>", "threads": 1, "kernels": "avx2",
         "peaks": {"f32_operations_per_second": 1e12, "tf32_operations_per_second": 1e12, "bf16_operations_per_second": 1e12, "copy_bytes_per_second": 1e10},
@@ -359,7 +359,7 @@ fn what_a_bench_file_says_is_text_in_every_format() {
 #[test]
 fn on_the_synthetic_shapes_nothing_is_compared_with_the_papers_length() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     write_run(&results, "plain-20", 0, 130, 9.5);
     for (from, to) in [
         ("name = \"cifar10\"", "name = \"shapes\""),
@@ -372,7 +372,7 @@ fn on_the_synthetic_shapes_nothing_is_compared_with_the_papers_length() {
     let text = succeed(folder.path(), &["figures"]);
     assert!(text.contains("Synthetic shapes, 130 iterations: 1 run"), "{text}");
     assert!(!text.contains("64,000") && !text.contains("64000"), "{text}");
-    assert!(text.contains("results/report/shapes-130"), "{text}");
+    assert!(text.contains("runs/report/shapes-130"), "{text}");
 }
 
 /// Replaces what is written in a run's record.
@@ -391,7 +391,7 @@ fn read(results: &Path, file: &str) -> String {
 #[test]
 fn runs_of_another_warm_up_or_on_a_subset_are_not_judged_with_the_papers() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     write_run(&results, "resnet-110", 0, 64_000, 6.5);
     write_run(&results, "resnet-110", 1, 64_000, 20.0);
     write_run(&results, "resnet-20", 0, 64_000, 8.7);
@@ -428,7 +428,7 @@ fn runs_of_another_warm_up_or_on_a_subset_are_not_judged_with_the_papers() {
 fn odd_logs_make_no_figure_hang_or_fail() {
     let folder = tempfile::tempdir().unwrap();
     let write = |run: &str, text: &str| {
-        let directory = folder.path().join("results").join(run);
+        let directory = folder.path().join("runs").join(run);
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(directory.join("train.csv"), text).unwrap();
     };
@@ -450,8 +450,8 @@ fn odd_logs_make_no_figure_hang_or_fail() {
 fn differences_are_paired_and_training_errors_are_taken_along_the_run() {
     let folder = tempfile::tempdir().unwrap();
     paper_size(folder.path());
-    write_run(&folder.path().join("results"), "plain-20", 1, 64_000, 11.4);
-    succeed(folder.path(), &["figures", "results", "--out", "out"]);
+    write_run(&folder.path().join("runs"), "plain-20", 1, 64_000, 11.4);
+    succeed(folder.path(), &["figures", "runs", "--out", "out"]);
     let pairs = std::fs::read_to_string(folder.path().join("out/cifar10-64000/pairs.csv")).unwrap();
     // -2.4 and -2.6: mean -2.5, deviation 0.1414, times 12.706 / √2: ± 1.27.
     assert!(
@@ -483,7 +483,7 @@ fn figure_6_has_the_papers_axes_and_its_data_are_the_smoothed_logs() {
     let folder = tempfile::tempdir().unwrap();
     paper_size(folder.path());
     succeed(folder.path(), &["figures", "--json"]);
-    let report = folder.path().join("results/report");
+    let report = folder.path().join("runs/report");
     let data = std::fs::read_to_string(report.join("cifar10-64000/figure-6.csv")).unwrap();
     assert!(
         data.starts_with("panel,network,series,iteration,error (%),deviation,seeds\n"),
@@ -527,7 +527,7 @@ fn the_report_is_one_file_without_a_word_from_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     paper_size(folder.path());
     succeed(folder.path(), &["figures"]);
-    let page = std::fs::read_to_string(folder.path().join("results/report/report.html")).unwrap();
+    let page = std::fs::read_to_string(folder.path().join("runs/report/report.html")).unwrap();
     for part in
         ["src=\"http", "<link rel=\"stylesheet", "@import", "fetch(", "XMLHttpRequest", "{{"]
     {
@@ -543,7 +543,7 @@ fn the_report_is_one_file_without_a_word_from_elsewhere() {
         "what the picture shows, in words"
     );
     assert!(
-        page.contains("<code>resnet-repro figures results</code>")
+        page.contains("<code>resnet-repro figures runs</code>")
             && page.contains("style-src 'sha256-")
             && page.contains("script-src 'sha256-")
             && !page.contains("unsafe-inline")
@@ -567,7 +567,7 @@ fn readme_gets_its_results_between_the_markers() {
             "{text}"
         );
         assert_eq!(
-            text.matches("(results/report/cifar10-64000/figure-6.svg)").count(),
+            text.matches("(runs/report/cifar10-64000/figure-6.svg)").count(),
             1,
             "{text}"
         );
@@ -579,10 +579,10 @@ fn readme_gets_its_results_between_the_markers() {
 fn logs_that_cannot_be_read_are_named_and_the_others_are_shown() {
     let folder = tempfile::tempdir().unwrap();
     refuse(folder.path(), &["figures", "nowhere"], 2, &["nowhere", "No such file"]);
-    std::fs::create_dir(folder.path().join("results")).unwrap();
-    refuse(folder.path(), &["figures"], 2, &["results", "no run there", "sweep"]);
-    write_run(&folder.path().join("results"), "plain-20", 0, 64_000, 9.5);
-    let broken = folder.path().join("results/other/plain-32/seed-0");
+    std::fs::create_dir(folder.path().join("runs")).unwrap();
+    refuse(folder.path(), &["figures"], 2, &["runs", "no run there", "sweep"]);
+    write_run(&folder.path().join("runs"), "plain-20", 0, 64_000, 9.5);
+    let broken = folder.path().join("runs/other/plain-32/seed-0");
     std::fs::create_dir_all(&broken).unwrap();
     std::fs::write(broken.join("train.csv"), "step,acc\n1,2\n").unwrap();
     let output = run(folder.path(), &["figures"]);

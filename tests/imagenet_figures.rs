@@ -118,7 +118,7 @@ fn write_run(
 }
 
 fn read(folder: &Path, file: &str) -> String {
-    let path = folder.join("results/report").join(file);
+    let path = folder.join("runs/report").join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -179,7 +179,7 @@ const TINY: &str = "tiny-imagenet-300-20-classes-batch-size-64-evaluate-every-60
 #[test]
 fn figure_4_has_plain_nets_left_and_residual_nets_right_and_its_data_are_the_smoothed_logs() {
     let folder = tempfile::tempdir().unwrap();
-    write_tiny(&folder.path().join("results"));
+    write_tiny(&folder.path().join("runs"));
     let text = succeed(folder.path(), &["figures"]);
     assert!(
         text.contains(
@@ -229,22 +229,22 @@ fn figure_4_has_plain_nets_left_and_residual_nets_right_and_its_data_are_the_smo
 #[test]
 fn each_family_has_its_own_figures_and_tables() {
     let folder = tempfile::tempdir().unwrap();
-    write_tiny(&folder.path().join("results"));
-    let cifar = folder.path().join("results/old/plain-20/seed-0");
+    write_tiny(&folder.path().join("runs"));
+    let cifar = folder.path().join("runs/old/plain-20/seed-0");
     std::fs::create_dir_all(&cifar).unwrap();
     std::fs::write(
         cifar.join("train.csv"),
         "iteration,learning_rate,loss,error\n1,0.1,2.3,90\n2,0.1,2.3,80\n",
     )
     .unwrap();
-    std::fs::create_dir_all(folder.path().join("results/old/plain-32/seed-0")).unwrap();
+    std::fs::create_dir_all(folder.path().join("runs/old/plain-32/seed-0")).unwrap();
     std::fs::copy(
         cifar.join("train.csv"),
-        folder.path().join("results/old/plain-32/seed-0/train.csv"),
+        folder.path().join("runs/old/plain-32/seed-0/train.csv"),
     )
     .unwrap();
     succeed(folder.path(), &["figures"]);
-    let report = folder.path().join("results/report");
+    let report = folder.path().join("runs/report");
     let has = |file: &str| report.join(file).exists();
     for file in ["figure-1.csv", "figure-6.csv", "table-6.csv"] {
         assert!(!has(&format!("{TINY}/{file}")), "{file}");
@@ -271,7 +271,7 @@ fn each_family_has_its_own_figures_and_tables() {
 #[test]
 fn tables_2_and_3_have_ten_crops_beside_the_papers_and_are_not_judged_on_other_data() {
     let folder = tempfile::tempdir().unwrap();
-    write_tiny(&folder.path().join("results"));
+    write_tiny(&folder.path().join("runs"));
     succeed(folder.path(), &["figures"]);
     let other = "not comparable: another recipe, other data";
     assert_eq!(
@@ -306,7 +306,7 @@ fn tables_2_and_3_have_ten_crops_beside_the_papers_and_are_not_judged_on_other_d
 #[test]
 fn table_4_has_single_models_at_several_scales_and_table_5_their_ensembles() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     write_tiny(&results);
     let ensemble = r#"{"dataset": "tiny-imagenet", "networks": ["plain-34", "resnet-34", "resnet-34"], "views": "multi-scale", "images": 1000, "loss": 1.2, "error": 47.5, "top5_error": 14.25}"#;
     std::fs::write(results.join("tiny/ensemble-of-three.json"), ensemble).unwrap();
@@ -347,7 +347,7 @@ fn table_4_has_single_models_at_several_scales_and_table_5_their_ensembles() {
 #[test]
 fn ensembles_that_cannot_be_read_or_have_no_runs_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     write_run(&results, &tiny(), "plain-18", 0, 300, 60.0, &[]);
     std::fs::write(results.join("ensemble-1.json"), "{}").unwrap();
     let two = r#"{"dataset": "imagenet", "networks": ["resnet-50", "resnet-101"], "views": "10-crop", "images": 1, "loss": 1, "error": 1, "top5_error": 1}"#;
@@ -370,7 +370,7 @@ fn ensembles_that_cannot_be_read_or_have_no_runs_are_named() {
 #[test]
 fn whole_runs_of_the_papers_recipe_are_judged_and_drawn_on_its_axis() {
     let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
+    let results = folder.path().join("runs");
     write_run(&results, &papers(), "plain-34", 0, 600_000, 30.0, &["10-crop,50000,1.2,29.4,10.6"]);
     write_run(
         &results,

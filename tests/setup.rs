@@ -28,9 +28,7 @@ fn setup_without(missing: &str, arguments: &[&str]) -> Output {
 
 #[test]
 fn a_missing_tool_is_named_with_its_package() {
-    for (program, package) in
-        [("cargo", "rustup"), ("c++", "g++"), ("python3", "python3"), ("nasm", "nasm")]
-    {
+    for (program, package) in [("cargo", "rustup"), ("c++", "g++"), ("python3", "python3")] {
         let output = setup_without(program, &[]);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{message}");
@@ -41,6 +39,64 @@ fn a_missing_tool_is_named_with_its_package() {
             "{message}"
         );
     }
+}
+
+#[test]
+fn without_nasm_the_set_up_goes_on_and_one_line_says_what_is_slower() {
+    if !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    let output = setup_without("nasm", &["--cpu"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    assert!(
+        message.lines().count() == 1
+            && message.contains("slowly")
+            && message.contains("package nasm")
+            && message.contains("cargo clean --release -p mozjpeg-sys"),
+        "{message}"
+    );
+}
+
+/// A copy of this project's build files, without libtorch.
+fn project_without_libtorch() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["src", "scripts", ".cargo", "Cargo.toml", "Cargo.lock", "build.rs"] {
+        let target = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let copied = Command::new("cp").args(["-r", &target]).arg(folder.path()).status().unwrap();
+        assert!(copied.success());
+    }
+    folder
+}
+
+#[test]
+fn a_build_before_the_set_up_ends_within_seconds_in_one_clear_line() {
+    let folder = project_without_libtorch();
+    let cargo = |arguments: &[&str]| {
+        Command::new(env!("CARGO"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("CARGO_TARGET_DIR", folder.path().join("target"))
+            .env_remove("LIBTORCH")
+            .output()
+            .unwrap()
+    };
+    let started = Instant::now();
+    let build = || {
+        let output = cargo(&["build", "--release", "--offline"]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{message}");
+        let line = message.lines().find(|line| line.starts_with("error: libtorch"));
+        let line = line.unwrap_or_else(|| panic!("{message}"));
+        assert!(line.contains("libtorch 2.11.0 is missing") && line.contains("run scripts/setup"));
+        assert!(!message.contains("torch.h"), "{message}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        message
+    };
+    assert!(build().lines().count() < 6);
+    // What needs no libtorch works, and leaves the compiler's version in cargo's cache.
+    assert!(cargo(&["clean", "--offline", "-p", "libc"]).status.success());
+    assert!(!build().contains("--crate-name"));
 }
 
 #[test]

@@ -436,3 +436,69 @@ fn a_worker_without_its_supervisor_does_nothing() {
     let folder = workspace();
     refuse(folder.path(), &["worker", "nonsense"], 2, &["assignment"]);
 }
+
+/// Writes experiments `c.toml` on CIFAR-10 and `i.toml` on ImageNet.
+fn write_two_experiments(folder: &Path) {
+    for (name, dataset, network) in [("c", "cifar10", "plain-8"), ("i", "imagenet", "plain-18")] {
+        let text = format!(
+            "title = \"t\"\npaper = \"p\"\ndataset = \"{dataset}\"\n[[runs]]\nnetworks = [\"{network}\"]\nseeds = [0]\n"
+        );
+        std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+    }
+}
+
+#[test]
+fn experiments_without_data_are_refused_by_name_or_left_out_if_asked_for() {
+    let folder = workspace();
+    write_two_experiments(folder.path());
+    let sweep = |data: &'static str, more: &[&'static str]| {
+        let common = ["sweep", "c.toml", "i.toml", "--data", data, "--iterations", "2"];
+        [&common[..], &["--device", "cpu", "--set", "batch_size=32"], more].concat()
+    };
+    for data in ["data", "cifar10=data"] {
+        refuse(
+            folder.path(),
+            &sweep(data, &[]),
+            2,
+            &["i (imagenet: no data/imagenet)", "--data imagenet=DIR", "--skip-missing-data"],
+        );
+    }
+    assert!(!folder.path().join("runs").exists(), "nothing was started");
+    let output = run(folder.path(), &sweep("data", &["--skip-missing-data"]));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("left out, no data: i (imagenet"), "{}", stderr(&output));
+    assert_eq!(lines(&folder.path().join("runs/c/plain-8/seed-0/train.csv")), 3, "default folder");
+    assert!(!folder.path().join("runs/i").exists());
+}
+
+#[test]
+fn folders_of_several_data_sets_are_told_apart_by_name_or_by_content() {
+    let folder = workspace();
+    write_two_experiments(folder.path());
+    std::fs::create_dir_all(folder.path().join("images/train/a")).unwrap();
+    let plan = |data: &[&'static str]| {
+        let common = ["sweep", "--dry-run", "c.toml", "i.toml"];
+        run(folder.path(), &[&common[..], data].concat())
+    };
+    for data in [
+        &["--data", "cifar10=data,imagenet=images"][..],
+        &["--data", "cifar10=data", "--data", "imagenet=images"],
+        &["--data", "images", "--data", "data"],
+        &["--data", "cifar10=data", "--data", "images"],
+    ] {
+        let output = plan(data);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(told.contains("images/train/a: there is no image"), "{data:?}: {told}");
+        assert!(!told.contains("no data for") && !told.contains("data_batch"), "{data:?}: {told}");
+    }
+    for (data, parts) in [
+        (&["--data", "cifar=data"][..], &["cifar: no such data set", "cifar10"][..]),
+        (&["--data", "cifar10="], &["a folder is missing"]),
+        (&["--data", "cifar10=data,cifar10=other"], &["data and other are both for cifar10"]),
+        (&["--data", "nowhere"], &["nowhere", "cifar10=DIR"]),
+    ] {
+        let common = ["sweep", "--dry-run", "c.toml", "i.toml"];
+        refuse(folder.path(), &[&common[..], data].concat(), 2, parts);
+    }
+}

@@ -33,7 +33,7 @@ use crate::training::trainer::Outcome;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  resnet-repro compare 44 --shallow 20                                    built-in drawings, minutes
+  resnet-repro compare 44 --shallow 20                                    synthetic shapes dataset, minutes
   resnet-repro compare 56 --shallow 20 --dataset cifar10 --iterations 300
   resnet-repro compare 56 --shallow 20 --dataset cifar10 --seeds 0,1,2
   resnet-repro compare 56 --set learning_rate=0.05 --set validation=1000 --json
@@ -54,7 +54,7 @@ pub struct Arguments {
     #[arg(long, value_name = "LIST", default_value = "0")]
     seeds: String,
     /// Folder for logs, weights and figure [default:
-    /// results/compare-<dataset>-<depths>-<iterations>]
+    /// runs/compare-<dataset>-<depths>-<iterations>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the result as JSON
@@ -74,7 +74,7 @@ struct Output {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let depths = depths(arguments.depth, arguments.shallow)?;
     let seeds = parse_seeds(&arguments.seeds)?;
-    let dataset = arguments.data.name();
+    let dataset = arguments.data.name()?;
     let recipes = depths
         .iter()
         .map(|&depth| arguments.recipe.resolve(dataset, depth))
@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let iterations = recipes[0].iterations;
     let out = arguments.out.clone().unwrap_or_else(|| {
         let depths: Vec<String> = depths.iter().map(u64::to_string).collect();
-        PathBuf::from(format!("results/compare-{dataset}-{}-{iterations}", depths.join("-")))
+        PathBuf::from(format!("runs/compare-{dataset}-{}-{iterations}", depths.join("-")))
     });
 
     let mut runs = Vec::new();

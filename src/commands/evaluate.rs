@@ -118,7 +118,7 @@ impl Subject {
                 bad_input(format!("--network is there {networks} times and --weights {weights} times: give one of each for every net")).into()
             );
         }
-        let dataset = arguments.data.name();
+        let dataset = arguments.data.name()?;
         let mut given = parse_settings(&arguments.settings)?;
         // The scales of training images mean nothing here, and must not stand in the way of a
         // larger crop.
@@ -190,7 +190,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
     };
     let device = device::select(arguments.device)?;
-    let data = dataset::load(subject.dataset, arguments.data.data.as_deref())?;
+    let data = dataset::load(subject.dataset, arguments.data.folder(subject.dataset)?.as_deref())?;
     if record.as_ref().is_some_and(|record| record.run.dataset.fingerprint != data.fingerprint) {
         return Err(bad_input(
             "--data: not the data that the run was trained on: its fingerprint differs",

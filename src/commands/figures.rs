@@ -24,12 +24,12 @@ use crate::report::{self, Report, readme};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  resnet-repro figures                                   from results/ to results/report/
-  resnet-repro figures results/quick --out /tmp/report
+  resnet-repro figures                                   from runs/ to runs/report/
+  resnet-repro figures runs/quick --out /tmp/report
   resnet-repro figures results --readme README.md        also renews README's results section")]
 pub struct Arguments {
     /// Folder with runs, at any depth
-    #[arg(value_name = "RESULTS", default_value = "results")]
+    #[arg(value_name = "RESULTS", default_value = "runs")]
     results: PathBuf,
     /// Folder for figures, tables and report.html [default: <RESULTS>/report]
     #[arg(long, value_name = "DIR")]

@@ -1,10 +1,13 @@
 //! Options that several subcommands have, and writing results to stdout.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use tch::Device;
 
 use crate::config::dataset_name::DatasetName;
@@ -23,24 +26,133 @@ use crate::system::parallel::available_threads;
 /// Which data.
 #[derive(Debug, Args)]
 pub struct DataOptions {
-    /// Data set [default: cifar10 if --data is given, else shapes]
+    /// Data set [default: the one that --data holds, else shapes]
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<DatasetName>,
-    /// Folder with the data set's files [default: data/<dataset>]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
+    /// Folder with the data set's files, as DIR or as imagenet=DIR [default: data/<dataset>]
+    #[arg(long, value_name = "[NAME=]DIR", value_parser = DataArgument::parser())]
+    pub data: Vec<DataArgument>,
 }
 
 impl DataOptions {
-    /// The data set that is meant.
-    pub fn name(&self) -> DatasetName {
-        dataset::chosen(self.dataset, self.data.as_deref())
+    /// The data set that is meant: the one that `--dataset` or `--data` names, else the one that
+    /// the folder holds (CIFAR-10, if nobody can tell), else the synthetic one.
+    pub fn name(&self) -> Result<DatasetName, BadInput> {
+        if let Some(name) = self.dataset {
+            return Ok(name);
+        }
+        let mut given = self.data.iter().flat_map(|argument| &argument.0);
+        match (given.next(), given.next()) {
+            (None, _) => Ok(DatasetName::Shapes),
+            (Some((Some(name), _)), None) => Ok(*name),
+            (Some((None, folder)), None) => {
+                Ok(dataset::recognized(folder).unwrap_or(DatasetName::Cifar10))
+            }
+            (Some(_), Some(_)) => {
+                Err(bad_input("--data names several folders: say which data set by --dataset"))
+            }
+        }
+    }
+
+    /// The folder of `name`, if one is given; else it lies in the usual place.
+    pub fn folder(&self, name: DatasetName) -> Result<Option<PathBuf>, BadInput> {
+        let folder = data_folders(&self.data, &[name])?.remove(&name);
+        if let (None, Some((Some(other), path))) =
+            (&folder, self.data.iter().flat_map(|argument| &argument.0).next())
+        {
+            return Err(bad_input(format!(
+                "--data {other}={}: the data set is {name}: write {name}=DIR",
+                path.display()
+            )));
+        }
+        Ok(folder)
     }
 
     /// Loads it.
     pub fn load(&self) -> Result<Dataset> {
-        dataset::load(self.name(), self.data.as_deref())
+        let name = self.name()?;
+        dataset::load(name, self.folder(name)?.as_deref())
     }
+}
+
+/// One `--data`: `DIR`, or `cifar10=DIR,imagenet=DIR`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataArgument(Vec<(Option<DatasetName>, PathBuf)>);
+
+impl DataArgument {
+    /// Reads the flag's value; folders need not be UTF-8.
+    pub fn parser() -> impl TypedValueParser<Value = DataArgument> {
+        OsStringValueParser::new().try_map(DataArgument::parse)
+    }
+
+    fn parse(value: OsString) -> Result<DataArgument, BadInput> {
+        // A folder may have any name, be it "a,b" or "a=b".
+        let text = match value.to_str() {
+            Some(text) if !Path::new(text).exists() => text,
+            _ => return Ok(DataArgument(vec![(None, PathBuf::from(value))])),
+        };
+        let mut folders: Vec<(Option<DatasetName>, String)> = Vec::new();
+        for part in text.split(',') {
+            match (part.split_once('='), folders.last_mut()) {
+                (Some((name, folder)), _) if !name.contains('/') => {
+                    let name = DatasetName::from_text(name.trim())?;
+                    folders.push((Some(name), folder.to_string()));
+                }
+                (_, Some((_, folder))) => folder.extend([",", part]),
+                (_, None) => folders.push((None, part.to_string())),
+            }
+        }
+        if folders.iter().any(|(_, folder)| folder.is_empty()) {
+            return Err(bad_input("a folder is missing: write DIR, or cifar10=DIR,imagenet=DIR"));
+        }
+        Ok(DataArgument(
+            folders.into_iter().map(|(name, folder)| (name, PathBuf::from(folder))).collect(),
+        ))
+    }
+}
+
+/// The folder of each of the data sets in `wanted` for which `--data` gives one.
+///
+/// A folder without a name belongs to the one data set that has none yet; among several, to the one
+/// that its content shows.
+pub fn data_folders(
+    arguments: &[DataArgument],
+    wanted: &[DatasetName],
+) -> Result<HashMap<DatasetName, PathBuf>, BadInput> {
+    let mut folders = HashMap::new();
+    let mut insert =
+        |name: DatasetName, folder: &Path| match folders.insert(name, folder.to_path_buf()) {
+            None => Ok(()),
+            Some(other) => Err(bad_input(format!(
+                "--data: {} and {} are both for {name}: give one of them",
+                other.display(),
+                folder.display()
+            ))),
+        };
+    let given = || arguments.iter().flat_map(|argument| &argument.0);
+    let mut open: Vec<DatasetName> = wanted.to_vec();
+    for (name, folder) in given().filter_map(|(name, folder)| Some(((*name)?, folder))) {
+        open.retain(|other| *other != name);
+        insert(name, folder)?;
+    }
+    // The synthetic data set takes a folder only where nothing else is wanted: to refuse it.
+    if open.len() > 1 {
+        open.retain(|name| *name != DatasetName::Shapes);
+    }
+    for folder in given().filter(|(name, _)| name.is_none()).map(|(_, folder)| folder) {
+        let name = match &open[..] {
+            [name] => *name,
+            _ => dataset::recognized_among(folder, wanted).ok_or_else(|| {
+                bad_input(format!(
+                    "--data {}: which data set it holds cannot be told: write it as {}=DIR",
+                    folder.display(),
+                    open.first().or(wanted.first()).unwrap_or(&DatasetName::Cifar10)
+                ))
+            })?,
+        };
+        insert(name, folder)?;
+    }
+    Ok(folders)
 }
 
 /// How to train.

@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 use tch::Device;
 
-use crate::commands::options::{RunFlags, parse_settings};
+use crate::commands::options::{DataArgument, RunFlags, data_folders, parse_settings};
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::console::output::{print, print_json, say};
@@ -41,20 +41,25 @@ use crate::system::{device, signals};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  resnet-repro sweep experiments/quick.toml                   minutes, on built-in drawings
+  resnet-repro sweep experiments/quick.toml                   minutes, on the synthetic shapes dataset
   resnet-repro sweep --dry-run experiments/*.toml             the plan, its time and disk space
   resnet-repro sweep experiments/0[1-6]*.toml                 the paper's CIFAR-10 experiments
+  resnet-repro sweep experiments/0*.toml --data cifar10=data/cifar10,imagenet=/data/imagenet --skip-missing-data
   resnet-repro sweep experiments/0[1-6]*.toml --only 'plain-*' --iterations 400 --out runs/400
 Then: resnet-repro figures")]
 pub struct Arguments {
     /// Experiment files; each run goes to <out>/<file name>/<network>/seed-<k>
     #[arg(required = true, value_name = "FILE")]
     experiments: Vec<PathBuf>,
-    /// Folder with the data set's files [default: data/<dataset>]; built-in data needs none
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    /// Folders of the data sets, as cifar10=DIR,imagenet=DIR; can be repeated. DIR alone belongs to
+    /// the one data set that is needed, or to the one that it holds [default: data/<dataset>]
+    #[arg(long, value_name = "[NAME=]DIR,…", value_parser = DataArgument::parser())]
+    data: Vec<DataArgument>,
+    /// Leave out experiments whose data set is not there, and train the others
+    #[arg(long)]
+    skip_missing_data: bool,
     /// Folder for the runs
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
     /// Only runs whose name, network or experiment matches, such as 'plain-*', '*/seed-0' or
     /// '02-residual-nets'
@@ -126,7 +131,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .map(|&choice| device::select(choice))
         .collect::<Result<Vec<_>, _>>()?;
     let mut tasks = tasks(&experiments, &arguments.out, arguments.only.as_ref())?;
-    let data = load_data(arguments, &experiments, &tasks)?;
+    let folders = data_folders(&arguments.data, &needed(&experiments, &tasks))?;
+    leave_out_missing(arguments, &experiments, &folders, &mut tasks)?;
+    let data = load_data(arguments, &experiments, &folders, &tasks)?;
     for task in &mut tasks {
         let dataset = experiments[task.experiment].dataset;
         task.look(dataset, data.get(&dataset))?;
@@ -145,7 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let conditions = SweepOptions {
         slots: slots(arguments.jobs, &devices),
         retries: arguments.retries,
-        data: arguments.data.clone(),
+        folders,
         datasets: experiments.iter().map(|experiment| experiment.dataset).collect(),
         options: RunOptions {
             tensorboard: arguments.tensorboard.clone(),
@@ -157,31 +164,96 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     finish(arguments, &tasks, stopped)
 }
 
+/// The data sets that the runs need, each once.
+fn needed(experiments: &[Experiment], tasks: &[Task]) -> Vec<DatasetName> {
+    let mut names = Vec::new();
+    for task in tasks {
+        let name = experiments[task.experiment].dataset;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Takes away the runs whose data is nowhere, if that was asked for; else refuses, or in a dry run
+/// says so.
+fn leave_out_missing(
+    arguments: &Arguments,
+    experiments: &[Experiment],
+    folders: &HashMap<DatasetName, PathBuf>,
+    tasks: &mut Vec<Task>,
+) -> Result<(), BadInput> {
+    let mut names = needed(experiments, tasks);
+    names.retain(|name| is_missing(*name, folders));
+    if names.is_empty() {
+        return Ok(());
+    }
+    let described: Vec<String> =
+        names.iter().map(|name| describe_missing(*name, experiments, tasks)).collect();
+    let described = described.join("; ");
+    let assignments: Vec<String> = names.iter().map(|name| format!("{name}=DIR")).collect();
+    let advice = format!(
+        "give --data {}, or --skip-missing-data to train the others",
+        assignments.join(",")
+    );
+    if arguments.skip_missing_data {
+        tasks.retain(|task| !names.contains(&experiments[task.experiment].dataset));
+        if tasks.is_empty() {
+            return Err(bad_input(format!("no data for {described}: nothing is left to train")));
+        }
+        say(&format!("left out, no data: {described}"));
+    } else if arguments.dry_run {
+        say(&format!("note: no data for {described}: to train, {advice}"));
+    } else {
+        return Err(bad_input(format!("no data for {described}: {advice}")));
+    }
+    Ok(())
+}
+
+/// Whether a data set is neither named nor in the usual place.
+fn is_missing(name: DatasetName, folders: &HashMap<DatasetName, PathBuf>) -> bool {
+    name != DatasetName::Shapes
+        && !folders.contains_key(&name)
+        && !dataset::default_folder(name).exists()
+}
+
+/// "01-a, 02-b (cifar10: no data/cifar10; …)".
+fn describe_missing(name: DatasetName, experiments: &[Experiment], tasks: &[Task]) -> String {
+    let concerned = experiments.iter().enumerate().filter(|(position, experiment)| {
+        experiment.dataset == name && tasks.iter().any(|task| task.experiment == *position)
+    });
+    let concerned: Vec<&str> = concerned.map(|(_, experiment)| experiment.name.as_str()).collect();
+    let fetch = match name {
+        DatasetName::Cifar10 => ", get it by \"resnet-repro data fetch cifar10\"",
+        _ => "",
+    };
+    let folder = dataset::default_folder(name);
+    format!("{} ({name}: no {}{fetch})", concerned.join(", "), folder.display())
+}
+
 /// The identity of each data set that is needed. The images are loaded again by each worker. A plan
 /// can be made without them.
 fn load_data(
     arguments: &Arguments,
     experiments: &[Experiment],
+    folders: &HashMap<DatasetName, PathBuf>,
     tasks: &[Task],
 ) -> Result<HashMap<DatasetName, DatasetRecord>> {
     let mut records = HashMap::new();
-    for experiment in tasks.iter().map(|task| &experiments[task.experiment]) {
-        if records.contains_key(&experiment.dataset) {
+    for name in needed(experiments, tasks) {
+        let folder = folders.get(&name).map(PathBuf::as_path);
+        // What leave_out_missing has told.
+        if arguments.dry_run && is_missing(name, folders) {
             continue;
         }
-        match dataset::load(
-            experiment.dataset,
-            dataset::folder_of(experiment.dataset, arguments.data.as_deref()),
-        )
-        .and_then(|data| check_splits(tasks, experiments, &data).map(|()| data))
+        match dataset::load(name, folder)
+            .and_then(|data| check_splits(tasks, experiments, &data).map(|()| data))
         {
             Ok(data) => {
-                records.insert(experiment.dataset, DatasetRecord::from(&data));
+                records.insert(name, DatasetRecord::from(&data));
             }
-            Err(error) if arguments.dry_run => {
-                say(&format!("note: {error:#}"));
-                return Ok(HashMap::new());
-            }
+            Err(error) if arguments.dry_run => say(&format!("note: {error:#}")),
             Err(error) => return Err(error),
         }
     }
@@ -313,7 +385,10 @@ fn print_plan(
     if arguments.json {
         return print_json(&plan);
     }
-    for experiment in experiments {
+    for (position, experiment) in experiments.iter().enumerate() {
+        if !tasks.iter().any(|task| task.experiment == position) {
+            continue;
+        }
         print(&format!("{}: {} ({})", experiment.name, experiment.title, experiment.paper))?;
     }
     let duration = |seconds: f64| match seconds {

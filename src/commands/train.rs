@@ -1,6 +1,6 @@
 //! `train`: one network, one seed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -24,8 +24,8 @@ use crate::training::trainer::Outcome;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  resnet-repro train --network resnet-20 --out results/try
-  resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out results/resnet-20-seed-3")]
+  resnet-repro train --network resnet-20
+  resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out runs/mine")]
 pub struct Arguments {
     /// plain-N, resnet-N, resnet-Nb, resnet-Nc, highway-19, highway-32 (N = 6n+2; for photographs
     /// 18, 34, 50, 101, 152), resnet-N-v1.5, vgg-16, vgg-19, googlenet, googlenet-aux
@@ -40,9 +40,9 @@ pub struct Arguments {
     /// Seed of the initial weights, the order of the images and their augmentation
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     seed: u64,
-    /// Folder of this run
+    /// Folder of this run [default: runs/train-<dataset>-<iterations>/<network>/seed-<k>]
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -50,19 +50,20 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let recipe = arguments.recipe.resolve(arguments.data.name(), arguments.network.depth())?;
+    let recipe = arguments.recipe.resolve(arguments.data.name()?, arguments.network.depth())?;
     let device = device::select(arguments.recipe.device)?;
     let data = arguments.data.load()?;
-    let run = Run::new(
-        RunDirectory::at(&arguments.out),
-        arguments.network,
-        arguments.seed,
-        recipe,
-        &data,
-        device,
-    )?;
+    let directory = match &arguments.out {
+        Some(out) => RunDirectory::at(out),
+        None => {
+            let folder = format!("runs/train-{}-{}", data.name, recipe.iterations);
+            RunDirectory::of(Path::new(&folder), arguments.network, arguments.seed)
+        }
+    };
+    let out = directory.path().to_path_buf();
+    let run = Run::new(directory, arguments.network, arguments.seed, recipe, &data, device)?;
     run.check()?;
-    check_writable("--out", &arguments.out)?;
+    check_writable("--out", &out)?;
     announce(device, data.name.family(), &[(arguments.network.depth(), &run.config.recipe)]);
     let stop = signals::stop_flag()?;
     let name = arguments.network.to_string();
@@ -85,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             final_window(summary.iterations),
             percent(summary.final_test_error),
             percent(summary.best_test_error),
-            arguments.out.display()
+            out.display()
         ))?;
     }
     Ok(if matches!(outcome, Outcome::Diverged(_)) { EXIT_RUN_FAILED } else { EXIT_DONE })

@@ -17,11 +17,12 @@ use crate::records::verify::{FileProblem, find_runs, verify_run};
 /// removed leaves nothing to compare.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  resnet-repro verify results")]
+Examples:
+  resnet-repro verify            the runs in runs/
+  resnet-repro verify results    those that the repository publishes")]
 pub struct Arguments {
     /// Folder with runs, at any depth
-    #[arg(value_name = "RESULTS", default_value = "results")]
+    #[arg(value_name = "RESULTS", default_value = "runs")]
     results: PathBuf,
     /// Print the result as JSON
     #[arg(long)]
@@ -70,7 +71,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         let verdict = if output.problems.is_empty() {
             "every file is as it was logged".to_string()
         } else {
-            format!("{} problems", output.problems.len())
+            match output.problems.len() {
+                1 => "1 problem".to_string(),
+                problems => format!("{problems} problems"),
+            }
         };
         print(&format!("{}: {finished} finished runs{open}: {verdict}", root.display()))?;
     }

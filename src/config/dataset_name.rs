@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::config::network_name::Family;
+use crate::error::{BadInput, bad_input};
 
 /// Which data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -23,6 +25,15 @@ pub enum DatasetName {
 }
 
 impl DatasetName {
+    /// Reads a name as the command line has it.
+    pub fn from_text(text: &str) -> Result<DatasetName, BadInput> {
+        <DatasetName as clap::ValueEnum>::from_str(text, false).map_err(|_| {
+            let names = DatasetName::value_variants().iter().map(DatasetName::to_string);
+            let names = names.collect::<Vec<_>>().join(", ");
+            bad_input(format!("{text}: no such data set; there are {names}"))
+        })
+    }
+
     /// As a title has it.
     pub fn title(self) -> &'static str {
         match self {

@@ -39,13 +39,30 @@ pub fn load(name: DatasetName, folder: Option<&Path>) -> Result<Dataset> {
     }
 }
 
-/// The folder for one of several data sets, of which those that are built in read none.
-pub fn folder_of(name: DatasetName, folder: Option<&Path>) -> Option<&Path> {
-    folder.filter(|_| name != DatasetName::Shapes)
+/// The data set that a folder holds, as far as its files tell.
+pub fn recognized(folder: &Path) -> Option<DatasetName> {
+    let holds = |names: &[&str]| names.iter().any(|name| folder.join(name).exists());
+    if holds(&["data_batch_1.bin", "test_batch.bin"]) {
+        Some(DatasetName::Cifar10)
+    } else if holds(&["wnids.txt"]) {
+        Some(DatasetName::TinyImagenet)
+    } else if holds(&["train", "val", "test"]) || imagenet::class_folder(folder).is_some() {
+        Some(DatasetName::Imagenet)
+    } else {
+        None
+    }
 }
 
-/// The data set that the flags mean: the one that is named, CIFAR-10 if only a folder is, else the
-/// built-in one.
-pub fn chosen(dataset: Option<DatasetName>, folder: Option<&Path>) -> DatasetName {
-    dataset.unwrap_or(if folder.is_some() { DatasetName::Cifar10 } else { DatasetName::Shapes })
+/// The same where only the data sets in `wanted` come into question.
+pub fn recognized_among(folder: &Path, wanted: &[DatasetName]) -> Option<DatasetName> {
+    let found = recognized(folder)?;
+    if wanted.contains(&found) {
+        return Some(found);
+    }
+    // Nothing but the size of its images tells a folder of images from another.
+    let mut same = wanted.iter().filter(|name| name.family() == found.family());
+    match (same.next(), same.next()) {
+        (Some(&name), None) if name != DatasetName::Shapes => Some(name),
+        _ => None,
+    }
 }

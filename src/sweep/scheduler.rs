@@ -1,10 +1,11 @@
 //! Starts workers, listens to them, tries failed runs again, and stops them all when asked to.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -14,7 +15,6 @@ use anyhow::{Context, Result};
 
 use crate::config::dataset_name::DatasetName;
 use crate::console::event::Event;
-use crate::dataset;
 use crate::error::{EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
 use crate::records::provenance::timestamp;
 use crate::records::run_toml::{Failure, RunRecord};
@@ -39,8 +39,8 @@ pub struct SweepOptions {
     pub slots: Vec<DeviceChoice>,
     /// How often a failed run is tried again.
     pub retries: u32,
-    /// Where data sets that are not built in lie, if not in the usual place.
-    pub data: Option<PathBuf>,
+    /// Where data sets lie that are not in the usual place.
+    pub folders: HashMap<DatasetName, PathBuf>,
     /// The data set of each experiment.
     pub datasets: Vec<DatasetName>,
     /// How each run is conducted; its TensorBoard folder is that of all runs.
@@ -212,7 +212,7 @@ impl<'a> Scheduler<'a> {
             network: task.run.network,
             seed: task.run.seed,
             dataset,
-            data: dataset::folder_of(dataset, conditions.data.as_deref()).map(Path::to_path_buf),
+            data: conditions.folders.get(&dataset).cloned(),
             device: conditions.slots[slot].to_string(),
             checkpoint_every_seconds: conditions.options.checkpoint_every.as_secs_f64(),
             keep_weights: conditions.options.keep_weights,

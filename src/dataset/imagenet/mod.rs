@@ -25,6 +25,7 @@ use crate::config::dataset_name::DatasetName;
 use crate::dataset::data::{DataStatus, Dataset, Source};
 use crate::dataset::imagenet::listing::classes;
 use crate::dataset::imagenet::listing::entry::SPLITS;
+use crate::dataset::imagenet::listing::folders;
 use crate::dataset::imagenet::listing::index::Index;
 use crate::error::bad_input;
 use crate::system::hash::sha256;
@@ -34,6 +35,18 @@ const OFFICIAL: (usize, usize, usize) = (1000, 1_281_167, 50_000);
 
 /// Those of Tiny-ImageNet.
 const OFFICIAL_TINY: (usize, usize, usize) = (200, 100_000, 10_000);
+
+/// The first folder in `root` with an image in it: a class, where there is no `train` or `val`.
+pub fn class_folder(root: &Path) -> Option<String> {
+    let folders = std::fs::read_dir(root).ok()?.flatten().filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> =
+        folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names.into_iter().find(|name| {
+        let files = std::fs::read_dir(root.join(name)).into_iter().flatten().flatten();
+        files.take(100).any(|file| folders::is_photograph(&file.path()))
+    })
+}
 
 /// Loads the lists of a data set's images; without a `train` folder there is nothing to train
 /// on, and the data can be tested on.
@@ -53,9 +66,19 @@ pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
     let train = Index::open(root, SPLITS[0], known)?;
     let test =
         Index::open(root, SPLITS[1], known.or((!train.is_empty()).then_some(train.classes())))?;
-    if train.is_empty() && test.is_empty() {
+    if test.is_empty() && root.join("test").is_dir() {
         return Err(bad_input(format!(
-            "{}: neither train/<class>/ nor val/<class>/ is in it, nor shards of them",
+            "{root}: test images are looked for in val/, and there is a test/: rename it to val/ if it has a folder for each class, or \"ln -s test {root}/val\"",
+            root = root.display()
+        ))
+        .into());
+    }
+    if train.is_empty() && test.is_empty() {
+        let hint = class_folder(root).map_or(String::new(), |class| {
+            format!("; {class}/ looks like a class: move such folders into train/ and, with other images, into val/")
+        });
+        return Err(bad_input(format!(
+            "{}: neither train/<class>/ nor val/<class>/ is in it, nor shards of them{hint}",
             root.display()
         ))
         .into());

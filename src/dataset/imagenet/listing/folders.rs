@@ -182,7 +182,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
     Ok(paths)
 }
 
-fn is_photograph(path: &Path) -> bool {
+/// Whether a file's name is that of an image.
+pub fn is_photograph(path: &Path) -> bool {
     let ending = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
