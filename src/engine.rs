@@ -1,9 +1,9 @@
 //! The program: reads the command line, and dispatches to one file a subcommand.
 
-use clap::Parser;
 use std::process::ExitCode;
 
-use resnet_repro::commands::{Cli, dispatch};
+use resnet_repro::commands;
+use resnet_repro::commands::dispatch;
 use resnet_repro::console::escape::one_line;
 use resnet_repro::console::output::say;
 use resnet_repro::error;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     // Before anything else touches libtorch: see register_cuda.
     device::register_cuda();
     keep_freed_memory();
-    let cli = Cli::parse();
+    let cli = commands::parse();
     // libtorch's errors arrive as panics; they become one line here, unless a backtrace was asked
     // for.
     if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value == "0") {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{command, refuse, small, stderr, succeed, workspace, write_cifar};
+use common::{command, refuse, run, small, stderr, succeed, workspace, write_cifar};
 use std::path::Path;
 use std::process::Command;
 use tch::{Device, Kind, Tensor};
@@ -325,4 +325,76 @@ fn a_result_that_nobody_reads_is_no_error() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn typing_errors_are_refused_with_the_nearest_right_spelling() {
+    let folder = workspace();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::os::unix::fs::symlink(root.join("experiments"), folder.path().join("experiments"))
+        .unwrap();
+    for (network, meant) in [("resent-20", "resnet-20"), ("resnet20", "resnet-20")] {
+        let arguments = ["train", "--network", network];
+        refuse(folder.path(), &arguments, 2, &[&format!("did you mean {meant}?")]);
+    }
+    for (name, meant) in [("quick", "experiments/quick.toml"), ("quik.toml", "experiments/quick")] {
+        refuse(folder.path(), &["sweep", name], 2, &[name, "did you mean", meant]);
+    }
+    for (option, part) in [
+        ("--lr", "--set lr=VALUE"),
+        ("--epochs", "--iterations N"),
+        ("--weight-decay", "--set weight_decay=VALUE"),
+    ] {
+        let output = run(folder.path(), &["train", "--network", "resnet-20", option, "1"]);
+        assert_eq!(output.status.code(), Some(2));
+        let message = stderr(&output);
+        assert!(message.contains(&format!("'{option}'")) && message.contains(part), "{message}");
+    }
+    let set =
+        |setting| small(&["train", "--network", "plain-8", "--iterations", "1", "--set", setting]);
+    refuse(folder.path(), &set("learning_rat=1"), 2, &["did you mean learning_rate?"]);
+    succeed(folder.path(), &[set("lr=0.1"), vec!["--set", "milestones=10,20"]].concat());
+    let record = folder.path().join("runs/train-cifar10-1/plain-8/seed-0/run.toml");
+    let record = std::fs::read_to_string(record).unwrap();
+    assert!(record.contains("learning_rate = 0.1\n"), "the record has the key's own name");
+    assert!(record.contains("milestones = [10, 20]") || record.contains("milestones = [\n"));
+}
+
+#[test]
+fn a_depth_of_both_families_says_which_net_was_built() {
+    let folder = workspace();
+    let text = succeed(folder.path(), &["describe", "--network", "resnet-50"]);
+    assert!(text.contains("755,802") && text.contains("--dataset imagenet"), "{text}");
+    let text = succeed(folder.path(), &["describe", "--network", "resnet-56"]);
+    assert!(!text.contains("note: "), "{text}");
+    refuse(
+        folder.path(),
+        &["train", "--network", "resnet-34", "--dataset", "cifar10", "--data", "data"],
+        2,
+        &["resnet-34", "--dataset imagenet"],
+    );
+}
+
+#[test]
+fn weights_that_want_another_normalization_are_doubted() {
+    let folder = workspace();
+    write_weights(&folder.path().join("weights.safetensors"), |_| {});
+    let output = run(
+        folder.path(),
+        &[
+            "evaluate",
+            "--network",
+            "resnet-8",
+            "--data",
+            "data",
+            "--weights",
+            "weights.safetensors",
+        ],
+    );
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    assert!(
+        message.contains("note: an error of") && message.contains("--normalize imagenet"),
+        "{message}"
+    );
 }

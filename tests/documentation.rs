@@ -10,7 +10,7 @@ mod photographs;
 use clap::{CommandFactory, Parser};
 use documents::{Document, anchors, blocks, commands, links, markdown, matching, paths, root};
 use resnet_repro::commands::Cli;
-use resnet_repro::config::recipe;
+use resnet_repro::config::settings;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -88,7 +88,7 @@ fn every_command_can_be_typed_as_it_stands() {
             .filter(|pair| pair[0] == "--set")
             .map(|pair| pair[1].clone())
             .collect();
-        if let Err(error) = recipe::parse_settings(&settings) {
+        if let Err(error) = settings::parse_settings(&settings) {
             problems.push(format!("{source}: {line}: {error}"));
         }
     }
@@ -226,7 +226,7 @@ fn every_recipe_key_and_subcommand_is_documented() {
     let protocol = Document::read(&root().join("docs/protocol.md")).text;
     let help = help_texts().into_iter().find(|text| text.name == "resnet-repro train --help");
     let help = help.expect("train has a help text").text;
-    for key in recipe::keys() {
+    for key in settings::keys() {
         assert!(protocol.contains(&format!("\n| `{key}` |")), "docs/protocol.md: no row for {key}");
         assert!(help.contains(&key), "train --help does not name {key}");
     }

@@ -91,9 +91,8 @@ fn table_6_has_ours_beside_the_papers_with_verdict_and_what_is_missing_partial_o
     paper_size(folder.path());
     let text = succeed(folder.path(), &["figures"]);
     assert!(text.contains("CIFAR-10, 64,000 iterations: 4 runs, not complete: resnet-32 seed 0 at iteration 12,000"), "{text}");
-    let table =
-        std::fs::read_to_string(folder.path().join("runs/report/cifar10-64000/table-6.md"))
-            .unwrap();
+    let table = std::fs::read_to_string(folder.path().join("runs/report/cifar10-64000/table-6.md"))
+        .unwrap();
     for row in [
         "| Highway     |     19 |       2.3M | 7.54 (7.72 ± 0.16) |     – |                – |     – |         – |                           quoted |",
         "| plain-20    |     20 |    269,722 |             ≈ 9.50 |     1 |            11.00 | 11.00 |   ≈ +1.50 |                      outside ± 1 |",
@@ -115,9 +114,8 @@ fn table_6_has_ours_beside_the_papers_with_verdict_and_what_is_missing_partial_o
         });
         assert!(matches, "{found:?}\n{wanted:?}");
     }
-    let csv =
-        std::fs::read_to_string(folder.path().join("runs/report/cifar10-64000/table-6.csv"))
-            .unwrap();
+    let csv = std::fs::read_to_string(folder.path().join("runs/report/cifar10-64000/table-6.csv"))
+        .unwrap();
     let lines: Vec<&str> = csv.lines().collect();
     for line in [
         "row,network,layers,parameters,paper,paper_mean,paper_std,paper_approximate,seeds,mean,std,best_mean,best_std,deviation,verdict",
@@ -566,11 +564,7 @@ fn readme_gets_its_results_between_the_markers() {
             text.starts_with("# Mine\n") && text.ends_with("<!-- end of results -->\nThe end.\n"),
             "{text}"
         );
-        assert_eq!(
-            text.matches("(runs/report/cifar10-64000/figure-6.svg)").count(),
-            1,
-            "{text}"
-        );
+        assert_eq!(text.matches("(runs/report/cifar10-64000/figure-6.svg)").count(), 1, "{text}");
         assert!(text.lines().count() < 45 && text.matches("| network").count() == 1, "{text}");
     }
 }

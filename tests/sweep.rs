@@ -502,3 +502,68 @@ fn folders_of_several_data_sets_are_told_apart_by_name_or_by_content() {
         refuse(folder.path(), &[&common[..], data].concat(), 2, parts);
     }
 }
+
+#[test]
+fn a_folder_that_is_no_text_is_refused_before_anything_starts() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = workspace();
+    write_experiment(folder.path(), "");
+    let output = command(folder.path(), &["sweep", "e.toml", "--data", "data", "--out"])
+        .arg(std::ffi::OsStr::from_bytes(b"\xff"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--out") && stderr(&output).contains("UTF-8"));
+}
+
+#[test]
+fn a_closed_terminal_saves_and_a_second_signal_is_answered() {
+    let folder = workspace();
+    write_experiment(folder.path(), "");
+    let train = ["train", "--network", "plain-8", "--data", "data", "--device", "cpu"];
+    let train = [&train[..], &["--iterations", "100000", "--out", "run"]].concat();
+    let log = folder.path().join("run/train.csv");
+    let child = start(folder.path(), &train);
+    wait_until("the run begins", || lines(&log) > 2);
+    signal(child.id(), libc::SIGHUP);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));
+    assert!(stderr(&output).contains("press again to stop without saving"));
+    // Two at once: the second comes before the iteration is over, or never matters.
+    let child = start(folder.path(), &train);
+    let logged = lines(&log);
+    wait_until("the run goes on", || lines(&log) > logged);
+    for _ in 0..2 {
+        signal(child.id(), libc::SIGTERM);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let output = child.wait_with_output().unwrap();
+    let told = stderr(&output);
+    match output.status.code() {
+        Some(130) => assert!(told.contains("stopped at once, without saving"), "{told}"),
+        code => assert_eq!(code, Some(75), "{told}"),
+    }
+}
+
+#[test]
+fn ten_thousand_runs_are_planned_in_seconds_and_little_memory() {
+    let folder = workspace();
+    let seeds: Vec<String> = (0..10_000).map(|seed| seed.to_string()).collect();
+    let text = format!(
+        "title = \"t\"\npaper = \"p\"\ndataset = \"cifar10\"\n[[runs]]\nnetworks = [\"resnet-110\"]\nseeds = [{}]\n",
+        seeds.join(",")
+    );
+    std::fs::write(folder.path().join("e.toml"), text).unwrap();
+    let started = std::time::Instant::now();
+    let script = format!(
+        "{} sweep e.toml --dry-run --data data --json > plan.json",
+        env!("CARGO_BIN_EXE_resnet-repro")
+    );
+    let output = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}

@@ -98,7 +98,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.json {
         print_json(&json(*dataset, network))?
     } else {
-        print(&text(*dataset, network))?
+        print(&text(*dataset, network))?;
+        if let Some(note) = architecture::taken_for_cifar(network) {
+            print(&format!("note: {note}"))?;
+        }
     }
     Ok(EXIT_DONE)
 }

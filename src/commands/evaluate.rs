@@ -10,11 +10,12 @@ use tch::{Device, Kind, Tensor};
 use crate::commands::options::{DataOptions, threads};
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::{Family, NetworkName};
-use crate::config::recipe::{Normalize, Recipe, parse_settings};
+use crate::config::recipe::{Normalize, Recipe};
+use crate::config::settings::parse_settings;
 use crate::console::output::{print, print_json, say};
 use crate::dataset;
 use crate::dataset::data::{Dataset, Source};
-use crate::error::{EXIT_DONE, bad_input};
+use crate::error::{BadInput, EXIT_DONE, bad_input};
 use crate::network::architecture;
 use crate::network::parameters::{Compute, Network};
 use crate::network::weights::write_tensors;
@@ -132,8 +133,8 @@ impl Subject {
                 )
             });
         }
-        let recipe =
-            Recipe { normalize: arguments.normalize, ..Recipe::resolve(dataset, 0, None, &given)? };
+        let recipe = Recipe::resolve(dataset, 0, None, &given).map_err(BadInput::from)?;
+        let recipe = Recipe { normalize: arguments.normalize, ..recipe };
         Ok(Subject {
             dataset,
             networks: arguments.networks.clone(),
@@ -225,6 +226,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let (Some(directory), Some(record)) = (&directory, &mut record) {
         keep(directory, record, TestRow::new(arguments.views, &evaluation), &unreadable)?;
     }
+    if arguments.run.is_none() {
+        doubt(&evaluation, data.classes.len(), arguments.normalize);
+    }
     let views = matches!(data.test, Source::Streamed(_)).then_some(arguments.views);
     show(
         arguments.json,
@@ -239,6 +243,23 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         },
     )?;
     Ok(EXIT_DONE)
+}
+
+/// Says what may be wrong where an error is not that of a trained net: pixels that are normalised in
+/// another way than in training cost tens of points, and no file says which way it was.
+fn doubt(evaluation: &Evaluation, classes: usize, normalize: Normalize) {
+    let chance = 100.0 * (1.0 - 1.0 / classes.max(1) as f64);
+    if evaluation.error() < chance / 2.0 {
+        return;
+    }
+    let (ours, other) = match normalize {
+        Normalize::PixelMean => ("pixel-mean", "imagenet (most public weights)"),
+        Normalize::Imagenet => ("imagenet", "pixel-mean (weights trained by this program)"),
+    };
+    say(&format!(
+        "note: an error of {:.2} % is far from that of a trained net (chance is {chance:.2} %): with --normalize {ours} these may be weights of the other one, try --normalize {other}",
+        evaluation.error()
+    ));
 }
 
 /// Puts a test of a run on record.

@@ -15,7 +15,11 @@ pub mod verify;
 pub mod worker;
 
 use anyhow::Result;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::settings;
+use crate::config::suggestion::nearest;
 
 /// Plain against residual networks: reproduces "Deep Residual Learning for Image Recognition" (He
 /// et al. 2015).
@@ -54,6 +58,39 @@ enum Command {
     Manual(shell::ManualArguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
+}
+
+/// Reads the command line; ends the program as clap does where it is wrong.
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|mut error| {
+        if let Some(tip) = tip(&error) {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        }
+        error.exit()
+    })
+}
+
+/// What an unknown option may mean that is a key of the recipe.
+fn tip(error: &clap::Error) -> Option<String> {
+    let command = std::env::args().nth(1)?;
+    let has_recipe = ["train", "compare", "sweep"].contains(&command.as_str());
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    if !has_recipe || error.kind() != clap::error::ErrorKind::UnknownArgument {
+        return None;
+    }
+    let key = option.trim_start_matches('-').split('=').next()?.replace('-', "_");
+    if ["epoch", "epochs"].contains(&key.as_str()) {
+        return Some(
+            "training is counted in iterations of one batch each: --iterations N (an epoch of CIFAR-10 has 391 of 128 images)"
+                .to_string(),
+        );
+    }
+    let keys = settings::keys();
+    let known = keys.iter().map(String::as_str).chain(settings::ALIASES.map(|(alias, _)| alias));
+    let key = nearest(&key, known)?;
+    Some(format!("keys of the recipe are given by --set: '--set {key}=VALUE'"))
 }
 
 /// Runs the command and returns the exit code.

@@ -12,8 +12,8 @@ use tch::Device;
 
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
-use crate::config::recipe;
 use crate::config::recipe::{LrSchedule, Recipe};
+use crate::config::settings;
 use crate::console::output::say;
 use crate::dataset;
 use crate::dataset::data::Dataset;
@@ -167,7 +167,8 @@ pub struct RecipeOptions {
     /// weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
     /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments,
     /// lower_rate (milestones, plateau), plateau_patience, plateau_threshold, plateau_reductions,
-    /// group_size; for photographs also crop, scale, test_scale, lighting
+    /// group_size; lr, lr_schedule and lr_gamma stand for learning_rate, lower_rate and
+    /// learning_rate_factor; for photographs also crop, scale, test_scale, lighting
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// Where to train
@@ -179,7 +180,7 @@ impl RecipeOptions {
     /// The recipe for a network of `depth` layers on `dataset`.
     pub fn resolve(&self, dataset: DatasetName, depth: u64) -> Result<Recipe, BadInput> {
         let given = parse_settings(self.iterations, &self.settings)?;
-        Recipe::resolve(dataset, depth, self.iterations, &given)
+        Ok(Recipe::resolve(dataset, depth, self.iterations, &given)?)
     }
 }
 
@@ -188,7 +189,7 @@ pub fn parse_settings(
     iterations: Option<u64>,
     settings: &[String],
 ) -> Result<toml::Table, BadInput> {
-    let given = recipe::parse_settings(settings)?;
+    let given = settings::parse_settings(settings)?;
     if iterations.is_some() && given.contains_key("iterations") {
         return Err(bad_input(
             "--iterations and --set iterations=… say the same thing: give one of them",

@@ -34,7 +34,13 @@ pub struct ManualArguments {
 pub fn completions(arguments: &CompletionsArguments, mut program: Command) -> Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut program, "resnet-repro", &mut script);
-    print(String::from_utf8(script).context("the script")?.trim_end())?;
+    let mut script = String::from_utf8(script).context("the script")?;
+    if arguments.shell == Shell::Bash {
+        // clap_complete takes the hyphen of the program's name for that of a subcommand in half of
+        // its labels, so that no option of a subcommand would be completed.
+        script = script.replace("resnet__subcmd__repro", "resnet__repro");
+    }
+    print(script.trim_end())?;
     Ok(EXIT_DONE)
 }
 

@@ -1,6 +1,7 @@
 //! `sweep`: all runs of some experiments.
 
-use std::collections::HashMap;
+mod data;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -11,14 +12,10 @@ use serde::Serialize;
 use tch::Device;
 
 use crate::commands::options::{DataArgument, RunFlags, data_folders, parse_settings};
-use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::console::output::{print, print_json, say};
-use crate::dataset;
-use crate::dataset::data;
-use crate::error::{BadInput, EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
+use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::logs::summary::{RunCurves, RunSummary};
-use crate::records::run_toml::DatasetRecord;
 use crate::report::format::thousands;
 use crate::report::tables::table::{Style, render};
 use crate::run::spec::RunOptions;
@@ -30,7 +27,7 @@ use crate::sweep::plan::{Task, TaskStatus, tasks};
 use crate::sweep::scheduler::{Scheduler, SweepOptions};
 use crate::system::atomic_file::check_writable;
 use crate::system::device::DeviceChoice;
-use crate::system::{device, signals};
+use crate::system::{device, parallel, signals};
 
 /// Train all runs of one or more experiments
 ///
@@ -122,6 +119,17 @@ struct PlannedResult {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
+    // Paths travel to the workers as text.
+    for (flag, path) in
+        [("--out", Some(&arguments.out)), ("--tensorboard", arguments.tensorboard.as_ref())]
+    {
+        if let Some(path) = path.filter(|path| path.to_str().is_none()) {
+            return Err(bad_input(format!(
+                "{flag} {path:?}: its name is not UTF-8: choose another"
+            ))
+            .into());
+        }
+    }
     let settings = parse_settings(arguments.iterations, &arguments.settings)?;
     let overrides = Overrides { iterations: arguments.iterations, settings };
     let experiments = experiment::read_all(&arguments.experiments, &overrides)?;
@@ -131,12 +139,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .map(|&choice| device::select(choice))
         .collect::<Result<Vec<_>, _>>()?;
     let mut tasks = tasks(&experiments, &arguments.out, arguments.only.as_ref())?;
-    let folders = data_folders(&arguments.data, &needed(&experiments, &tasks))?;
-    leave_out_missing(arguments, &experiments, &folders, &mut tasks)?;
-    let data = load_data(arguments, &experiments, &folders, &tasks)?;
+    let folders = data_folders(&arguments.data, &data::needed(&experiments, &tasks))?;
+    data::leave_out_missing(arguments, &experiments, &folders, &mut tasks)?;
+    let records = data::load(arguments, &experiments, &folders, &tasks)?;
     for task in &mut tasks {
         let dataset = experiments[task.experiment].dataset;
-        task.look(dataset, data.get(&dataset))?;
+        task.look(dataset, records.get(&dataset))?;
     }
     if arguments.dry_run {
         print_plan(arguments, &experiments, &tasks, devices[0])?;
@@ -159,113 +167,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             ..arguments.options.options()
         },
     };
+    parallel::raise_open_files();
     let stop = signals::stop_flag()?;
     let stopped = Scheduler::new(&mut tasks, &conditions)?.run(&stop)?;
     finish(arguments, &tasks, stopped)
-}
-
-/// The data sets that the runs need, each once.
-fn needed(experiments: &[Experiment], tasks: &[Task]) -> Vec<DatasetName> {
-    let mut names = Vec::new();
-    for task in tasks {
-        let name = experiments[task.experiment].dataset;
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
-/// Takes away the runs whose data is nowhere, if that was asked for; else refuses, or in a dry run
-/// says so.
-fn leave_out_missing(
-    arguments: &Arguments,
-    experiments: &[Experiment],
-    folders: &HashMap<DatasetName, PathBuf>,
-    tasks: &mut Vec<Task>,
-) -> Result<(), BadInput> {
-    let mut names = needed(experiments, tasks);
-    names.retain(|name| is_missing(*name, folders));
-    if names.is_empty() {
-        return Ok(());
-    }
-    let described: Vec<String> =
-        names.iter().map(|name| describe_missing(*name, experiments, tasks)).collect();
-    let described = described.join("; ");
-    let assignments: Vec<String> = names.iter().map(|name| format!("{name}=DIR")).collect();
-    let advice = format!(
-        "give --data {}, or --skip-missing-data to train the others",
-        assignments.join(",")
-    );
-    if arguments.skip_missing_data {
-        tasks.retain(|task| !names.contains(&experiments[task.experiment].dataset));
-        if tasks.is_empty() {
-            return Err(bad_input(format!("no data for {described}: nothing is left to train")));
-        }
-        say(&format!("left out, no data: {described}"));
-    } else if arguments.dry_run {
-        say(&format!("note: no data for {described}: to train, {advice}"));
-    } else {
-        return Err(bad_input(format!("no data for {described}: {advice}")));
-    }
-    Ok(())
-}
-
-/// Whether a data set is neither named nor in the usual place.
-fn is_missing(name: DatasetName, folders: &HashMap<DatasetName, PathBuf>) -> bool {
-    name != DatasetName::Shapes
-        && !folders.contains_key(&name)
-        && !dataset::default_folder(name).exists()
-}
-
-/// "01-a, 02-b (cifar10: no data/cifar10; …)".
-fn describe_missing(name: DatasetName, experiments: &[Experiment], tasks: &[Task]) -> String {
-    let concerned = experiments.iter().enumerate().filter(|(position, experiment)| {
-        experiment.dataset == name && tasks.iter().any(|task| task.experiment == *position)
-    });
-    let concerned: Vec<&str> = concerned.map(|(_, experiment)| experiment.name.as_str()).collect();
-    let fetch = match name {
-        DatasetName::Cifar10 => ", get it by \"resnet-repro data fetch cifar10\"",
-        _ => "",
-    };
-    let folder = dataset::default_folder(name);
-    format!("{} ({name}: no {}{fetch})", concerned.join(", "), folder.display())
-}
-
-/// The identity of each data set that is needed. The images are loaded again by each worker. A plan
-/// can be made without them.
-fn load_data(
-    arguments: &Arguments,
-    experiments: &[Experiment],
-    folders: &HashMap<DatasetName, PathBuf>,
-    tasks: &[Task],
-) -> Result<HashMap<DatasetName, DatasetRecord>> {
-    let mut records = HashMap::new();
-    for name in needed(experiments, tasks) {
-        let folder = folders.get(&name).map(PathBuf::as_path);
-        // What leave_out_missing has told.
-        if arguments.dry_run && is_missing(name, folders) {
-            continue;
-        }
-        match dataset::load(name, folder)
-            .and_then(|data| check_splits(tasks, experiments, &data).map(|()| data))
-        {
-            Ok(data) => {
-                records.insert(name, DatasetRecord::from(&data));
-            }
-            Err(error) if arguments.dry_run => say(&format!("note: {error:#}")),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(records)
-}
-
-fn check_splits(tasks: &[Task], experiments: &[Experiment], data: &data::Dataset) -> Result<()> {
-    for task in tasks.iter().filter(|task| experiments[task.experiment].dataset == data.name) {
-        data::check_split(data, task.run.recipe.validation, task.run.recipe.batch_size)
-            .map_err(|BadInput(reason)| bad_input(format!("{}: {reason}", task.id)))?;
-    }
-    Ok(())
 }
 
 /// One entry a run that may train at the same time.

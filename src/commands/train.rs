@@ -11,6 +11,7 @@ use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
 use crate::logs::summary::{RunCurves, RunSummary, final_window};
+use crate::network::architecture;
 use crate::records::directory::RunDirectory;
 use crate::run::spec::Run;
 use crate::system::atomic_file::check_writable;
@@ -65,6 +66,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     run.check()?;
     check_writable("--out", &out)?;
     announce(device, data.name.family(), &[(arguments.network.depth(), &run.config.recipe)]);
+    if let Some(note) = architecture::taken_for_cifar(&run.architecture) {
+        say(&format!("note: {note}"));
+    }
     let stop = signals::stop_flag()?;
     let name = arguments.network.to_string();
     let display = Display::new(name.len()).run(&name, run.config.recipe.iterations);

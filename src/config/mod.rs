@@ -8,4 +8,7 @@ pub mod network_name;
 pub mod paper;
 pub mod precision;
 pub mod recipe;
+pub mod settings;
 pub mod shortcut;
+pub mod suggestion;
+pub mod validate;

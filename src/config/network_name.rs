@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::depths;
 use crate::config::depths::list;
 use crate::config::shortcut::Shortcut;
+use crate::config::suggestion::{did_you_mean, nearest};
 use crate::error::{BadInput, bad_input};
 
 /// Which of the paper's tables a network is from; the data set decides.
@@ -179,7 +180,8 @@ impl FromStr for NetworkName {
     fn from_str(text: &str) -> Result<NetworkName, BadInput> {
         let unknown = || {
             bad_input(format!(
-                "unknown network \"{text}\": write plain-N, resnet-N, resnet-Nb, resnet-Nc (shortcut options B and C), preact-resnet-N, highway-19, highway-32, vgg-16, vgg-19 or googlenet, for example resnet-56"
+                "unknown network \"{text}\"{}: write plain-N, resnet-N, resnet-Nb, resnet-Nc (shortcut options B and C), preact-resnet-N, highway-19, highway-32, vgg-16, vgg-19 or googlenet, for example resnet-56",
+                did_you_mean(nearest_name(text))
             ))
         };
         match text {
@@ -230,6 +232,19 @@ impl FromStr for NetworkName {
         }
         Ok(name)
     }
+}
+
+/// The network that a mistyped name may mean: `resnet-20` for `resent20`.
+fn nearest_name(text: &str) -> Option<String> {
+    let text = text.to_lowercase();
+    let letters = text.find(|letter: char| letter.is_ascii_digit()).unwrap_or(text.len());
+    let (word, rest) = text.split_at(letters);
+    let word = word.trim_end_matches(['-', '_', ' ']);
+    let family =
+        nearest(word, ["plain", "resnet", "preact-resnet", "highway", "vgg", "googlenet"])?;
+    let name = if rest.is_empty() { family.to_string() } else { format!("{family}-{rest}") };
+    // A name that is right as it was typed was not refused for its spelling.
+    (name != text && name.parse::<NetworkName>().is_ok()).then_some(name)
 }
 
 impl TryFrom<String> for NetworkName {
@@ -311,6 +326,23 @@ mod tests {
             let message = text.parse::<NetworkName>().unwrap_err().0;
             assert!(message.contains("at most 10000 layers"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_mistyped_network_is_refused_with_the_nearest_right_spelling() {
+        for (text, meant) in [
+            ("resent-20", "resnet-20"),
+            ("resnet20", "resnet-20"),
+            ("ResNet-50", "resnet-50"),
+            ("vgg19", "vgg-19"),
+            ("plain_56", "plain-56"),
+            ("googlnet", "googlenet"),
+        ] {
+            let message = text.parse::<NetworkName>().unwrap_err().0;
+            assert!(message.contains(&format!("did you mean {meant}?")), "{message}");
+        }
+        let message = "alexnet".parse::<NetworkName>().unwrap_err().0;
+        assert!(!message.contains("did you mean"), "{message}");
     }
 
     #[test]

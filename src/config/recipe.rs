@@ -55,6 +55,34 @@ pub enum LrSchedule {
     Plateau,
 }
 
+/// Why a recipe cannot be trained, and which key is to blame if it is one alone.
+#[derive(Debug)]
+pub struct InvalidRecipe {
+    /// The key.
+    pub key: Option<String>,
+    /// The reason, which names the key too.
+    pub reason: BadInput,
+}
+
+impl InvalidRecipe {
+    /// One key is to blame.
+    pub fn of(key: &str, reason: String) -> InvalidRecipe {
+        InvalidRecipe { key: Some(key.to_string()), reason: bad_input(reason) }
+    }
+}
+
+impl std::fmt::Display for InvalidRecipe {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.reason.fmt(formatter)
+    }
+}
+
+impl From<InvalidRecipe> for BadInput {
+    fn from(invalid: InvalidRecipe) -> BadInput {
+        invalid.reason
+    }
+}
+
 /// A training recipe. The default is the paper's for CIFAR-10 (section 4.2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -123,11 +151,6 @@ pub struct Recipe {
     /// colours (section 3.4, reference 21); 0 is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lighting: Option<f64>,
-}
-
-/// The recipes whose keys are all there are.
-fn all_keys() -> toml::Table {
-    table_of(&Recipe::for_dataset(DatasetName::Imagenet))
 }
 
 impl Default for Recipe {
@@ -239,7 +262,7 @@ impl Recipe {
         depth: u64,
         iterations: Option<u64>,
         given: &toml::Table,
-    ) -> Result<Recipe, BadInput> {
+    ) -> Result<Recipe, InvalidRecipe> {
         let base = Recipe::for_dataset(dataset);
         let paper = Recipe::of_paper(dataset.family());
         let set_iterations =
@@ -267,171 +290,17 @@ impl Recipe {
             ("lighting", recipe.lighting.is_some()),
         ] {
             if set && !photographs {
-                return Err(bad_input(format!(
-                    "{key}: only data sets of photographs have it (imagenet, tiny-imagenet), {dataset} has not"
-                )));
+                return Err(InvalidRecipe::of(
+                    key,
+                    format!(
+                        "{key}: only data sets of images in folders have it (imagenet, tiny-imagenet), {dataset} has not"
+                    ),
+                ));
             }
         }
         recipe.validate()?;
         Ok(recipe)
     }
-
-    /// Checks every value's range; the error names the key, the value and what is allowed.
-    pub fn validate(&self) -> Result<(), BadInput> {
-        let in_range = |key: &str, value: f64, ok: bool, allowed: &str| {
-            if ok && value.is_finite() {
-                Ok(())
-            } else {
-                Err(bad_input(format!("{key} = {value} is out of range: {allowed}")))
-            }
-        };
-        let positive = |key: &str, value: u64, most: u64| {
-            in_range(
-                key,
-                value as f64,
-                (1..=most).contains(&value),
-                &format!("a whole number from 1 to {most}"),
-            )
-        };
-        positive("iterations", self.iterations, 100_000_000)?;
-        positive("batch_size", self.batch_size, 65_536)?;
-        positive("evaluate_every", self.evaluate_every, 100_000_000)?;
-        in_range(
-            "checkpoint_segments",
-            self.checkpoint_segments as f64,
-            self.checkpoint_segments <= 10_000,
-            "a whole number from 0 (automatic) to 10000",
-        )?;
-        let rate = |key, value: f64| {
-            in_range(key, value, value > 0.0 && value <= 100.0, "above 0, at most 100")
-        };
-        rate("learning_rate", self.learning_rate)?;
-        rate("warmup_learning_rate", self.warmup_learning_rate)?;
-        in_range(
-            "learning_rate_factor",
-            self.learning_rate_factor,
-            self.learning_rate_factor > 0.0 && self.learning_rate_factor <= 1.0,
-            "above 0, at most 1",
-        )?;
-        in_range(
-            "momentum",
-            self.momentum,
-            (0.0..1.0).contains(&self.momentum),
-            "from 0, below 1",
-        )?;
-        in_range(
-            "weight_decay",
-            self.weight_decay,
-            (0.0..=1.0).contains(&self.weight_decay),
-            "from 0 to 1",
-        )?;
-        in_range(
-            "warmup_until_error",
-            self.warmup_until_error,
-            (0.0..=100.0).contains(&self.warmup_until_error),
-            "a percentage, 0 to 100",
-        )?;
-        positive("plateau_patience", self.plateau_patience, 100_000)?;
-        in_range(
-            "plateau_threshold",
-            self.plateau_threshold,
-            (0.0..100.0).contains(&self.plateau_threshold),
-            "percentage points, from 0, below 100",
-        )?;
-        in_range(
-            "plateau_reductions",
-            self.plateau_reductions as f64,
-            self.plateau_reductions <= 100,
-            "a whole number from 0 to 100",
-        )?;
-        if self.group_size != 0 && !self.batch_size.is_multiple_of(self.group_size) {
-            return Err(bad_input(format!(
-                "group_size = {} is out of range: a number that batch_size = {} is a multiple of, or 0 for the whole batch",
-                self.group_size, self.batch_size
-            )));
-        }
-        self.validate_photographs()?;
-        if self.milestones.windows(2).any(|pair| pair[0] > pair[1]) {
-            return Err(bad_input(format!(
-                "milestones = {:?} is out of range: iterations in rising order",
-                self.milestones
-            )));
-        }
-        Ok(())
-    }
-
-    fn validate_photographs(&self) -> Result<(), BadInput> {
-        if let Some(lighting) = self.lighting
-            && !(0.0..=10.0).contains(&lighting)
-        {
-            return Err(bad_input(format!("lighting = {lighting} is out of range: 0 to 10")));
-        }
-        let (crop, [least, most], test) = match (self.crop, self.scale, self.test_scale) {
-            (None, None, None) => return Ok(()),
-            (Some(crop), Some(scale), Some(test)) => (crop, scale, test),
-            _ => {
-                return Err(bad_input(
-                    "crop, scale and test_scale belong together: one of them is missing",
-                ));
-            }
-        };
-        let side = |key: &str, value: u64, from: u64| match (from..=4096).contains(&value) {
-            true => Ok(()),
-            false => Err(bad_input(format!(
-                "{key} = {value} is out of range: a whole number from {from} to 4096"
-            ))),
-        };
-        side("crop", crop, 32)?;
-        side("scale", least, crop)?;
-        side("scale", most, least)?;
-        side("test_scale", test, crop)
-    }
-}
-
-/// Reads "key=value" settings as TOML values; a value that is no TOML is taken as a bare word.
-pub fn parse_settings(settings: &[String]) -> Result<toml::Table, BadInput> {
-    let mut table = toml::Table::new();
-    for setting in settings {
-        let (key, value) = setting
-            .split_once('=')
-            .ok_or_else(|| bad_input(format!("--set {setting}: write it as KEY=VALUE")))?;
-        let (key, value) = (key.trim(), value.trim());
-        let parsed = format!("value = {value}")
-            .parse::<toml::Table>()
-            .ok()
-            .and_then(|mut table| table.remove("value"))
-            .unwrap_or_else(|| toml::Value::String(value.to_string()));
-        let parsed = check_setting(key, parsed)
-            .map_err(|reason| bad_input(format!("--set {setting}: {reason}")))?;
-        if table.insert(key.to_string(), parsed).is_some() {
-            return Err(bad_input(format!("--set {key} is given twice")));
-        }
-    }
-    Ok(table)
-}
-
-/// The value as the key's type has it (a rate of 1 is as good as 1.0), or why the key cannot have
-/// it.
-pub fn check_setting(key: &str, value: toml::Value) -> Result<toml::Value, String> {
-    let value = match (value, all_keys().get(key)) {
-        (toml::Value::Integer(whole), Some(toml::Value::Float(_))) => {
-            toml::Value::Float(whole as f64)
-        }
-        (value, Some(_)) => value,
-        (_, None) => return Err(format!("{key}: no such key; the keys are {}", keys().join(", "))),
-    };
-    let alone = toml::Table::from_iter([(key.to_string(), value.clone())]);
-    match alone.try_into::<Recipe>() {
-        Ok(_) => Ok(value),
-        Err(error) => {
-            Err(error.message().lines().next().unwrap_or("is not a value for this key").to_string())
-        }
-    }
-}
-
-/// The keys of a recipe, in their order in the record.
-pub fn keys() -> Vec<String> {
-    all_keys().keys().cloned().collect()
 }
 
 /// Whether the paper starts a net of `depth` layers with the warm-up.
@@ -444,6 +313,6 @@ pub(super) fn table_of(recipe: &Recipe) -> toml::Table {
     toml::Table::try_from(recipe).expect("a recipe is a table")
 }
 
-fn explain(message: &str) -> BadInput {
-    bad_input(format!("the recipe is not valid: {message}"))
+fn explain(message: &str) -> InvalidRecipe {
+    InvalidRecipe { key: None, reason: bad_input(format!("the recipe is not valid: {message}")) }
 }

@@ -10,6 +10,7 @@ use crate::console::bars::{Display, RunDisplay, TotalDisplay};
 use crate::console::event::Event;
 use crate::console::output::say;
 use crate::sweep::plan::Task;
+use crate::system::signals::STOPPING;
 
 /// Without a terminal, the sweep as a whole gets a line this often, and after each run.
 const LINE_EVERY: Duration = Duration::from_secs(300);
@@ -21,6 +22,8 @@ pub struct Screen {
     runs: HashMap<usize, RunDisplay>,
     started: Instant,
     last_line: Instant,
+    /// Whether the sweep saves and ends.
+    stopping: bool,
     /// Multiply-adds that this sweep has to do, and has done, per run.
     to_do: Vec<f64>,
     done: Vec<f64>,
@@ -38,6 +41,7 @@ impl Screen {
             runs: HashMap::new(),
             started: Instant::now(),
             last_line: Instant::now(),
+            stopping: false,
             done: vec![0.0; to_do.len()],
             to_do,
         }
@@ -74,6 +78,11 @@ impl Screen {
         self.display.suspended(|| say(&format!("{}: {text}", task.id)));
     }
 
+    /// From now on the whole is shown to be stopping: the bars draw over what is said once.
+    pub fn stopping(&mut self) {
+        self.stopping = true;
+    }
+
     /// Shows how far the sweep is; `now` also where there is no terminal.
     pub fn total(&mut self, tasks: &[Task], now: bool) {
         let over = tasks.iter().filter(|task| task.status.is_over()).count();
@@ -88,6 +97,7 @@ impl Screen {
         };
         let text =
             format!("{over} of {} runs done, {} in progress{left}", tasks.len(), self.runs.len());
+        let text = if self.stopping { format!("{STOPPING} ({text})") } else { text };
         self.total.show(done / to_do.max(1.0), &text);
         if !self.display.is_terminal() && (now || self.last_line.elapsed() > LINE_EVERY) {
             self.last_line = Instant::now();

@@ -4,13 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
-use crate::config::recipe::{Recipe, check_setting};
+use crate::config::recipe::Recipe;
+use crate::config::settings::{canonical_key, check_setting};
+use crate::config::suggestion::{did_you_mean, nearest};
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
@@ -42,7 +45,7 @@ pub struct PlannedRun {
     /// The recipe.
     pub recipe: Recipe,
     /// The network's table, for as many classes as the published data has.
-    pub architecture: Architecture,
+    pub architecture: Arc<Architecture>,
 }
 
 impl PlannedRun {
@@ -113,8 +116,10 @@ impl Source<'_> {
 impl Experiment {
     /// Reads and checks an experiment file. The error names file, line and key.
     pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, BadInput> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let meant = did_you_mean(nearest_file(path));
+            bad_input(format!("{}: {error}{meant}", path.display()))
+        })?;
         let name = path
             .file_stem()
             .and_then(|stem| stem.to_str())
@@ -165,6 +170,23 @@ impl Experiment {
     }
 }
 
+/// The experiment file that a name without folder or ending, or a mistyped one, may mean.
+fn nearest_file(path: &Path) -> Option<String> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folders = [parent.unwrap_or(Path::new("")), Path::new("experiments")];
+    let files = folders.iter().flat_map(|folder| {
+        let here = if folder.as_os_str().is_empty() { Path::new(".") } else { *folder };
+        let names = std::fs::read_dir(here).into_iter().flatten().flatten();
+        names.map(|entry| folder.join(entry.file_name()))
+    });
+    let files: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|ending| ending == "toml")).collect();
+    let stem = |file: &Path| Some(file.file_stem()?.to_str()?.to_string());
+    let meant = nearest(&stem(path)?, files.iter().filter_map(|file| stem(file)))?;
+    let file = files.iter().find(|file| stem(file).as_ref() == Some(&meant))?;
+    Some(file.display().to_string())
+}
+
 /// Reads several experiments, and refuses two that would write the same run.
 pub fn read_all(paths: &[PathBuf], overrides: &Overrides) -> Result<Vec<Experiment>, BadInput> {
     let mut experiments: Vec<Experiment> = Vec::new();
@@ -193,28 +215,35 @@ fn network(name: &Spanned<String>, key: &str, source: &Source) -> Result<Network
 
 fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<PlannedRun>, BadInput> {
     let mut runs: Vec<PlannedRun> = Vec::new();
+    let mut known = BTreeSet::new();
     for group in &file.runs {
+        // What a network's seeds share is made once.
+        let mut networks = Vec::new();
+        for name in &group.networks {
+            let network = network(name, "networks", source)?;
+            let recipe = recipe(network, file, group, source, overrides)?;
+            let architecture = architecture::build(
+                network,
+                file.dataset.family(),
+                recipe.image_side(),
+                file.dataset.classes() as i64,
+            )
+            .map_err(|error| source.refuse(name.span(), format!("networks: {error}")))?;
+            networks.push((name, network, recipe, Arc::new(architecture)));
+        }
         for seed in &group.seeds {
             let whole = u64::try_from(*seed.get_ref()).map_err(|_| {
                 source.refuse(seed.span(), "seeds: a seed is a whole number from 0")
             })?;
-            for name in &group.networks {
-                let network = network(name, "networks", source)?;
-                if runs.iter().any(|run| run.network == network && run.seed == whole) {
+            for (name, network, recipe, architecture) in &networks {
+                let network = *network;
+                if !known.insert((network, whole)) {
                     return Err(source.refuse(
                         name.span(),
                         format!("networks: {network} with seed {whole} is there twice"),
                     ));
                 }
-                let recipe = recipe(network, file, group, source, overrides)?;
-                let classes = file.dataset.classes() as i64;
-                let architecture = architecture::build(
-                    network,
-                    file.dataset.family(),
-                    recipe.image_side(),
-                    classes,
-                )
-                .map_err(|error| source.refuse(name.span(), format!("networks: {error}")))?;
+                let (recipe, architecture) = (recipe.clone(), Arc::clone(architecture));
                 runs.push(PlannedRun { network, seed: whole, recipe, architecture });
             }
         }
@@ -238,20 +267,24 @@ fn recipe(
 ) -> Result<Recipe, BadInput> {
     let mut given = toml::Table::new();
     let mut spans = BTreeMap::new();
-    for (key, value) in file.recipe.iter().chain(&group.recipe) {
-        let value = check_setting(key.get_ref(), value.clone()).map_err(|reason| {
-            source.refuse(key.span(), format!("recipe.{}: {reason}", key.get_ref()))
-        })?;
-        given.insert(key.get_ref().clone(), value);
-        spans.insert(key.get_ref().clone(), key.span());
+    for table in [&file.recipe, &group.recipe] {
+        let mut here = BTreeSet::new();
+        for (written, value) in table {
+            let key = canonical_key(written.get_ref());
+            let refuse = |reason: String| {
+                source.refuse(written.span(), format!("recipe.{}: {reason}", written.get_ref()))
+            };
+            let value = check_setting(key, value.clone()).map_err(refuse)?;
+            if !here.insert(key) {
+                return Err(refuse(format!("{key} is given twice")));
+            }
+            given.insert(key.to_string(), value);
+            spans.insert(key.to_string(), written.span());
+        }
     }
     Recipe::resolve(file.dataset, network.depth(), None, &given).map_err(|error| {
-        // The message opens with the key whose value is impossible.
-        let span = spans
-            .iter()
-            .find(|(key, _)| error.0.starts_with(&format!("{key} = ")))
-            .map_or(0..0, |(_, span)| span.clone());
-        source.refuse(span, format!("recipe.{error}"))
+        let span = error.key.as_ref().and_then(|key| spans.get(key)).cloned();
+        source.refuse(span.unwrap_or(0..0), format!("recipe.{error}"))
     })?;
     if let Some(iterations) = overrides.iterations {
         scale_milestones(&mut given, iterations, Recipe::for_dataset(file.dataset).iterations);
@@ -301,154 +334,4 @@ impl Check {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"title = "t"
-paper = "Figure 1"
-dataset = "cifar10"
-may_diverge = ["plain-110"]
-
-[recipe]
-validation = 5000
-
-[[runs]]
-networks = ["plain-20", "resnet-20"]
-seeds = [0, 1]
-
-[[runs]]
-networks = ["plain-110"]
-seeds = [0]
-recipe.batch_size = 64
-
-[check]
-"plain-20" = { parameters = 269_722, layers = 20 }
-"#;
-
-    fn read(text: &str) -> Result<Experiment, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("01-try.toml");
-        std::fs::write(&path, text).unwrap();
-        Experiment::read(&path, &Overrides::default()).map_err(|error| error.0)
-    }
-
-    #[test]
-    fn groups_multiply_networks_by_seeds_and_change_the_recipe() {
-        let experiment = read(GOOD).unwrap();
-        let ids: Vec<String> = experiment.runs.iter().map(|run| run.id(&experiment.name)).collect();
-        assert_eq!(
-            ids,
-            [
-                "01-try/plain-20/seed-0",
-                "01-try/resnet-20/seed-0",
-                "01-try/plain-20/seed-1",
-                "01-try/resnet-20/seed-1",
-                "01-try/plain-110/seed-0"
-            ]
-        );
-        let recipes: Vec<(u64, u64, bool)> = experiment
-            .runs
-            .iter()
-            .map(|run| (run.recipe.validation, run.recipe.batch_size, run.recipe.warmup))
-            .collect();
-        assert_eq!((recipes[0], recipes[4]), ((5000, 128, false), (5000, 64, true)));
-    }
-
-    #[test]
-    fn mistakes_are_refused_with_file_line_and_key() {
-        for (from, to, line, part) in [
-            (
-                "validation = 5000",
-                "validaton = 5000",
-                7,
-                "recipe.validaton: validaton: no such key",
-            ),
-            (
-                "validation = 5000",
-                "validation = 5000\nmomentum = 2",
-                8,
-                "recipe.momentum = 2 is out of range",
-            ),
-            ("validation = 5000", "validation = \"many\"", 7, "recipe.validation"),
-            ("validation = 5000", "validation = 5000\nvalidation = 5", 8, "duplicate key"),
-            ("title = \"t\"", "titel = \"t\"", 1, "titel"),
-            ("\"resnet-20\"]", "\"resnet-21\"]", 10, "networks: depth 21"),
-            ("\"resnet-20\"]", "\"plain-20\"]", 10, "plain-20 with seed 0 is there twice"),
-            ("seeds = [0, 1]", "seeds = [0, -1]", 11, "seeds"),
-            ("seeds = [0, 1]", "seeds = [0, 0]", 10, "there twice"),
-            (
-                "269_722",
-                "269_723",
-                19,
-                "check.\"plain-20\".parameters: stated as 269723, but plain-20 has 269722",
-            ),
-            ("layers = 20", "layers = 19", 19, "check.\"plain-20\".layers"),
-            ("\"plain-20\" =", "\"plain-26\" =", 19, "does not train plain-26"),
-            ("cifar10", "cifar100", 3, "cifar100"),
-            (
-                "may_diverge = [\"plain-110\"]",
-                "may_diverge = [\"plain-56\"]",
-                4,
-                "does not train plain-56",
-            ),
-            (
-                "validation = 5000",
-                "learning_rate = 0.1\nlearning_rate_factor = 2",
-                8,
-                "recipe.learning_rate_factor = 2 is out of range",
-            ),
-        ] {
-            assert!(GOOD.contains(from), "{from}");
-            let message = read(&GOOD.replacen(from, to, 1)).unwrap_err();
-            assert!(
-                message.contains(&format!("01-try.toml:{line}: ")) && message.contains(part),
-                "{from} → {to}: {message}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_experiments_of_the_project_are_valid_and_no_two_write_the_same_run() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
-        let mut paths: Vec<PathBuf> =
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        let experiments = read_all(&paths, &Overrides::default()).unwrap();
-        assert!(experiments.len() >= 7);
-        let twice = [paths[0].clone(), paths[0].clone()];
-        assert!(read_all(&twice, &Overrides::default()).unwrap_err().0.contains("give it once"));
-    }
-
-    #[test]
-    fn the_command_line_changes_every_recipe_and_the_schedule_scales() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.toml");
-        std::fs::write(&path, GOOD).unwrap();
-        let overrides = Overrides {
-            iterations: Some(400),
-            settings: toml::Table::from_iter([("validation".into(), toml::Value::Integer(10))]),
-        };
-        let recipe = &Experiment::read(&path, &overrides).unwrap().runs[0].recipe;
-        assert_eq!(
-            (recipe.iterations, recipe.milestones.as_slice(), recipe.validation),
-            (400, &[200, 300][..], 10)
-        );
-        std::fs::write(
-            &path,
-            GOOD.replace("validation = 5000", "iterations = 1000\nmilestones = [500, 750]"),
-        )
-        .unwrap();
-        let recipe = &Experiment::read(&path, &overrides).unwrap().runs[0].recipe;
-        assert_eq!(recipe.milestones, [200, 300], "milestones of the file scale too");
-        let wrong = Overrides {
-            settings: toml::Table::from_iter([("momentum".into(), toml::Value::Float(2.0))]),
-            ..Overrides::default()
-        };
-        assert!(
-            Experiment::read(&path, &wrong)
-                .unwrap_err()
-                .0
-                .starts_with("--set or --iterations: momentum = 2")
-        );
-    }
-}
+mod tests;

@@ -1,11 +1,13 @@
 //! Which runs a sweep has, in which order, and how each of them stands.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::Result;
 use glob::Pattern;
 
 use crate::config::dataset_name::DatasetName;
+use crate::config::network_name::NetworkName;
 use crate::error::{BadInput, bad_input};
 use crate::records::directory::{Claim, RunDirectory};
 use crate::records::run_toml::{DatasetRecord, RunConfig, RunRecord, State};
@@ -120,6 +122,7 @@ pub fn tasks(
     only: Option<&Pattern>,
 ) -> Result<Vec<Task>, BadInput> {
     let mut ordered: Vec<(usize, Task)> = Vec::new();
+    let mut rounds: HashMap<(usize, NetworkName), usize> = HashMap::new();
     for (position, experiment) in experiments.iter().enumerate() {
         for run in &experiment.runs {
             let id = run.id(&experiment.name);
@@ -127,10 +130,9 @@ pub fn tasks(
             if only.is_some_and(|only| !names.iter().any(|name| only.matches(name))) {
                 continue;
             }
-            let round = ordered
-                .iter()
-                .filter(|(_, task)| task.experiment == position && task.run.network == run.network)
-                .count();
+            let next = rounds.entry((position, run.network)).or_default();
+            let round = *next;
+            *next += 1;
             let directory = RunDirectory::of(&out.join(&experiment.name), run.network, run.seed);
             let may_diverge = experiment.may_diverge.contains(&run.network);
             ordered.push((
@@ -155,10 +157,13 @@ pub fn tasks(
             "--only {only}: no run has such a name; a run is called {example}, for example"
         )));
     }
-    ordered.sort_by(|(a_round, a), (b_round, b)| {
-        a_round.cmp(b_round).then(a.cost().total_cmp(&b.cost())).then_with(|| a.id.cmp(&b.id))
+    // A cost goes through all layers: once a run is enough.
+    let mut ordered: Vec<(usize, f64, Task)> =
+        ordered.into_iter().map(|(round, task)| (round, task.cost(), task)).collect();
+    ordered.sort_by(|(a_round, a_cost, a), (b_round, b_cost, b)| {
+        a_round.cmp(b_round).then(a_cost.total_cmp(b_cost)).then_with(|| a.id.cmp(&b.id))
     });
-    Ok(ordered.into_iter().map(|(_, task)| task).collect())
+    Ok(ordered.into_iter().map(|(_, _, task)| task).collect())
 }
 
 #[cfg(test)]

@@ -123,6 +123,7 @@ impl<'a> Scheduler<'a> {
             let stopping = stop.load(Ordering::Relaxed);
             if stopping && !told_to_stop {
                 told_to_stop = true;
+                self.screen.stopping();
                 self.stop_workers();
             }
             if !stopping {

@@ -1,17 +1,21 @@
 //! Stopping on a signal.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::error::EXIT_AT_ONCE;
 
-const ACKNOWLEDGEMENT: &[u8] = b"\nstopping after this iteration or evaluation, to save; once more stops at once, without saving\n";
+/// What is told, and shown until it is over, after the first signal.
+pub const STOPPING: &str =
+    "stopping after this iteration, to save; press again to stop without saving";
 
-/// A flag that SIGINT (Ctrl-C), SIGTERM or SIGUSR1 (what cluster schedulers send before the time is
-/// up) sets. A second signal ends the program at once, without saving.
+const STOPPED: &[u8] = b"\nstopped at once, without saving\n";
+
+/// A flag that SIGINT (Ctrl-C), SIGTERM, SIGHUP (a closed terminal) or SIGUSR1 (what cluster
+/// schedulers send before the time is up) sets. A second signal ends the program at once, without saving.
 pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     register(true)
 }
@@ -25,10 +29,23 @@ pub fn quiet_stop_flag() -> Result<Arc<AtomicBool>> {
 
 fn register(acknowledged: bool) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGUSR1] {
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
+        // What "nohup" has the program ignore stays ignored.
+        if signal == SIGHUP && is_ignored(signal) {
+            continue;
+        }
         // In this order: the first signal finds the flag unset and sets it, the second finds it
         // set.
         if acknowledged {
+            let again = Arc::clone(&stop);
+            let last_words = move || {
+                if again.load(Ordering::Relaxed) {
+                    tell(STOPPED);
+                }
+            };
+            // SAFETY: the action reads a flag and writes.
+            unsafe { signal_hook::low_level::register(signal, last_words) }
+                .context("signal handler")?;
             signal_hook::flag::register_conditional_shutdown(
                 signal,
                 i32::from(EXIT_AT_ONCE),
@@ -40,17 +57,29 @@ fn register(acknowledged: bool) -> Result<Arc<AtomicBool>> {
         if !acknowledged {
             continue;
         }
-        // SAFETY: write is among the functions that a signal handler may call.
-        let acknowledge = || unsafe {
-            libc::write(
-                libc::STDERR_FILENO,
-                ACKNOWLEDGEMENT.as_ptr().cast(),
-                ACKNOWLEDGEMENT.len(),
-            );
+        let acknowledge = || {
+            tell(b"\n");
+            tell(STOPPING.as_bytes());
+            tell(b"\n");
         };
         // SAFETY: the action does nothing else.
         unsafe { signal_hook::low_level::register(signal, acknowledge) }
             .context("signal handler")?;
     }
     Ok(stop)
+}
+
+/// Writes to stderr from a signal handler.
+fn tell(text: &[u8]) {
+    // SAFETY: write is among the functions that a signal handler may call.
+    unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: the action is only read, into a place of its size.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
 }
