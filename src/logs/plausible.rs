@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::config::recipe::Recipe;
+use crate::error::BadInput;
 use crate::logs::curves::EvaluationCurve;
 use crate::logs::summary::RunCurves;
 use crate::records::directory::RunDirectory;
@@ -16,7 +17,7 @@ const RATES: std::ops::RangeInclusive<f64> = 1e-30..=100.0;
 /// Refuses values of a recipe that no run was started with.
 pub fn check_recipe(recipe: &Recipe, path: &Path) -> Result<()> {
     let refused = || format!("{}: no run has this recipe", path.display());
-    recipe.validate().with_context(refused)?;
+    recipe.validate().map_err(BadInput::from).with_context(refused)?;
     toml::Table::try_from(recipe).map(|_| ()).with_context(refused)
 }
 
