@@ -320,7 +320,7 @@ fn a_run_that_diverges_is_a_result_and_the_sweep_goes_on() {
     write_experiment(folder.path(), &format!("may_diverge = [\"plain-14\"]\n{diverging}"));
     assert!(succeed(folder.path(), &sweep("out", &["--iterations", "60"])).contains("diverged"));
     let text = succeed(folder.path(), &["figures", "out"]);
-    assert!(text.contains("plain-14 (seed 0) diverged: its loss was not a number"), "{text}");
+    assert!(text.contains("plain-14 (seed 0) diverged: its loss was not finite"), "{text}");
 }
 
 #[test]
