@@ -155,13 +155,91 @@ fn a_log_cut_in_the_middle_of_a_row_goes_on_from_the_checkpoint_that_it_reaches(
             // Both checkpoints are after the evaluation that was lost.
             assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
             assert!(
-                stderr(&output).contains("logs end at")
+                stderr(&output).contains("eval.csv: ends at iteration")
+                    && stderr(&output).contains("rows were lost")
                     && stderr(&output).contains("cut/checkpoint"),
                 "{}",
                 stderr(&output)
             );
         }
     }
+}
+
+#[test]
+fn a_changed_row_before_the_checkpoints_is_refused_by_file_and_line_and_nothing_is_cut() {
+    let folder = stopped_run();
+    let log = folder.path().join("cut/train.csv");
+    let text = std::fs::read_to_string(&log).unwrap();
+    // One flipped bit; earlier versions cut rows 11 to the end and trained them again.
+    let changed = text.replacen("\n11,", "\n91,", 1);
+    std::fs::write(&log, &changed).unwrap();
+    let parts =
+        ["cut/train.csv: line 12: iteration 91 after iteration 10", "remove cut/checkpoint"];
+    refuse(folder.path(), &train("cut", "0"), 1, &parts);
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), changed, "nothing is cut");
+    std::fs::write(&log, text).unwrap();
+    goes_on(folder.path());
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_restored_from_the_checkpoint() {
+    for damage in [|record: &Path| truncate(record, 0), |record: &Path| truncate(record, 100)] {
+        let folder = stopped_run();
+        damage(&folder.path().join("cut/run.toml"));
+        let said = goes_on(folder.path());
+        assert!(
+            said.contains("cut/run.toml") && said.contains("restored from the checkpoint"),
+            "{said}"
+        );
+        let record = std::fs::read_to_string(folder.path().join("cut/run.toml")).unwrap();
+        assert!(record.contains("state = \"finished\""), "{record}");
+    }
+    let folder = stopped_run();
+    std::fs::remove_file(folder.path().join("cut/run.toml")).unwrap();
+    assert!(goes_on(folder.path()).contains("no run.toml; restored from the checkpoint"));
+    // A finished run has no checkpoint: its files are kept.
+    truncate(&folder.path().join("cut/run.toml"), 0);
+    let log = std::fs::read(folder.path().join("cut/train.csv")).unwrap();
+    refuse(folder.path(), &train("cut", "0"), 2, &["cut", "restore it from a backup, or remove"]);
+    assert_eq!(std::fs::read(folder.path().join("cut/train.csv")).unwrap(), log);
+}
+
+#[test]
+fn what_a_kill_leaves_behind_stops_no_run_and_is_removed() {
+    let folder = stopped_run();
+    let run_folder = folder.path().join("cut");
+    let leftovers =
+        [".writable", ".0123456789abcdef.partial", "run.toml.partial", "checkpoint/.01.partial"];
+    for name in leftovers {
+        std::fs::write(run_folder.join(name), "half").unwrap();
+    }
+    goes_on(folder.path());
+    for name in leftovers {
+        assert!(!run_folder.join(name).exists(), "{name} is still there");
+    }
+    // In a folder with nothing else, and in that of a finished run.
+    std::fs::create_dir(folder.path().join("new")).unwrap();
+    for name in [".writable", "run.toml.partial"] {
+        std::fs::write(folder.path().join("new").join(name), "half").unwrap();
+        std::fs::write(run_folder.join(name), "half").unwrap();
+    }
+    succeed(folder.path(), &train("new", "1000"));
+    succeed(folder.path(), &train("cut", "1000"));
+    succeed(folder.path(), &["verify", "cut"]);
+}
+
+#[test]
+fn a_link_in_place_of_a_log_is_not_followed() {
+    let folder = workspace();
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    std::fs::write(folder.path().join("victim"), "kept").unwrap();
+    let arguments = train("out", "1000");
+    std::fs::write(folder.path().join("out/run.toml"), "").unwrap();
+    std::os::unix::fs::symlink("../victim", folder.path().join("out/train.csv")).unwrap();
+    refuse(folder.path(), &arguments, 1, &["out/train.csv: ", "remove it"]);
+    assert_eq!(std::fs::read_to_string(folder.path().join("victim")).unwrap(), "kept");
+    std::fs::remove_file(folder.path().join("out/train.csv")).unwrap();
+    succeed(folder.path(), &arguments);
 }
 
 #[test]

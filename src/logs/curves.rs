@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use polars::prelude::{CsvReadOptions, DataFrame, DataType, Field, Schema, SerReader};
 
 use crate::records::eval_csv::EvaluationRow;
-use crate::records::log::LogRow;
+use crate::records::log_rows::LogRow;
 use crate::system::regular_file;
 use crate::training::evaluation::splits::Split;
 use crate::training::metrics::TrainingRow;

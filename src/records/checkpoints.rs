@@ -7,8 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
-use crate::system::atomic_file::{PARTIAL_ENDING, write_atomically};
+use crate::records::log::LogPrefix;
+use crate::system::atomic_file::{create_folder, remove_leftovers, write_atomically};
 use crate::system::hash::sha256;
 use crate::system::regular_file;
 use crate::training::checkpoint::Checkpoint;
@@ -27,6 +29,25 @@ pub struct CheckpointFolder {
     path: PathBuf,
 }
 
+/// What a checkpoint holds of the run's other files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    /// `run.toml` as it was: what is needed to restore it.
+    pub record: String,
+    /// `train.csv` as it was.
+    pub train_log: LogPrefix,
+    /// `eval.csv` as it was.
+    pub evaluation_log: LogPrefix,
+}
+
+/// A checkpoint that was read.
+pub struct Saved {
+    /// The state.
+    pub checkpoint: Checkpoint,
+    /// Checkpoints of earlier versions have none.
+    pub beside: Option<Beside>,
+}
+
 /// A file of the folder, as its name tells.
 struct Generation {
     iteration: u64,
@@ -40,12 +61,14 @@ impl CheckpointFolder {
         CheckpointFolder { path }
     }
 
-    /// Writes a checkpoint, and removes the third oldest.
-    pub fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
-        std::fs::create_dir_all(&self.path)
+    /// Writes a checkpoint with what is `beside` it, and removes the third oldest.
+    pub fn write(&self, checkpoint: &Checkpoint, beside: Option<&Beside>) -> Result<()> {
+        create_folder(&self.path)
             .with_context(|| format!("{}: cannot be created", self.path.display()))?;
-        self.remove_halves();
-        let bytes = checkpoint.to_bytes().with_context(|| self.path.display().to_string())?;
+        remove_leftovers(&self.path);
+        let context = || self.path.display().to_string();
+        let beside = beside.map(serde_json::to_string).transpose().with_context(context)?;
+        let bytes = checkpoint.to_bytes(beside).with_context(context)?;
         let name = format!("{:09}-{}{ENDING}", checkpoint.iteration, &sha256(&bytes)[..DIGITS]);
         write_atomically(&self.path.join(name), &bytes)?;
         // What claims to be of a later iteration was damaged, or its logs were: the run has gone on
@@ -61,22 +84,26 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    /// The newest checkpoint that is whole and whose iteration the logs reach (`logged`), and what
+    /// The newest checkpoint that is whole and that is `usable`, with what that returned, and what
     /// is wrong with those that were passed over. `None` if there is no checkpoint; an error if
     /// there is one and none can be used.
-    pub fn newest(&self, logged: u64) -> Result<(Option<Checkpoint>, Vec<String>)> {
+    pub fn newest<Use>(
+        &self,
+        mut usable: impl FnMut(&Saved) -> Result<Use>,
+    ) -> Result<(Option<(Checkpoint, Use)>, Vec<String>)> {
         let mut problems = Vec::new();
         for generation in self.generations()? {
             let file = generation.path.display();
-            match generation.read() {
-                Err(error) => problems.push(format!("{file}: damaged ({error:#})")),
-                Ok(checkpoint) if checkpoint.iteration > logged => {
-                    problems.push(format!(
-                        "{file}: after iteration {}, but the logs end at {logged}: rows were lost",
-                        checkpoint.iteration
-                    ));
+            let saved = match generation.read() {
+                Ok(saved) => saved,
+                Err(error) => {
+                    problems.push(format!("{file}: damaged ({error:#})"));
+                    continue;
                 }
-                Ok(checkpoint) => return Ok((Some(checkpoint), problems)),
+            };
+            match usable(&saved) {
+                Ok(found) => return Ok((Some((saved.checkpoint, found)), problems)),
+                Err(error) => problems.push(format!("{file}: {error:#}")),
             }
         }
         if !problems.is_empty() {
@@ -89,6 +116,12 @@ impl CheckpointFolder {
         Ok((None, problems))
     }
 
+    /// `run.toml` as it was at the newest checkpoint that is whole and has it.
+    pub fn record(&self) -> Option<String> {
+        let generations = self.generations().ok()?;
+        generations.iter().find_map(|generation| Some(generation.read().ok()?.beside?.record))
+    }
+
     /// Removes the folder of a finished run: its weights have their own file.
     pub fn remove(&self) -> Result<()> {
         match std::fs::remove_dir_all(&self.path) {
@@ -96,16 +129,6 @@ impl CheckpointFolder {
                 Err(error).with_context(|| format!("{}: cannot be removed", self.path.display()))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Removes what processes that were killed had half written.
-    fn remove_halves(&self) {
-        let entries =
-            std::fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path());
-        for half in entries.filter(|path| path.to_string_lossy().ends_with(PARTIAL_ENDING)) {
-            // One file too many costs space and nothing else.
-            let _ = std::fs::remove_file(half);
         }
     }
 
@@ -138,12 +161,17 @@ impl Generation {
         })
     }
 
-    fn read(&self) -> Result<Checkpoint> {
+    fn read(&self) -> Result<Saved> {
         let bytes = regular_file::read(&self.path)?;
         if sha256(&bytes)[..DIGITS] != self.checksum {
             bail!("its bytes do not have the checksum of its name");
         }
-        Checkpoint::from_bytes(&bytes)
+        let (checkpoint, beside) = Checkpoint::from_bytes(&bytes)?;
+        let beside = beside
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .context("what stands beside the state cannot be read")?;
+        Ok(Saved { checkpoint, beside })
     }
 }
 
@@ -170,7 +198,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = CheckpointFolder::at(temporary.path().join("checkpoint"));
         for iteration in [10, 20, 30] {
-            folder.write(&checkpoint(iteration)).unwrap();
+            folder.write(&checkpoint(iteration), None).unwrap();
         }
         let paths =
             folder.generations().unwrap().into_iter().map(|generation| generation.path).collect();
@@ -183,14 +211,14 @@ mod tests {
         assert_eq!(paths.len(), 2);
         std::fs::write(folder.path.join("000000040-0123456789abcdef.safetensors.partial"), "half")
             .unwrap();
-        folder.write(&checkpoint(30)).unwrap();
+        folder.write(&checkpoint(30), None).unwrap();
         assert_eq!(
             std::fs::read_dir(&folder.path).unwrap().count(),
             2,
             "half-written ones are removed"
         );
-        let (found, problems) = folder.newest(1000).unwrap();
-        let found = found.unwrap();
+        let (found, problems) = folder.newest(|_| Ok(())).unwrap();
+        let found = found.unwrap().0;
         assert_eq!(
             (found.iteration, &found.parameters, problems.len()),
             (30, &checkpoint(30).parameters, 0)
@@ -208,14 +236,14 @@ mod tests {
             let mut bytes = std::fs::read(&paths[0]).unwrap();
             damage(&mut bytes);
             std::fs::write(&paths[0], &bytes).unwrap();
-            let (found, problems) = folder.newest(1000).unwrap();
-            assert_eq!(found.unwrap().iteration, 20);
+            let (found, problems) = folder.newest(|_| Ok(())).unwrap();
+            assert_eq!(found.unwrap().0.iteration, 20);
             assert!(
                 problems[0].contains("000000030-") && problems[0].contains("damaged"),
                 "{problems:?}"
             );
             std::fs::write(&paths[1], &bytes).unwrap();
-            let message = folder.newest(1000).map(|_| ()).unwrap_err().to_string();
+            let message = folder.newest(|_| Ok(())).map(|_| ()).unwrap_err().to_string();
             assert!(
                 message.contains("000000020-")
                     && message.contains("remove")
@@ -229,7 +257,7 @@ mod tests {
     fn a_damaged_checkpoint_is_gone_once_a_newer_one_is_written() {
         let (_temporary, folder, paths) = folder();
         std::fs::write(&paths[0], "damaged").unwrap();
-        folder.write(&checkpoint(25)).unwrap();
+        folder.write(&checkpoint(25), None).unwrap();
         let iterations: Vec<u64> =
             folder.generations().unwrap().iter().map(|generation| generation.iteration).collect();
         assert_eq!(iterations, [25, 20]);
@@ -241,14 +269,27 @@ mod tests {
         let path = temporary.path().join("checkpoint");
         std::os::unix::fs::symlink("/nonexistent/mount", &path).unwrap();
         let message =
-            format!("{:#}", CheckpointFolder::at(path).newest(0).map(|_| ()).unwrap_err());
+            format!("{:#}", CheckpointFolder::at(path).newest(|_| Ok(())).map(|_| ()).unwrap_err());
         assert!(message.contains("checkpoint: the checkpoints cannot be read"), "{message}");
     }
 
     #[test]
-    fn a_checkpoint_ahead_of_its_logs_is_passed_over() {
+    fn a_checkpoint_that_is_refused_is_passed_over_and_what_is_beside_it_comes_back() {
         let (_temporary, folder, _) = folder();
-        assert_eq!(folder.newest(25).unwrap().0.unwrap().iteration, 20);
-        assert!(folder.newest(15).map(|_| ()).unwrap_err().to_string().contains("logs end at 15"));
+        let usable = |saved: &Saved| match saved.checkpoint.iteration {
+            20 => Ok("older"),
+            _ => bail!("rows were lost"),
+        };
+        let (found, problems) = folder.newest(usable).unwrap();
+        assert_eq!(found.unwrap().1, "older");
+        assert!(problems[0].contains("rows were lost"), "{problems:?}");
+        assert!(folder.record().is_none());
+        let log = LogPrefix { bytes: 3, sha256: "ab".to_string() };
+        let record = "state = \"running\"\n".to_string();
+        let beside = Beside { record, train_log: log.clone(), evaluation_log: log };
+        folder.write(&checkpoint(40), Some(&beside)).unwrap();
+        let found = folder.newest(|saved| Ok(saved.beside.clone())).unwrap().0.unwrap();
+        assert_eq!(found.1.as_ref(), Some(&beside));
+        assert_eq!(folder.record(), Some(beside.record));
     }
 }

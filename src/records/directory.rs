@@ -10,13 +10,12 @@ use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
 use crate::error::bad_input;
 use crate::records::checkpoints::CheckpointFolder;
-use crate::records::log;
+use crate::records::position::{self, Position};
 use crate::records::run_toml::{RunConfig, RunRecord, State};
 use crate::records::verify::{
     CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS,
 };
-use crate::system::atomic_file::PARTIAL_ENDING;
-use crate::training::checkpoint::Checkpoint;
+use crate::system::atomic_file::{create_folder, is_leftover};
 
 /// The directory of one run.
 #[derive(Debug, Clone)]
@@ -31,8 +30,8 @@ const DYING: Duration = Duration::from_secs(1);
 pub enum Claim {
     /// Nothing yet.
     New,
-    /// The same run, stopped.
-    Resume(Box<RunRecord>),
+    /// The same run, stopped; and how its record had to be restored.
+    Resume(Box<RunRecord>, Option<String>),
     /// The same run, finished or diverged.
     Done(Box<RunRecord>),
 }
@@ -83,28 +82,35 @@ impl RunDirectory {
         CheckpointFolder::at(self.path.join(CHECKPOINT_FOLDER))
     }
 
-    /// Where an interrupted run goes on, and what a person should know about it: the newest
-    /// checkpoint that is whole and that both logs reach.
-    pub fn position(&self, recipe: &Recipe) -> Result<(Option<Checkpoint>, Vec<String>)> {
-        let splits = if recipe.validation > 0 { 2 } else { 1 };
-        // An evaluation is written before anything of a later iteration.
-        let evaluated =
-            (log::last_iteration(&self.evaluation_log(), splits)? / recipe.evaluate_every + 1)
-                * recipe.evaluate_every
-                - 1;
-        self.checkpoints().newest(log::last_iteration(&self.train_log(), 1)?.min(evaluated))
+    /// Where a stopped run goes on.
+    pub fn position(&self, recipe: &Recipe) -> Result<Position> {
+        position::find(&self.checkpoints(), &self.train_log(), &self.evaluation_log(), recipe)
     }
 
     /// Looks at what the directory holds, without changing anything. A run of another identity, or
     /// files that are no run's, are refused.
     pub fn claim(&self, config: &RunConfig) -> Result<Claim> {
         let path = self.path.display();
-        let is_empty = match std::fs::read_dir(&self.path) {
-            // A half-written record is what a kill in the first instant leaves.
+        let Some((record, note)) = self.recorded()? else { return Ok(Claim::New) };
+        if let Some(difference) = config.difference(&record.run) {
+            return Err(bad_input(format!("{path}: holds another run ({difference}); choose another folder with --out, or remove this one")).into());
+        }
+        Ok(match record.state {
+            State::Finished | State::Diverged => Claim::Done(Box::new(record)),
+            State::Running | State::Interrupted => Claim::Resume(Box::new(record), note),
+        })
+    }
+
+    /// The record of the run in the directory, if there is one. One that cannot be read is taken
+    /// from the newest checkpoint, which a note then says. Files that are no run's are refused.
+    pub fn recorded(&self) -> Result<Option<(RunRecord, Option<String>)>> {
+        let path = self.path.display();
+        let names: Vec<String> = match std::fs::read_dir(&self.path) {
             Ok(entries) => entries
                 .flatten()
-                .all(|entry| entry.file_name().to_string_lossy().ends_with(PARTIAL_ENDING)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
                 return Err(bad_input(format!(
                     "{path}: {error}; choose another folder with --out"
@@ -112,20 +118,43 @@ impl RunDirectory {
                 .into());
             }
         };
-        if is_empty {
-            return Ok(Claim::New);
+        // A half-written record is what a kill in the first instant leaves.
+        if names.iter().all(|name| is_leftover(name)) {
+            return Ok(None);
         }
-        if !self.record().exists() {
+        let has_record = self.record().exists();
+        let failure = match RunRecord::read(&self.record()) {
+            Ok(record) => return Ok(Some((record, None))),
+            Err(failure) => failure,
+        };
+        let saved = self.checkpoints().record().and_then(|text| toml::from_str(&text).ok());
+        if let Some(record) = saved {
+            let what =
+                if has_record { format!("{failure:#}") } else { format!("{path}: no run.toml") };
+            return Ok(Some((record, Some(format!("{what}; restored from the checkpoint")))));
+        }
+        if !has_record {
             return Err(bad_input(format!("{path}: the folder is not empty, and it holds no run (no run.toml); choose another with --out")).into());
         }
-        let record = RunRecord::read(&self.record())?;
-        if let Some(difference) = config.difference(&record.run) {
-            return Err(bad_input(format!("{path}: holds another run ({difference}); choose another folder with --out, or remove this one")).into());
+        if self.is_barely_begun(&names) {
+            return Ok(None);
         }
-        Ok(match record.state {
-            State::Finished | State::Diverged => Claim::Done(Box::new(record)),
-            State::Running | State::Interrupted => Claim::Resume(Box::new(record)),
-        })
+        Err(failure.context(format!(
+            "there is no checkpoint to restore it from; restore it from a backup, or remove {path} to train the run from the start"
+        )))
+    }
+
+    /// Whether nothing would be lost if the run began anew: its record is torn, as a power cut in
+    /// the first instant leaves it, and there is not a row.
+    fn is_barely_begun(&self, names: &[String]) -> bool {
+        let own = [RECORD, TRAIN_LOG, EVALUATION_LOG];
+        let is_torn =
+            std::fs::read(self.record()).is_ok_and(|bytes| bytes.iter().all(|&byte| byte == 0));
+        let is_small = |path: PathBuf| path.metadata().map_or(true, |metadata| metadata.len() < 64);
+        is_torn
+            && names.iter().all(|name| own.contains(&name.as_str()) || is_leftover(name))
+            && is_small(self.train_log())
+            && is_small(self.evaluation_log())
     }
 
     /// Makes the directory, and keeps other processes off this run while the returned handle lives,
@@ -137,7 +166,7 @@ impl RunDirectory {
                 "{path}: cannot be created: {error}; choose another folder with --out"
             ))
         };
-        std::fs::create_dir_all(&self.path).map_err(refused)?;
+        create_folder(&self.path).map_err(refused)?;
         let folder = File::open(&self.path).with_context(|| path.to_string())?;
         let deadline = Instant::now() + DYING;
         loop {

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::records::log::{self, Log, LogRow};
+use crate::records::log::{self, Log};
+use crate::records::log_rows::LogRow;
 use crate::training::evaluation::scores::Evaluation;
 use crate::training::evaluation::splits::Split;
 
@@ -39,6 +40,31 @@ impl EvaluationRow {
 
 impl LogRow for EvaluationRow {
     const HEADER: &'static str = "iteration,split,loss,error,top5_error";
+
+    fn iteration(&self) -> u64 {
+        self.iteration
+    }
+
+    fn problem_after(&self, previous: Option<&EvaluationRow>) -> Option<String> {
+        let before = previous.map_or(0, |row| row.iteration);
+        // The validation set's row follows that of the test set.
+        let rises = match self.split {
+            Split::Test => self.iteration > before,
+            Split::Validation => {
+                self.iteration == before && previous.is_some_and(|row| row.split == Split::Test)
+            }
+        };
+        if !rises {
+            let split = self.split.name();
+            return Some(format!(
+                "{split} of iteration {} after iteration {before}",
+                self.iteration
+            ));
+        }
+        let values = [("loss", self.loss), ("error", self.error), ("top5_error", self.top5_error)];
+        let (name, value) = values.into_iter().find(|(_, value)| !value.is_finite())?;
+        Some(format!("the {name} is {value}"))
+    }
 }
 
 /// The file, open for appending.

@@ -2,50 +2,52 @@
 //!
 //! Rows are handed over in groups and written in one piece. If the disk is full the file is cut
 //! back to its last whole row, so a log never ends in half a row unless the machine itself stops;
-//! then the half row is cut off when the run is resumed.
+//! then the half row is cut off when the run is resumed. The hash of all that was written is kept
+//! along, so that each checkpoint can hold it ([`position`](crate::records::position)).
 
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use crate::records::log_rows::{LogRow, Rows};
+use crate::system::atomic_file::open_own;
+use crate::system::hash::{hash_file, hexadecimal};
 use crate::system::regular_file;
 
-/// A row of a log: its fields are the columns, the first of which is the iteration.
-pub trait LogRow: Serialize + DeserializeOwned {
-    /// The first line of the file.
-    const HEADER: &'static str;
+/// The beginning of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPrefix {
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
 }
 
-/// A CSV file of such rows.
+/// A CSV file of such rows, open for appending.
 pub struct Log<Row> {
     path: PathBuf,
     file: File,
     /// Bytes of whole rows.
     length: u64,
+    /// Of these bytes.
+    hash: Sha256,
     row: PhantomData<Row>,
 }
 
 impl<Row: LogRow> Log<Row> {
-    /// Opens the log at `path` for appending after the rows of the first `iterations` iterations;
-    /// later rows are cut off. A new file gets its header.
-    pub fn open(path: &Path, iterations: u64) -> Result<Log<Row>> {
-        let kept = match regular_file::read(path) {
-            Ok(bytes) => whole_rows(&bytes, iterations).0,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
-        };
-        let file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(path)
-            .with_context(|| format!("{}: cannot be opened for writing", path.display()))?;
-        let mut log = Log { path: path.to_path_buf(), file, length: kept, row: PhantomData };
+    /// Opens the log at `path` for appending after its first `kept` bytes, whole rows; later ones
+    /// are cut off. At 0 it gets its header.
+    pub fn open(path: &Path, kept: u64) -> Result<Log<Row>> {
+        let file = open_own(path)?;
+        let hash = hash_of(&file, kept)
+            .with_context(|| format!("{}: cannot be read", path.display()))?
+            .with_context(|| format!("{}: rows were lost", path.display()))?;
+        let mut log = Log { path: path.to_path_buf(), file, length: kept, hash, row: PhantomData };
         log.file
             .set_len(kept)
             .and_then(|()| log.file.seek(SeekFrom::End(0)))
@@ -79,6 +81,7 @@ impl<Row: LogRow> Log<Row> {
             );
         }
         self.length += bytes.len() as u64;
+        self.hash.update(bytes);
         Ok(())
     }
 
@@ -88,99 +91,147 @@ impl<Row: LogRow> Log<Row> {
             .sync_data()
             .with_context(|| format!("{}: cannot be written to the disk", self.path.display()))
     }
+
+    /// All that was written.
+    pub fn prefix(&self) -> LogPrefix {
+        LogPrefix { bytes: self.length, sha256: hexadecimal(&self.hash.clone().finalize()) }
+    }
+
+    /// Refuses if the file does not hold what was written.
+    pub fn check(&self) -> Result<()> {
+        if hash_file(&self.path)? != self.prefix().sha256 {
+            bail!("{}: was changed by something else during the training", self.path.display());
+        }
+        Ok(())
+    }
+}
+
+/// The hash of the first `bytes` of a file; `None` if there are fewer.
+fn hash_of(file: &File, bytes: u64) -> std::io::Result<Option<Sha256>> {
+    let mut hash = Sha256::new();
+    let copied = std::io::copy(&mut file.take(bytes), &mut HashWriter(&mut hash))?;
+    Ok((copied == bytes).then_some(hash))
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The rows of the log at `path`, but for a torn last one; none if there is no file.
 pub fn read<Row: LogRow>(path: &Path) -> Result<Vec<Row>> {
-    let mut bytes = match regular_file::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
-    };
-    bytes.truncate(whole_rows(&bytes, u64::MAX).0 as usize);
-    csv::Reader::from_reader(&bytes[..])
-        .deserialize()
-        .collect::<Result<_, _>>()
-        .with_context(|| path.display().to_string())
+    Rows::open(path)?.map_or(Ok(Vec::new()), |rows| rows.map(|row| Ok(row?.0)).collect())
 }
 
-/// The last iteration of which the log at `path` has all `rows_each` rows; 0 if there is none.
-pub fn last_iteration(path: &Path, rows_each: usize) -> Result<u64> {
-    let bytes = match regular_file::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+/// Refuses unless the log at `path` begins with `prefix`; names the file, and the line if its form
+/// shows which it is.
+pub fn check_prefix<Row: LogRow>(path: &Path, prefix: &LogPrefix) -> Result<()> {
+    let unreadable = || format!("{}: cannot be read", path.display());
+    let hash = regular_file::open(path).and_then(|file| hash_of(&file, prefix.bytes));
+    let hash = match hash {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        hash => hash.with_context(unreadable)?,
     };
-    let (length, last) = whole_rows(&bytes, u64::MAX);
-    let prefix = format!("{last},");
-    let rows = bytes[..length as usize]
-        .split_inclusive(|&byte| byte == b'\n')
-        .rev()
-        .take_while(|line| line.starts_with(prefix.as_bytes()))
-        .count();
-    // Every row of an earlier iteration comes before.
-    Ok(if rows < rows_each { last.saturating_sub(1) } else { last })
-}
-
-/// Bytes of the header and of the whole rows whose iteration is at most `iterations`, and the
-/// iteration of the last of them.
-fn whole_rows(bytes: &[u8], iterations: u64) -> (u64, u64) {
-    let (mut length, mut last) = (0, 0);
-    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let iteration = || std::str::from_utf8(line).ok()?.split(',').next()?.parse::<u64>().ok();
-        // The header counts as iteration 0.
-        match if index == 0 { Some(0) } else { iteration() } {
-            Some(iteration) if iteration <= iterations && line.ends_with(b"\n") => last = iteration,
-            _ => break,
+    match hash {
+        Some(hash) if hexadecimal(&hash.clone().finalize()) == prefix.sha256 => return Ok(()),
+        Some(_) => {}
+        None => {
+            let (_, last) = rows_up_to::<Row>(path, u64::MAX)?;
+            bail!(
+                "{}: ends at iteration {}: rows were lost",
+                path.display(),
+                last.map_or(0, |row| row.iteration())
+            );
         }
-        length += line.len() as u64;
     }
-    (length, last)
+    let mut lines = 1;
+    for row in Rows::<Row>::open(path)?.into_iter().flatten() {
+        if row?.1 > prefix.bytes {
+            break;
+        }
+        lines += 1;
+    }
+    bail!(
+        "{}: some of its first {lines} lines are not as they were written (wrong SHA-256)",
+        path.display()
+    )
+}
+
+/// The length of the log at `path` up to and with its rows of `iteration`, and the last of these
+/// rows; an error names the first line of another form.
+pub fn rows_up_to<Row: LogRow>(path: &Path, iteration: u64) -> Result<(u64, Option<Row>)> {
+    let Some(mut rows) = Rows::<Row>::open(path)? else { return Ok((0, None)) };
+    let (mut bytes, mut last) = (None, None);
+    for row in rows.by_ref() {
+        let (row, end) = row?;
+        if row.iteration() > iteration {
+            break;
+        }
+        (bytes, last) = (Some(end), Some(row));
+    }
+    let header = if rows.end() > 0 { Row::HEADER.len() as u64 + 1 } else { 0 };
+    Ok((bytes.unwrap_or(header), last))
+}
+
+/// Refuses a file in the place of a log that does not begin like one.
+pub fn check_header<Row: LogRow>(path: &Path) -> Result<()> {
+    let Some(mut rows) = Rows::<Row>::open(path)? else { return Ok(()) };
+    match rows.next() {
+        Some(Err(error)) if rows.end() == 0 => {
+            bail!("{error}; move it away to train from the start")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first line past `start` bytes of a log that is not of its form, if there is one.
+pub fn damage_from<Row: LogRow>(path: &Path, start: u64) -> Option<String> {
+    let mut rows = Rows::<Row>::open(path).ok()??;
+    let error = rows.find_map(Result::err)?;
+    (rows.end() >= start).then(|| format!("{error:#}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
     use crate::training::metrics::TrainingRow;
 
     const HEADER: &str = TrainingRow::HEADER;
 
     #[test]
-    fn a_reopened_log_loses_the_rows_past_the_checkpoint_and_half_rows_only() {
+    fn a_reopened_log_loses_what_is_past_the_kept_bytes_and_hashes_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("train.csv");
-        std::fs::write(&path, format!("{HEADER}\n1,0.1,5,6\n2,0.1,6,7\n3,0.1,7,8\n4,")).unwrap();
-        let reopened = |iterations| {
-            drop(Log::<TrainingRow>::open(&path, iterations).unwrap());
-            std::fs::read_to_string(&path).unwrap()
-        };
-        assert_eq!(reopened(3), format!("{HEADER}\n1,0.1,5,6\n2,0.1,6,7\n3,0.1,7,8\n"));
-        assert_eq!(reopened(2), format!("{HEADER}\n1,0.1,5,6\n2,0.1,6,7\n"));
-        assert_eq!(reopened(0), format!("{HEADER}\n"));
-    }
-
-    #[test]
-    fn an_iteration_counts_as_logged_once_all_its_rows_are_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("eval.csv");
-        let last = |text: &str, rows_each| {
-            std::fs::write(&path, text).unwrap();
-            last_iteration(&path, rows_each).unwrap()
-        };
-        assert_eq!(last("iteration,split\n7,test\n7,validation\n14,test\n14,validation\n", 2), 14);
-        assert_eq!(last("iteration,split\n7,test\n7,validation\n14,test\n14,valid", 2), 13);
-        assert_eq!(last("iteration,split\n7,test\n14,te", 1), 7);
-        assert_eq!(last("iteration,spl", 1), 0);
-        assert_eq!(last_iteration(&folder.path().join("none.csv"), 1).unwrap(), 0);
+        let text = format!("{HEADER}\n1,0.1,5.0,6.0\n2,0.1,6.0,7.0\n3,0.1,");
+        std::fs::write(&path, &text).unwrap();
+        let kept = rows_up_to::<TrainingRow>(&path, 1).unwrap().0;
+        let mut log = Log::<TrainingRow>::open(&path, kept).unwrap();
+        let row = TrainingRow { iteration: 2, learning_rate: 0.1, loss: 6.0, error: 7.0 };
+        log.append(&[row]).unwrap();
+        let expected = format!("{HEADER}\n1,0.1,5.0,6.0\n2,0.1,6.0,7.0\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        let sha256 = crate::system::hash::sha256(expected.as_bytes());
+        assert_eq!(log.prefix(), LogPrefix { bytes: expected.len() as u64, sha256 });
+        log.check().unwrap();
+        std::fs::write(&path, expected.replace("5.0", "5.5")).unwrap();
+        assert!(log.check().unwrap_err().to_string().contains("train.csv: was changed"));
     }
 
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
         let mut log = Log {
             path: "/dev/full".into(),
-            file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
+            file: std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap(),
             length: 0,
+            hash: Sha256::new(),
             row: PhantomData,
         };
         let row = TrainingRow { iteration: 1, learning_rate: 0.1, loss: 2.25, error: 61.71875 };

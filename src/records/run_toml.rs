@@ -29,7 +29,7 @@ pub enum State {
     Interrupted,
     /// All iterations are done and the weights are written.
     Finished,
-    /// The loss was not a number at some iteration. A result, not a failure of the program.
+    /// The loss was NaN or infinite at some iteration. A result, not a failure of the program.
     Diverged,
 }
 
@@ -182,9 +182,14 @@ impl RunRecord {
         })
     }
 
+    /// The contents of `run.toml`.
+    pub fn to_text(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+
     /// Writes `run.toml` as a whole.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = toml::to_string(self).with_context(|| path.display().to_string())?;
+        let text = self.to_text().with_context(|| path.display().to_string())?;
         atomic_file::write_atomically(path, text.as_bytes())
     }
 }

@@ -4,11 +4,27 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::records::log::{self, Log, LogRow};
+use crate::records::log::{self, Log};
+use crate::records::log_rows::LogRow;
 use crate::training::metrics::TrainingRow;
 
 impl LogRow for TrainingRow {
     const HEADER: &'static str = "iteration,learning_rate,loss,error";
+
+    fn iteration(&self) -> u64 {
+        self.iteration
+    }
+
+    fn problem_after(&self, previous: Option<&TrainingRow>) -> Option<String> {
+        let before = previous.map_or(0, |row| row.iteration);
+        if before.checked_add(1) != Some(self.iteration) {
+            return Some(format!("iteration {} after iteration {before}", self.iteration));
+        }
+        let values =
+            [("learning_rate", self.learning_rate), ("loss", self.loss), ("error", self.error)];
+        let (name, value) = values.into_iter().find(|(_, value)| !value.is_finite())?;
+        Some(format!("the {name} is {value}"))
+    }
 }
 
 /// The file, open for appending.

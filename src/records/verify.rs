@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::error::{BadInput, bad_input};
 use crate::records::run_toml::{RunRecord, State};
-use crate::system::atomic_file::PARTIAL_ENDING;
+use crate::system::atomic_file::is_leftover;
 use crate::system::hash::hash_file;
 
 /// The training log.
@@ -144,14 +144,9 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
     for name in names {
         let expected = match finished {
             true => record.files.contains_key(&name),
-            // A kill can leave a file half written.
-            false => {
-                RUN_FILES.contains(&name.as_str())
-                    || name == CHECKPOINT_FOLDER
-                    || name.ends_with(PARTIAL_ENDING)
-            }
+            false => RUN_FILES.contains(&name.as_str()) || name == CHECKPOINT_FOLDER,
         };
-        if name != RECORD && !expected {
+        if name != RECORD && !expected && !is_leftover(&name) {
             problems.push(FileProblem::Extra(folder.join(name)));
         }
     }

@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 
 use crate::console::event::{Event, Listener};
 use crate::network::parameters::Network;
+use crate::records::checkpoints::Beside;
 use crate::records::eval_csv::{EvaluationLog, EvaluationRow};
+use crate::records::position::KeptLogs;
 use crate::records::provenance::timestamp;
 use crate::records::run_toml::{Failure, RunRecord, State};
 use crate::records::tests_csv::{TestRow, record_test};
@@ -15,6 +17,7 @@ use crate::records::verify::RUN_FILES;
 use crate::run::evaluator::RunEvaluator;
 use crate::run::spec::{Run, RunOptions};
 use crate::run::tensorboard::EventFile;
+use crate::system::atomic_file::remove_leftovers;
 use crate::system::hash::hash_file;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::evaluation::splits::{Evaluations, Split};
@@ -42,18 +45,20 @@ pub struct RunRecorder<'a> {
 }
 
 impl<'a> RunRecorder<'a> {
-    /// Opens the logs where `record` says that the run is.
+    /// Opens the logs after what is `kept` of them, which is where `record` says that the run is.
     pub fn open(
         run: &'a Run<'a>,
         options: &'a RunOptions,
         record: RunRecord,
+        kept: KeptLogs,
         listener: Listener<'a>,
     ) -> Result<RunRecorder<'a>> {
         let done = record.progress.iterations;
         // The record comes first: a folder with logs and no record would be nobody's.
+        remove_leftovers(run.directory.path());
         record.write(&run.directory.record())?;
-        let train_log = TrainingLog::open(&run.directory.train_log(), done)?;
-        let evaluation_log = EvaluationLog::open(&run.directory.evaluation_log(), done)?;
+        let train_log = TrainingLog::open(&run.directory.train_log(), kept.train)?;
+        let evaluation_log = EvaluationLog::open(&run.directory.evaluation_log(), kept.evaluation)?;
         // Event files cannot be cut back: the file is made again from the logs, which were.
         let events = options
             .tensorboard
@@ -126,6 +131,9 @@ impl<'a> RunRecorder<'a> {
             self.save_weights(network)?;
         }
         if state != State::Interrupted {
+            // What is hashed is what was logged.
+            self.train_log.check()?;
+            self.evaluation_log.check()?;
             self.hash_files()?;
         }
         self.save(state)?;
@@ -242,7 +250,12 @@ impl Recorder for RunRecorder<'_> {
         let start = Instant::now();
         // Rows first: a checkpoint must never be ahead of its logs.
         self.save(State::Running)?;
-        self.run.directory.checkpoints().write(checkpoint)?;
+        let beside = Beside {
+            record: self.record.to_text()?,
+            train_log: self.train_log.prefix(),
+            evaluation_log: self.evaluation_log.prefix(),
+        };
+        self.run.directory.checkpoints().write(checkpoint, Some(&beside))?;
         self.saving_seconds += start.elapsed().as_secs_f64();
         self.last_read = Instant::now();
         Ok(())

@@ -12,6 +12,7 @@ use prost::Message;
 use crate::records::directory::RunDirectory;
 use crate::records::eval_csv::{self, EvaluationRow};
 use crate::records::train_csv;
+use crate::system::atomic_file::open_own;
 use crate::training::metrics::TrainingRow;
 
 /// TensorBoard reads every file whose name contains `tfevents`.
@@ -58,10 +59,11 @@ impl EventFile {
     /// Makes the file in `folder` anew, with all that the run's logs hold.
     pub fn from_logs(folder: &Path, run: &RunDirectory) -> Result<EventFile> {
         let path = folder.join(FILE);
-        let create = || std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
-        let writer = BufWriter::new(
-            create().with_context(|| format!("{}: cannot be written", path.display()))?,
-        );
+        let context = || format!("{}: cannot be written", path.display());
+        std::fs::create_dir_all(folder).with_context(context)?;
+        let file = open_own(&path)?;
+        file.set_len(0).with_context(context)?;
+        let writer = BufWriter::new(file);
         let mut file = EventFile { path, writer };
         file.write(Event { file_version: Some(VERSION.to_string()), ..Event::default() })?;
         file.training(&train_csv::read(&run.train_log())?)?;

@@ -10,6 +10,7 @@ use crate::dataset::data::Source;
 use crate::network::memory;
 use crate::network::parameters::{Compute, Network};
 use crate::records::directory::Claim;
+use crate::records::position::Position;
 use crate::records::provenance::{Provenance, timestamp};
 use crate::records::run_toml::{Attempt, Failure, Progress, RunConfig, RunRecord, State};
 use crate::run::evaluator::RunEvaluator;
@@ -27,8 +28,8 @@ use crate::training::trainer::{Outcome, Trainer};
 enum Start {
     /// Nothing: the run ended so before.
     Done(Outcome),
-    /// Training from the checkpoint, or from the start, with this record.
-    At(Box<RunRecord>, Option<Checkpoint>),
+    /// Training from the position, with this record.
+    At(Box<RunRecord>, Position),
 }
 
 impl Run<'_> {
@@ -50,9 +51,9 @@ impl Run<'_> {
         listener: Listener,
         stop: &AtomicBool,
     ) -> Result<Outcome> {
-        let (mut record, checkpoint) = match self.claim(listener)? {
+        let (mut record, Position { checkpoint, kept, .. }) = match self.claim(listener)? {
             Start::Done(outcome) => return Ok(outcome),
-            Start::At(record, checkpoint) => (*record, checkpoint),
+            Start::At(record, position) => (*record, position),
         };
         // Build.
         let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device)
@@ -60,7 +61,7 @@ impl Run<'_> {
         let normalization = self.normalization(options, listener, &mut record)?;
         let batches = self.batches(normalization.share(), options);
         let mut evaluator = RunEvaluator::new(self, options, normalization, listener);
-        let mut recorder = RunRecorder::open(self, options, record, listener)?;
+        let mut recorder = RunRecorder::open(self, options, record, kept, listener)?;
         let mut trainer =
             Trainer::new(&mut network, batches, &self.config.recipe, checkpoint.as_ref());
         if options.graph
@@ -78,8 +79,11 @@ impl Run<'_> {
     /// Finds out where the run begins, which the caller has locked.
     fn claim(&self, listener: Listener) -> Result<Start> {
         match self.directory.claim(&self.config)? {
-            Claim::New => Ok(Start::At(Box::new(self.new_record()), None)),
-            Claim::Resume(record) => self.resume(*record, listener),
+            Claim::New => Ok(Start::At(Box::new(self.new_record()), Position::default())),
+            Claim::Resume(record, note) => {
+                note.into_iter().for_each(|note| listener(Event::Note(note)));
+                self.resume(*record, listener)
+            }
             Claim::Done(record) => {
                 let iterations = record.progress.iterations;
                 // A kill right after the last record leaves them.
@@ -95,11 +99,12 @@ impl Run<'_> {
 
     /// Where a stopped run goes on; tells the listener what a person should know about it.
     fn resume(&self, record: RunRecord, listener: Listener) -> Result<Start> {
-        let (checkpoint, problems) = self.directory.position(&self.config.recipe)?;
-        for problem in &problems {
-            listener(Event::Note(format!("{problem}; the older checkpoint is used")));
+        let position = self.directory.position(&self.config.recipe)?;
+        let older = |problem| format!("{problem}; the older checkpoint is used");
+        for note in position.problems.iter().map(older).chain(position.notes.iter().cloned()) {
+            listener(Event::Note(note));
         }
-        if checkpoint.is_none() && record.progress.iterations > 0 {
+        if position.checkpoint.is_none() && record.progress.iterations > 0 {
             listener(Event::Note(format!(
                 "no checkpoint yet: its {} logged iterations are trained again",
                 record.progress.iterations
@@ -112,8 +117,8 @@ impl Run<'_> {
                  not those of an uninterrupted run"
             )));
         }
-        let record = self.resumed(record, checkpoint.as_ref(), &problems);
-        Ok(Start::At(Box::new(record), checkpoint))
+        let record = self.resumed(record, position.checkpoint.as_ref(), &position.problems);
+        Ok(Start::At(Box::new(record), position))
     }
 
     /// How the network is computed here; tells the listener what memory its activations take.

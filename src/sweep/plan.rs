@@ -87,15 +87,15 @@ impl Task {
         let assumed = match data {
             Some(data) => Some(data.clone()),
             None if self.directory.record().exists() => {
-                let recorded = RunRecord::read(&self.directory.record())?.run.dataset;
-                Some(DatasetRecord { name: dataset, ..recorded })
+                let recorded = self.directory.recorded()?;
+                recorded.map(|(record, _)| DatasetRecord { name: dataset, ..record.run.dataset })
             }
             None => None,
         };
         self.status =
             match assumed.map(|data| self.directory.claim(&self.config(&data))).transpose()? {
                 None | Some(Claim::New) => TaskStatus::New,
-                Some(Claim::Resume(record) | Claim::Done(record)) => TaskStatus::of(&record),
+                Some(Claim::Resume(record, _) | Claim::Done(record)) => TaskStatus::of(&record),
             };
         Ok(())
     }

@@ -20,6 +20,9 @@ struct Position {
     iteration: u64,
     #[serde(flatten)]
     schedule: ScheduleState,
+    /// Files of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beside: Option<String>,
 }
 
 /// A run after some iteration.
@@ -37,8 +40,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The checkpoint as a safetensors file. The same state makes the same bytes.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+    /// The checkpoint as a safetensors file, with a text that the records keep beside the state.
+    /// The same state and text make the same bytes.
+    pub fn to_bytes(&self, beside: Option<String>) -> Result<Vec<u8>> {
         let tensors = [
             ("theta", &self.parameters),
             ("velocity", &self.momentum_buffer),
@@ -47,12 +51,13 @@ impl Checkpoint {
         .map(|(name, tensor)| {
             (name.to_string(), tensor.detach().to_device(Device::Cpu).contiguous())
         });
-        let position = Position { iteration: self.iteration, schedule: self.schedule.clone() };
+        let position =
+            Position { iteration: self.iteration, schedule: self.schedule.clone(), beside };
         tensor_bytes(&tensors, (NOTE, serde_json::to_string(&position).context("the position")?))
     }
 
-    /// Reads a checkpoint from the bytes of its file.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
+    /// Reads a checkpoint from the bytes of its file, and the text beside it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<(Checkpoint, Option<String>)> {
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let note = header
             .metadata()
@@ -67,12 +72,13 @@ impl Checkpoint {
             let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
             Ok(Tensor::from_data_size(view.data(), &shape, Kind::Float))
         };
-        Ok(Checkpoint {
+        let checkpoint = Checkpoint {
             iteration: position.iteration,
             schedule: position.schedule,
             parameters: tensor("theta")?,
             momentum_buffer: tensor("velocity")?,
             running_stats: tensor("statistics")?,
-        })
+        };
+        Ok((checkpoint, position.beside))
     }
 }

@@ -1,0 +1,274 @@
+//! Where a stopped run goes on: at the newest checkpoint that is whole and that its logs still
+//! agree with.
+//!
+//! A checkpoint holds the hash of what each log held then, so that no row before it can change
+//! unnoticed. Checkpoints of earlier versions hold none: there the form of every row is checked.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::config::recipe::Recipe;
+use crate::records::checkpoints::{CheckpointFolder, Saved};
+use crate::records::eval_csv::EvaluationRow;
+use crate::records::log;
+use crate::training::checkpoint::Checkpoint;
+use crate::training::evaluation::splits::Split;
+use crate::training::metrics::TrainingRow;
+
+/// How many bytes of each log were written before a checkpoint; what follows is trained again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeptLogs {
+    /// Of `train.csv`; 0 if not even its header is kept.
+    pub train: u64,
+    /// Of `eval.csv`.
+    pub evaluation: u64,
+}
+
+/// Where a run goes on; by default at its start.
+#[derive(Default)]
+pub struct Position {
+    /// The state; `None` is the start.
+    pub checkpoint: Option<Checkpoint>,
+    /// What stays of the logs.
+    pub kept: KeptLogs,
+    /// Why newer checkpoints were passed over.
+    pub problems: Vec<String>,
+    /// Damage past the checkpoint, which is of no consequence.
+    pub notes: Vec<String>,
+}
+
+/// Finds where the run with these checkpoints and logs goes on. Refuses if there are checkpoints
+/// and none can be used, or if a log is not one of ours. Changes nothing.
+pub fn find(
+    checkpoints: &CheckpointFolder,
+    train: &Path,
+    evaluation: &Path,
+    recipe: &Recipe,
+) -> Result<Position> {
+    let (found, problems) =
+        checkpoints.newest(|saved| kept_logs(saved, train, evaluation, recipe))?;
+    let (checkpoint, kept) = match found {
+        Some((checkpoint, kept)) => (Some(checkpoint), kept),
+        None => {
+            log::check_header::<TrainingRow>(train)?;
+            log::check_header::<EvaluationRow>(evaluation)?;
+            (None, KeptLogs::default())
+        }
+    };
+    let damage = [
+        log::damage_from::<TrainingRow>(train, kept.train),
+        log::damage_from::<EvaluationRow>(evaluation, kept.evaluation),
+    ];
+    let notes = damage
+        .into_iter()
+        .flatten()
+        .map(|damage| format!("{damage}; it is after the checkpoint and is trained again"))
+        .collect();
+    Ok(Position { checkpoint, kept, problems, notes })
+}
+
+/// What of the logs was written before `saved`; an error that names file and line if they are not
+/// what they were then.
+fn kept_logs(saved: &Saved, train: &Path, evaluation: &Path, recipe: &Recipe) -> Result<KeptLogs> {
+    if let Some(beside) = &saved.beside {
+        log::check_prefix::<TrainingRow>(train, &beside.train_log)?;
+        log::check_prefix::<EvaluationRow>(evaluation, &beside.evaluation_log)?;
+        return Ok(KeptLogs {
+            train: beside.train_log.bytes,
+            evaluation: beside.evaluation_log.bytes,
+        });
+    }
+    let iteration = saved.checkpoint.iteration;
+    let (train_bytes, last) = log::rows_up_to::<TrainingRow>(train, iteration)?;
+    let logged = last.map_or(0, |row| row.iteration);
+    if logged != iteration {
+        bail!("{}: ends at iteration {logged}: rows were lost", train.display());
+    }
+    let (evaluation_bytes, last) = log::rows_up_to::<EvaluationRow>(evaluation, iteration)?;
+    let due = iteration / recipe.evaluate_every * recipe.evaluate_every;
+    let last_split = if recipe.validation > 0 { Split::Validation } else { Split::Test };
+    let found = last.map(|row| (row.iteration, row.split));
+    if found != (due > 0).then_some((due, last_split)) {
+        let ends = found.map_or(0, |(iteration, _)| iteration);
+        bail!(
+            "{}: ends at iteration {ends}, not with all rows of iteration {due}: rows were lost",
+            evaluation.display()
+        );
+    }
+    Ok(KeptLogs { train: train_bytes, evaluation: evaluation_bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::checkpoints::Beside;
+    use crate::records::eval_csv::EvaluationLog;
+    use crate::records::train_csv::TrainingLog;
+    use crate::training::evaluation::scores::Evaluation;
+    use crate::training::schedule::ScheduleState;
+    use tch::{Device, Kind, Tensor};
+
+    fn checkpoint(iteration: u64) -> Checkpoint {
+        let tensor = || Tensor::zeros([2], (Kind::Float, Device::Cpu));
+        Checkpoint {
+            iteration,
+            schedule: ScheduleState::default(),
+            parameters: tensor(),
+            momentum_buffer: tensor(),
+            running_stats: tensor(),
+        }
+    }
+
+    fn recipe() -> Recipe {
+        Recipe { evaluate_every: 10, ..Recipe::default() }
+    }
+
+    /// A run of 60 iterations, with checkpoints at 40 and 50.
+    struct Files {
+        folder: tempfile::TempDir,
+        /// What of each log was written at each checkpoint.
+        kept: Vec<(u64, KeptLogs)>,
+    }
+
+    impl Files {
+        /// `hashed` is false for checkpoints of earlier versions.
+        fn write(hashed: bool) -> Files {
+            let folder = tempfile::tempdir().unwrap();
+            let files = |name: &str| folder.path().join(name);
+            let mut train = TrainingLog::open(&files("train.csv"), 0).unwrap();
+            let mut evaluation = EvaluationLog::open(&files("eval.csv"), 0).unwrap();
+            let checkpoints = CheckpointFolder::at(files("checkpoint"));
+            let mut kept = Vec::new();
+            for iteration in 1..=60u64 {
+                let loss = 2.5 - iteration as f32 / 64.0;
+                train
+                    .append(&[TrainingRow { iteration, learning_rate: 0.1, loss, error: 61.75 }])
+                    .unwrap();
+                if iteration.is_multiple_of(10) {
+                    let result = Evaluation { images: 8, loss: 1.5, wrong: 4, top5_wrong: 1 };
+                    let row = EvaluationRow::new(iteration, Split::Test, &result);
+                    evaluation.append(&[row]).unwrap();
+                }
+                if iteration == 40 || iteration == 50 {
+                    let beside = Beside {
+                        record: String::new(),
+                        train_log: train.prefix(),
+                        evaluation_log: evaluation.prefix(),
+                    };
+                    let lengths = KeptLogs {
+                        train: train.prefix().bytes,
+                        evaluation: evaluation.prefix().bytes,
+                    };
+                    kept.push((iteration, lengths));
+                    checkpoints.write(&checkpoint(iteration), hashed.then_some(&beside)).unwrap();
+                }
+            }
+            Files { folder, kept }
+        }
+
+        fn find(&self) -> Result<Position> {
+            let path = |name: &str| self.folder.path().join(name);
+            let checkpoints = CheckpointFolder::at(path("checkpoint"));
+            find(&checkpoints, &path("train.csv"), &path("eval.csv"), &recipe())
+        }
+    }
+
+    #[test]
+    fn no_flipped_bit_before_the_checkpoint_goes_unnoticed_or_cuts_a_row() {
+        let files = Files::write(true);
+        let (mut refused, mut older, mut harmless) = (0, 0, 0);
+        for name in ["train.csv", "eval.csv"] {
+            let path = files.folder.path().join(name);
+            let whole = std::fs::read(&path).unwrap();
+            for (byte, bit) in (0..whole.len()).flat_map(|byte| (0..8).map(move |bit| (byte, bit)))
+            {
+                let mut damaged = whole.clone();
+                damaged[byte] ^= 1 << bit;
+                std::fs::write(&path, &damaged).unwrap();
+                match files.find() {
+                    Err(error) => {
+                        refused += 1;
+                        assert!(format!("{error:#}").contains(name), "{error:#}");
+                    }
+                    Ok(Position { checkpoint, kept, problems, .. }) => {
+                        let iteration = checkpoint.unwrap().iteration;
+                        let then = files.kept.iter().find(|(at, _)| *at == iteration).unwrap().1;
+                        assert_eq!(kept, then, "{name}: byte {byte}, bit {bit}");
+                        let length = if name == "train.csv" { kept.train } else { kept.evaluation };
+                        assert!(byte as u64 >= length, "{name}: byte {byte} goes unnoticed");
+                        assert_eq!(problems.is_empty(), iteration == 50);
+                        if iteration == 50 { harmless += 1 } else { older += 1 }
+                    }
+                }
+            }
+            std::fs::write(&path, &whole).unwrap();
+        }
+        assert!(refused > 5000 && older > 1000 && harmless > 1000, "{refused} {older} {harmless}");
+    }
+
+    #[test]
+    fn damage_is_named_by_file_and_line() {
+        let cases = [
+            ("\n11,", "\n91,", "train.csv: line 12: iteration 91 after iteration 10"),
+            ("\n11,0.1,2.328125,61.75", "", "train.csv: line 12: iteration 12 after iteration 10"),
+            ("\n11,0.1,", "\n11,0.1,NaN,", "train.csv: line 12"),
+            ("\n11,0.1,2.328125,", "\n11,0.1,NaN,", "train.csv: line 12: the loss is NaN"),
+            ("\n11,", "\n10,0.1,2.34375,61.75\n11,", "train.csv: "),
+            ("iteration,", "\u{feff}iteration,", "train.csv: line 1: is not \"iteration,"),
+            ("iteration,", "epoch,", "train.csv: line 1"),
+            ("\n11,0.1,2.3", "\n11,0.1,2.4", "train.csv: some of its first "),
+        ];
+        for hashed in [true, false] {
+            for (from, to, expected) in cases {
+                let files = Files::write(hashed);
+                let path = files.folder.path().join("train.csv");
+                let text = std::fs::read_to_string(&path).unwrap();
+                let changed = text.replacen(from, to, 1);
+                assert_ne!(changed, text, "{from}");
+                std::fs::write(&path, &changed).unwrap();
+                // Without a hash a row of good form is believed.
+                if !hashed && to == "\n11,0.1,2.4" {
+                    assert!(files.find().is_ok());
+                    continue;
+                }
+                let message = format!("{:#}", files.find().map(|_| ()).unwrap_err());
+                assert!(message.contains(expected), "{hashed}: {message}");
+                assert!(!message.contains('\n') && message.contains("remove"), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn checkpoints_without_hashes_still_load_and_lost_rows_are_noticed() {
+        for hashed in [false, true] {
+            let files = Files::write(hashed);
+            let found = files.find().unwrap();
+            assert_eq!((found.checkpoint.unwrap().iteration, found.kept), files.kept[1]);
+            let path = files.folder.path().join("train.csv");
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, &text[..text.find("\n45,").unwrap() + 3]).unwrap();
+            let found = files.find().unwrap();
+            assert_eq!((found.checkpoint.unwrap().iteration, found.kept), files.kept[0]);
+            assert!(found.problems[0].contains("rows were lost"), "{:?}", found.problems);
+            std::fs::write(&path, &text).unwrap();
+            let path = files.folder.path().join("eval.csv");
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, &text[..text.find("\n40,").unwrap() + 6]).unwrap();
+            let message = format!("{:#}", files.find().map(|_| ()).unwrap_err());
+            assert!(message.contains("eval.csv: ends at iteration 30"), "{message}");
+        }
+    }
+
+    #[test]
+    fn damage_past_the_checkpoint_is_told_and_trained_again() {
+        let files = Files::write(true);
+        let path = files.folder.path().join("train.csv");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\n55,", "\n95,")).unwrap();
+        let found = files.find().unwrap();
+        assert_eq!((found.checkpoint.unwrap().iteration, found.kept), files.kept[1]);
+        assert!(found.problems.is_empty() && found.notes.len() == 1, "{:?}", found.notes);
+        assert!(found.notes[0].contains("train.csv: line 56: iteration 95"), "{:?}", found.notes);
+    }
+}
