@@ -200,7 +200,12 @@ fn a_record_that_cannot_be_read_is_restored_from_the_checkpoint() {
     // A finished run has no checkpoint: its files are kept.
     truncate(&folder.path().join("cut/run.toml"), 0);
     let log = std::fs::read(folder.path().join("cut/train.csv")).unwrap();
-    refuse(folder.path(), &train("cut", "0"), 2, &["cut", "restore it from a backup, or remove"]);
+    refuse(
+        folder.path(),
+        &train("cut", "0"),
+        2,
+        &["cut", "there is no checkpoint to restore it from", "or remove cut"],
+    );
     assert_eq!(std::fs::read(folder.path().join("cut/train.csv")).unwrap(), log);
 }
 

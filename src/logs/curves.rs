@@ -4,10 +4,11 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use polars::prelude::{CsvReadOptions, DataFrame, DataType, Field, Schema, SerReader};
 
 use crate::records::eval_csv::EvaluationRow;
+use crate::records::log::damage_from;
 use crate::records::log_rows::LogRow;
 use crate::system::regular_file;
 use crate::training::evaluation::splits::Split;
@@ -37,10 +38,12 @@ pub struct EvaluationCurve {
 
 /// Reads `train.csv`.
 pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
-    let Some(table) = read(path, TrainingRow::HEADER)? else { return Ok(TrainingCurve::default()) };
+    let Some(table) = read::<TrainingRow>(path)? else { return Ok(TrainingCurve::default()) };
     let column = |name| numbers(&table, name, path);
+    let iterations = column("iteration")?;
+    check_rising(path, (2..).zip(iterations.iter().copied()))?;
     Ok(TrainingCurve {
-        iterations: column("iteration")?,
+        iterations,
         errors: column("error")?,
         losses: column("loss")?,
         learning_rates: column("learning_rate")?,
@@ -52,28 +55,44 @@ pub fn evaluation_curve(path: &Path, split: Split) -> Result<EvaluationCurve> {
     if !path.exists() {
         return Ok(EvaluationCurve::default());
     }
-    let Some(table) = read(path, EvaluationRow::HEADER)? else {
+    let Some(table) = read::<EvaluationRow>(path)? else {
         return Ok(EvaluationCurve::default());
     };
-    let of_split = (|| {
-        table.filter(
-            &table
-                .column("split")?
-                .str()?
-                .iter()
-                .map(|value| value == Some(split.name()))
-                .collect(),
-        )
-    })()
-    .with_context(|| path.display().to_string())?;
+    let is_of_split = || -> Result<Vec<bool>> {
+        let names = table.column("split")?.str()?.iter();
+        Ok(names.map(|name| name == Some(split.name())).collect())
+    };
+    let is_of_split = is_of_split().with_context(|| path.display().to_string())?;
+    let iterations = numbers(&table, "iteration", path)?;
+    let lines = (2..).zip(iterations).zip(&is_of_split);
+    check_rising(path, lines.filter(|(_, of_split)| **of_split).map(|(line, _)| line))?;
+    let of_split = table
+        .filter(&is_of_split.into_iter().collect())
+        .with_context(|| path.display().to_string())?;
     Ok(EvaluationCurve {
         iterations: numbers(&of_split, "iteration", path)?,
         errors: numbers(&of_split, "error", path)?,
     })
 }
 
+/// Refuses iterations, each with the number of its line, that do not rise.
+fn check_rising(path: &Path, iterations: impl Iterator<Item = (usize, f64)>) -> Result<()> {
+    let mut before = 0.0;
+    for (line, iteration) in iterations {
+        if iteration.is_nan() || iteration <= before {
+            bail!(
+                "{}: line {line}: iteration {iteration} after iteration {before}",
+                path.display()
+            );
+        }
+        before = iteration;
+    }
+    Ok(())
+}
+
 /// The whole rows of a log; nothing if not even its header is whole.
-fn read(path: &Path, expected: &str) -> Result<Option<DataFrame>> {
+fn read<Row: LogRow>(path: &Path) -> Result<Option<DataFrame>> {
+    let expected = Row::HEADER;
     let unreadable = || format!("{}: cannot be read as a log", path.display());
     let mut bytes = regular_file::read(path).with_context(unreadable)?;
     // A run in progress, or one that was killed, may have written half a row.
@@ -96,7 +115,14 @@ fn read(path: &Path, expected: &str) -> Result<Option<DataFrame>> {
         .into_reader_with_file_handle(Cursor::new(bytes))
         .finish()
         .map(Some)
-        .with_context(unreadable)
+        .map_err(|error| match damage_from::<Row>(path, 0) {
+            Some(damage) => anyhow!("{damage}"),
+            None => anyhow!("{}: {}", unreadable(), first_line(&error.to_string())),
+        })
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
 fn numbers(table: &DataFrame, column: &str, path: &Path) -> Result<Vec<f64>> {
@@ -142,6 +168,29 @@ mod tests {
         let path = folder.path().join("train.csv");
         std::fs::write(&path, "epoch,error\n1,5\n").unwrap();
         assert!(format!("{:#}", training_curve(&path).unwrap_err()).contains("first line"));
+    }
+
+    #[test]
+    fn doubled_and_falling_iterations_and_bad_values_are_one_line_with_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.csv");
+        let header = TrainingRow::HEADER;
+        for (rows, expected) in [
+            ("1,0.1,2.5,90\n1,0.1,2.5,90\n", "train.csv: line 3: iteration 1 after iteration 1"),
+            ("1,0.1,2.5,90\n9,0.1,2.5,90\n3,0.1,2.5,90\n", "train.csv: line 4: iteration 3 after"),
+            ("1,0.1,2.5,90\n2,0.1,two,90\n", "train.csv: line 3: loss is \"two\""),
+        ] {
+            std::fs::write(&path, format!("{header}\n{rows}")).unwrap();
+            let message = format!("{:#}", training_curve(&path).unwrap_err());
+            assert!(message.contains(expected) && !message.contains('\n'), "{message}");
+        }
+        let path = folder.path().join("eval.csv");
+        let header = EvaluationRow::HEADER;
+        let row = "5,test,1.5,50,5\n";
+        std::fs::write(&path, format!("{header}\n{row}5,validation,1,1,1\n{row}")).unwrap();
+        assert_eq!(evaluation_curve(&path, Split::Validation).unwrap().iterations, [5.0]);
+        let message = format!("{:#}", evaluation_curve(&path, Split::Test).unwrap_err());
+        assert!(message.contains("eval.csv: line 4: iteration 5 after iteration 5"), "{message}");
     }
 
     #[test]

@@ -139,9 +139,10 @@ impl RunDirectory {
         if self.is_barely_begun(&names) {
             return Ok(None);
         }
-        Err(failure.context(format!(
-            "there is no checkpoint to restore it from; restore it from a backup, or remove {path} to train the run from the start"
-        )))
+        Err(bad_input(format!(
+            "{failure:#}; there is no checkpoint to restore it from: restore it from a backup, or remove {path} to train the run from the start"
+        ))
+        .into())
     }
 
     /// Whether nothing would be lost if the run began anew: its record is torn, as a power cut in

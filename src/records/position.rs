@@ -271,4 +271,51 @@ mod tests {
         assert!(found.problems.is_empty() && found.notes.len() == 1, "{:?}", found.notes);
         assert!(found.notes[0].contains("train.csv: line 56: iteration 95"), "{:?}", found.notes);
     }
+
+    /// A checkpoint of ResNet-20 as the recorder writes it, and the hashes of a minute's rows.
+    #[test]
+    fn hashes_and_flushes_of_a_checkpoint_a_minute_cost_less_than_half_a_percent() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut train = TrainingLog::open(&folder.path().join("train.csv"), 0).unwrap();
+        let checkpoints = CheckpointFolder::at(folder.path().join("checkpoint"));
+        let tensor = || Tensor::ones([272_474], (Kind::Float, Device::Cpu));
+        let (mut hashing, mut writing) = (Vec::new(), Vec::new());
+        for step in 0..5u64 {
+            let iterations = step * 2000 + 1..=(step + 1) * 2000;
+            let rows: Vec<TrainingRow> = iterations
+                .map(|iteration| TrainingRow {
+                    iteration,
+                    learning_rate: 0.1,
+                    loss: 2.1234567,
+                    error: 61.71875,
+                })
+                .collect();
+            let start = std::time::Instant::now();
+            rows.chunks(256).for_each(|rows| train.append(rows).unwrap());
+            hashing.push(start.elapsed());
+            let start = std::time::Instant::now();
+            train.sync().unwrap();
+            let text = "x".repeat(3000);
+            crate::system::atomic_file::write_atomically(
+                &folder.path().join("run.toml"),
+                text.as_bytes(),
+            )
+            .unwrap();
+            let beside =
+                Beside { record: text, train_log: train.prefix(), evaluation_log: train.prefix() };
+            let state = Checkpoint {
+                iteration: step,
+                schedule: ScheduleState::default(),
+                parameters: tensor(),
+                momentum_buffer: tensor(),
+                running_stats: Tensor::ones([1376], (Kind::Float, Device::Cpu)),
+            };
+            checkpoints.write(&state, Some(&beside)).unwrap();
+            writing.push(start.elapsed());
+        }
+        hashing.sort();
+        writing.sort();
+        eprintln!("rows of a minute: {:?}; a checkpoint: {:?}", hashing[2], writing[2]);
+        assert!(hashing[0] + writing[0] < std::time::Duration::from_millis(300), "{writing:?}");
+    }
 }

@@ -129,7 +129,12 @@ fn temporary_file(path: &Path) -> io::Result<(File, PathBuf)> {
 /// Makes sure that the name of `path` is on the disk.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    match File::open(parent.unwrap_or(Path::new(".")))?.sync_all() {
+    let folder = match File::open(parent.unwrap_or(Path::new("."))) {
+        // One that may be written to and not read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        folder => folder?,
+    };
+    match folder.sync_all() {
         // Some file systems have no such operation.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
         synced => synced,
