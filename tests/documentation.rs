@@ -258,6 +258,20 @@ fn every_column_of_the_logs_is_documented() {
 }
 
 #[test]
+fn every_column_of_the_report_is_documented() {
+    let files = Document::read(&root().join("docs/files.md")).text;
+    let tables = matching("results/report/*/*.csv");
+    assert!(!tables.is_empty());
+    let mut missing = BTreeSet::new();
+    for table in tables {
+        let header = Document::read(&table).text.lines().next().unwrap().to_string();
+        let columns = header.split(',').filter(|column| !files.contains(&format!("`{column}`")));
+        missing.extend(columns.map(|column| format!("{column} of {}", table.display())));
+    }
+    assert!(missing.is_empty(), "docs/files.md does not name {missing:#?}");
+}
+
+#[test]
 fn readme_is_short() {
     let readme = Document::read(&root().join("README.md")).text;
     let generated = readme
