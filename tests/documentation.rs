@@ -58,7 +58,7 @@ fn workplace() -> tempfile::TempDir {
     }
     common::write_cifar(&path.join("data/cifar10"), 6000, 100);
     let images = photographs::write(path, 100, 4);
-    for name in ["data/imagenet", "data/tiny-imagenet", "my-images"] {
+    for name in ["data/imagenet", "data/imagenette-10", "data/tiny-imagenet", "my-images"] {
         std::os::unix::fs::symlink(&images, path.join(name)).unwrap();
     }
     folder
