@@ -395,7 +395,7 @@ fn a_log_that_lost_more_rows_than_both_checkpoints_is_not_continued() {
         folder.path(),
         &arguments,
         1,
-        &["out/checkpoint/", "logs end at 3", "rows were lost", "remove out/checkpoint"],
+        &["out/checkpoint/", "ends at iteration 3", "rows were lost", "remove out/checkpoint"],
     );
     assert_eq!(read(&log), kept, "what is there is kept");
 }

@@ -235,8 +235,8 @@ impl FromStr for NetworkName {
 }
 
 /// The network that a mistyped name may mean: `resnet-20` for `resent20`.
-fn nearest_name(text: &str) -> Option<String> {
-    let text = text.to_lowercase();
+fn nearest_name(typed: &str) -> Option<String> {
+    let text = typed.to_lowercase();
     let letters = text.find(|letter: char| letter.is_ascii_digit()).unwrap_or(text.len());
     let (word, rest) = text.split_at(letters);
     let word = word.trim_end_matches(['-', '_', ' ']);
@@ -244,7 +244,7 @@ fn nearest_name(text: &str) -> Option<String> {
         nearest(word, ["plain", "resnet", "preact-resnet", "highway", "vgg", "googlenet"])?;
     let name = if rest.is_empty() { family.to_string() } else { format!("{family}-{rest}") };
     // A name that is right as it was typed was not refused for its spelling.
-    (name != text && name.parse::<NetworkName>().is_ok()).then_some(name)
+    (name != typed && name.parse::<NetworkName>().is_ok()).then_some(name)
 }
 
 impl TryFrom<String> for NetworkName {

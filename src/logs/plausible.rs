@@ -1,6 +1,7 @@
 //! Whether logs and record can be what a run wrote: a number that no run has would spoil every
 //! figure that it is drawn in.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -56,7 +57,8 @@ pub fn check_logs(curves: &RunCurves, directory: &RunDirectory) -> Result<()> {
 }
 
 fn check_evaluations(curve: &EvaluationCurve, split: &str, path: &Path) -> Result<()> {
-    if let Some(pair) = curve.iterations.windows(2).find(|pair| !(pair[0] < pair[1])) {
+    let rises = |pair: &[f64]| pair[0].partial_cmp(&pair[1]) == Some(Ordering::Less);
+    if let Some(pair) = curve.iterations.windows(2).find(|pair| !rises(pair)) {
         bail!(
             "{}: split {split}: iteration {} comes after {}: rows were doubled or changed",
             path.display(),

@@ -55,6 +55,9 @@ struct Generation {
     path: PathBuf,
 }
 
+/// A checkpoint, with what it is to be used with.
+type Found<Use> = Option<(Checkpoint, Use)>;
+
 impl CheckpointFolder {
     /// The folder at `path`, which need not exist.
     pub fn at(path: PathBuf) -> CheckpointFolder {
@@ -90,7 +93,7 @@ impl CheckpointFolder {
     pub fn newest<Use>(
         &self,
         mut usable: impl FnMut(&Saved) -> Result<Use>,
-    ) -> Result<(Option<(Checkpoint, Use)>, Vec<String>)> {
+    ) -> Result<(Found<Use>, Vec<String>)> {
         let mut problems = Vec::new();
         for generation in self.generations()? {
             let file = generation.path.display();
