@@ -292,9 +292,9 @@ fn a_bad_run_is_named_and_the_others_are_shown() {
     let output = run(folder.path(), &["figures"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     for part in [
-        "doubled/some-experiment/plain-20/seed-0/train.csv: row 8 has iteration 7, not 8",
-        "falling/some-experiment/plain-20/seed-0/train.csv: row 7 has iteration 3",
-        "lost/some-experiment/plain-20/seed-0/train.csv: row 7 has iteration 97",
+        "doubled/some-experiment/plain-20/seed-0/train.csv: line 9: iteration 7 after iteration 7",
+        "falling/some-experiment/plain-20/seed-0/train.csv: line 8: iteration 3 after iteration 6",
+        "lost/some-experiment/plain-20/seed-0/train.csv: line 9: iteration 8 after iteration 97",
         "rate/some-experiment/plain-20/seed-0/train.csv: row 7: no run has a learning rate of 1e-300",
         "rates/some-experiment/plain-20/seed-0/train.csv: row 7: no run has a learning rate of 1e308",
         "error/some-experiment/plain-20/seed-0/train.csv: an error of",

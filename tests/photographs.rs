@@ -431,7 +431,7 @@ fn keys_of_photographs_are_refused_elsewhere_and_out_of_range() {
         folder.path(),
         &["train", "--network", "resnet-20", "--set", "crop=32", "--out", "run"],
         2,
-        &["crop", "photographs"],
+        &["crop", "images in folders"],
     );
     refuse(folder.path(), &["train", "--network", "resnet-18", "--out", "run"], 2, &["6n+2"]);
     refuse(

@@ -140,8 +140,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .collect::<Result<Vec<_>, _>>()?;
     let mut tasks = tasks(&experiments, &arguments.out, arguments.only.as_ref())?;
     let folders = data_folders(&arguments.data, &data::needed(&experiments, &tasks))?;
-    data::leave_out_missing(arguments, &experiments, &folders, &mut tasks)?;
-    let records = data::load(arguments, &experiments, &folders, &tasks)?;
+    data::leave_out_missing(
+        arguments.skip_missing_data,
+        arguments.dry_run,
+        &experiments,
+        &folders,
+        &mut tasks,
+    )?;
+    let records = data::load(arguments.dry_run, &experiments, &folders, &tasks)?;
     for task in &mut tasks {
         let dataset = experiments[task.experiment].dataset;
         task.look(dataset, records.get(&dataset))?;

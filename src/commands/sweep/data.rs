@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::Arguments;
 use crate::config::dataset_name::DatasetName;
 use crate::console::output::say;
 use crate::dataset;
@@ -30,7 +29,8 @@ pub fn needed(experiments: &[Experiment], tasks: &[Task]) -> Vec<DatasetName> {
 /// Takes away the runs whose data is nowhere, if that was asked for; else refuses, or in a dry run
 /// says so.
 pub fn leave_out_missing(
-    arguments: &Arguments,
+    skip_missing_data: bool,
+    dry_run: bool,
     experiments: &[Experiment],
     folders: &HashMap<DatasetName, PathBuf>,
     tasks: &mut Vec<Task>,
@@ -48,13 +48,13 @@ pub fn leave_out_missing(
         "give --data {}, or --skip-missing-data to train the others",
         assignments.join(",")
     );
-    if arguments.skip_missing_data {
+    if skip_missing_data {
         tasks.retain(|task| !names.contains(&experiments[task.experiment].dataset));
         if tasks.is_empty() {
             return Err(bad_input(format!("no data for {described}: nothing is left to train")));
         }
         say(&format!("left out, no data: {described}"));
-    } else if arguments.dry_run {
+    } else if dry_run {
         say(&format!("note: no data for {described}: to train, {advice}"));
     } else {
         return Err(bad_input(format!("no data for {described}: {advice}")));
@@ -86,7 +86,7 @@ fn describe_missing(name: DatasetName, experiments: &[Experiment], tasks: &[Task
 /// The identity of each data set that is needed. The images are loaded again by each worker. A plan
 /// can be made without them.
 pub fn load(
-    arguments: &Arguments,
+    dry_run: bool,
     experiments: &[Experiment],
     folders: &HashMap<DatasetName, PathBuf>,
     tasks: &[Task],
@@ -95,7 +95,7 @@ pub fn load(
     for name in needed(experiments, tasks) {
         let folder = folders.get(&name).map(PathBuf::as_path);
         // What leave_out_missing has told.
-        if arguments.dry_run && is_missing(name, folders) {
+        if dry_run && is_missing(name, folders) {
             continue;
         }
         match dataset::load(name, folder)
@@ -104,7 +104,7 @@ pub fn load(
             Ok(data) => {
                 records.insert(name, DatasetRecord::from(&data));
             }
-            Err(error) if arguments.dry_run => say(&format!("note: {error:#}")),
+            Err(error) if dry_run => say(&format!("note: {error:#}")),
             Err(error) => return Err(error),
         }
     }
