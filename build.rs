@@ -112,7 +112,7 @@ fn compile_jpeg() {
         .file("src/dataset/imagenet/decoder/jpeg.c")
         .includes(&folders)
         .opt_level(3)
-        .compile("resnet_photographs");
+        .compile("resnet_jpeg");
     // What was built counts, not whether nasm is there now.
     let simd = folders.iter().any(|folder| {
         let header = std::fs::read_to_string(folder.join("jconfig.h")).unwrap_or_default();

@@ -188,7 +188,7 @@ fn a_run_stopped_by_a_signal_exits_75_and_goes_on_to_the_same_bytes() {
         assert!((8..300).contains(&rows), "{rows} rows");
         assert!(read(folder.path().join("stopped/run.toml")).contains("state = \"interrupted\""));
         let output = run(folder.path(), &arguments("stopped"));
-        assert!(stderr(&output).contains("goes on after iteration"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("resumes after iteration"), "{}", stderr(&output));
         assert!(
             read(folder.path().join("stopped/run.toml")).contains("[[earlier_attempts]]"),
             "both attempts are on record"
@@ -231,7 +231,7 @@ fn a_killed_run_goes_on_from_its_last_checkpoint_to_the_same_bytes() {
     assert!(read(folder.path().join("killed/run.toml")).contains("state = \"running\""));
     let output = run(folder.path(), &arguments("killed"));
     assert!(
-        stderr(&output).contains("goes on after iteration"),
+        stderr(&output).contains("resumes after iteration"),
         "not from the start: {}",
         stderr(&output)
     );

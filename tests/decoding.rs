@@ -10,7 +10,7 @@ use resnet_repro::dataset::imagenet::decoder::crop::{
 use resnet_repro::dataset::imagenet::decoder::decode::{Decoder, Quality};
 
 fn golden(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/photographs").join(name))
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/images").join(name))
         .unwrap()
 }
 
@@ -65,7 +65,7 @@ fn every_broken_file_is_refused_with_its_reason_in_every_view() {
         for quality in [Quality::Exact, Quality::Fast] {
             let mut decoder = Decoder::new(quality);
             // The topmost view needs the least of the file.
-            let draw = RandomCrop { shorter_side: 64, row: 0.0, column: 0.0, mirrored: false };
+            let draw = RandomCrop { shorter_side: 64, row: 0.0, column: 0.0, flipped: false };
             let mut out = vec![0; 16 * 16 * 3];
             let errors = [
                 decoder.scaled(&bytes, 16).map(|_| ()),
@@ -155,12 +155,12 @@ fn an_interlaced_png_has_the_pixels_of_one_that_is_not() {
 }
 
 #[test]
-fn a_photograph_of_one_column_does_not_crash_and_a_monstrous_scale_is_refused() {
+fn a_image_of_one_column_does_not_crash_and_a_monstrous_scale_is_refused() {
     let bytes = golden("one-column.jpg");
     let mut out = vec![0; 224 * 224 * 3];
     for quality in [Quality::Exact, Quality::Fast] {
         let mut decoder = Decoder::new(quality);
-        let draw = RandomCrop { shorter_side: 480, row: 0.999, column: 0.5, mirrored: true };
+        let draw = RandomCrop { shorter_side: 480, row: 0.999, column: 0.5, flipped: true };
         assert_eq!(
             decoder.training_view(&bytes, &draw, 224, &mut out).unwrap(),
             Size { width: 480, height: 19_200 }
@@ -171,7 +171,7 @@ fn a_photograph_of_one_column_does_not_crash_and_a_monstrous_scale_is_refused() 
                 &bytes,
                 480,
                 224,
-                |_| CropBox { top: u32::MAX, left: u32::MAX, mirrored: false },
+                |_| CropBox { top: u32::MAX, left: u32::MAX, flipped: false },
                 &mut out,
             )
             .unwrap();
@@ -190,16 +190,13 @@ for path in sys.stdin.read().splitlines():
 ";
 
 #[test]
-fn real_photographs_have_torchvisions_pixels_bit_for_bit_and_nearly_so_when_fast() {
-    // RESNET_REPRO_PHOTOGRAPHS: a folder of folders of photographs; RESNET_REPRO_TORCHVISION: a
+fn real_images_have_torchvisions_pixels_bit_for_bit_and_nearly_so_when_fast() {
+    // RESNET_REPRO_IMAGES: a folder of folders of images; RESNET_REPRO_TORCHVISION: a
     // Python that has torchvision and Pillow.
-    let (Some(folder), Some(python)) = (
-        std::env::var_os("RESNET_REPRO_PHOTOGRAPHS"),
-        std::env::var_os("RESNET_REPRO_TORCHVISION"),
-    ) else {
-        eprintln!(
-            "not compared: RESNET_REPRO_PHOTOGRAPHS and RESNET_REPRO_TORCHVISION are not set"
-        );
+    let (Some(folder), Some(python)) =
+        (std::env::var_os("RESNET_REPRO_IMAGES"), std::env::var_os("RESNET_REPRO_TORCHVISION"))
+    else {
+        eprintln!("not compared: RESNET_REPRO_IMAGES and RESNET_REPRO_TORCHVISION are not set");
         return;
     };
     let folders = |path: &Path| -> Vec<PathBuf> {
@@ -238,10 +235,10 @@ fn real_photographs_have_torchvisions_pixels_bit_for_bit_and_nearly_so_when_fast
     let (mean, highest) =
         (means.iter().sum::<f64>() / means.len() as f64, means.iter().copied().fold(0.0, f64::max));
     println!(
-        "{} photographs, fast: {mean:.3} in the mean, {highest:.2} in the worst photograph, {largest} at most",
+        "{} images, fast: {mean:.3} in the mean, {highest:.2} in the worst image, {largest} at most",
         files.len()
     );
-    // Of 800 photographs that no test here knows, one was off by 4.1: fine texture that libjpeg's
+    // Of 800 images that no test here knows, one was off by 4.1: fine texture that libjpeg's
     // reduction keeps sharper than a triangle's mean.
     assert!(mean < 0.5 && highest < 5.0, "{mean} {highest}");
 }

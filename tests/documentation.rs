@@ -4,8 +4,8 @@
 mod common;
 #[path = "common/documents.rs"]
 mod documents;
-#[path = "common/photographs.rs"]
-mod photographs;
+#[path = "common/image_folder.rs"]
+mod image_folder;
 
 use clap::{CommandFactory, Parser};
 use documents::{Document, anchors, blocks, commands, links, markdown, matching, paths, root};
@@ -57,7 +57,7 @@ fn workplace() -> tempfile::TempDir {
         std::os::unix::fs::symlink(root().join(name), path.join(name)).unwrap();
     }
     common::write_cifar(&path.join("data/cifar10"), 6000, 100);
-    let images = photographs::write(path, 100, 4);
+    let images = image_folder::write(path, 100, 4);
     for name in ["data/imagenet", "data/imagenette-10", "data/tiny-imagenet", "my-images"] {
         std::os::unix::fs::symlink(&images, path.join(name)).unwrap();
     }

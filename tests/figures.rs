@@ -589,15 +589,3 @@ fn logs_that_cannot_be_read_are_named_and_the_others_are_shown() {
     );
     assert!(stdout(&output).contains("CIFAR-10, 64,000 iterations: 1 run,"), "{}", stdout(&output));
 }
-
-#[test]
-fn completions_and_manual_know_the_commands() {
-    let folder = tempfile::tempdir().unwrap();
-    for shell in ["bash", "zsh", "fish"] {
-        let script = succeed(folder.path(), &["completions", shell]);
-        assert!(script.contains("sweep") && script.contains("checkpoint-every"), "{shell}");
-    }
-    assert!(succeed(folder.path(), &["manual"]).contains(".TH resnet-repro"));
-    assert!(succeed(folder.path(), &["manual", "sweep"]).contains("dry\\-run"));
-    refuse(folder.path(), &["manual", "dance"], 2, &["dance", "no such command"]);
-}

@@ -2,8 +2,8 @@
 //! file, or read to the same images.
 
 mod common;
-#[path = "common/photographs.rs"]
-mod photographs;
+#[path = "common/image_folder.rs"]
+mod image_folder;
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use common::{stderr, stdout};
-use photographs::file;
+use image_folder::file;
 
 /// The program on data in `folder`, with a cache of its own; it must answer within a minute.
 fn run(folder: &Path, arguments: &[&str]) -> Output {
@@ -33,7 +33,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-const CHECK: [&str; 5] = ["data", "check", "imagenet", "--data", "photographs"];
+const CHECK: [&str; 5] = ["data", "check", "imagenet", "--data", "images"];
 
 /// The check fails with `code` and one line that holds all of `parts`.
 fn refused(folder: &Path, arguments: &[&str], code: i32, parts: &[&str]) {
@@ -54,7 +54,7 @@ fn accepted(folder: &Path, arguments: &[&str]) -> (String, String) {
 #[test]
 fn a_link_that_leads_out_of_its_class_is_refused_and_links_to_classes_and_files_are_followed() {
     let folder = tempfile::tempdir().unwrap();
-    let root = photographs::write(folder.path(), 2, 1);
+    let root = image_folder::write(folder.path(), 2, 1);
     // All validation images are the training images; one image is a link.
     std::fs::remove_dir_all(root.join("val")).unwrap();
     symlink("train", root.join("val")).unwrap();
@@ -82,7 +82,7 @@ fn a_link_that_leads_out_of_its_class_is_refused_and_links_to_classes_and_files_
 #[test]
 fn special_files_and_files_of_more_than_4_gb_are_refused_by_name_and_never_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let root = photographs::write(folder.path(), 1, 1);
+    let root = image_folder::write(folder.path(), 1, 1);
     let fifo = |path: PathBuf| {
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         path
@@ -136,11 +136,11 @@ fn shard(path: &Path, entries: &[(tar::EntryType, &str, &[u8])]) {
 fn entries_of_a_shard_are_counted_under_their_class_once_or_refused_by_name() {
     use tar::EntryType::{Directory, Regular, Symlink};
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("photographs");
+    let root = folder.path().join("images");
     std::fs::create_dir(&root).unwrap();
     std::fs::write(root.join("shards.json"), r#"{"train": 1}"#).unwrap();
     let path = root.join("train-000000.tar");
-    let image = photographs::jpeg(0, 0);
+    let image = image_folder::jpeg(0, 0);
     let good = (Regular, "./n0/a.jpg", &image[..]);
     shard(&path, &[(Directory, "./n0/", b""), good, (Regular, "n1/./b.jpg", &image)]);
     let (text, _) = accepted(folder.path(), &[&CHECK[..], &["--decode"]].concat());
@@ -188,7 +188,7 @@ fn kept(folder: &Path, ending: &str) -> Vec<PathBuf> {
 #[test]
 fn a_damaged_list_or_mean_image_is_made_anew_with_one_line_and_the_run_has_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    photographs::write(folder.path(), 3, 1);
+    image_folder::write(folder.path(), 3, 1);
     let train = |out: &str| -> String {
         let arguments = [
             "train",
@@ -197,7 +197,7 @@ fn a_damaged_list_or_mean_image_is_made_anew_with_one_line_and_the_run_has_the_s
             "--network",
             "resnet-18",
             "--data",
-            "photographs",
+            "images",
             "--device",
             "cpu",
             "--iterations",
@@ -239,7 +239,7 @@ fn a_damaged_list_or_mean_image_is_made_anew_with_one_line_and_the_run_has_the_s
 #[test]
 fn names_command_no_terminal_and_a_record_leads_to_no_file_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
-    let root = photographs::write(folder.path(), 1, 1);
+    let root = image_folder::write(folder.path(), 1, 1);
     let evil = "n001_\u{1b}]0;owned\u{7}\u{1b}[31m\u{9b}2J.JPEG";
     std::fs::write(root.join("train/n001").join(evil), "no image").unwrap();
     let clean = |bytes: &[u8]| {

@@ -1,8 +1,8 @@
 //! Mutated images, shards and lists, by a seeded generator: each is read or refused in one line,
 //! within seconds, without a panic. RESNET_REPRO_MUTATIONS sets how many (default 3,000).
 
-#[path = "common/photographs.rs"]
-mod photographs;
+#[path = "common/image_folder.rs"]
+mod image_folder;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ impl Outcome {
 }
 
 fn images(random: &mut Random, count: usize) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/photographs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/images");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -125,7 +125,7 @@ fn images(random: &mut Random, count: usize) {
                 shorter_side: 32 + random.below(100) as u32,
                 row: random.below(1000) as f64 / 1000.0,
                 column: random.below(1000) as f64 / 1000.0,
-                mirrored: random.below(2) == 0,
+                flipped: random.below(2) == 0,
             };
             outcome.add(start, decoder.training_view(&bytes, &crop, 32, &mut out));
         }
@@ -150,7 +150,7 @@ fn shards(random: &mut Random, count: usize, root: &Path) {
     let contents = b"{\"train\": 1}";
     let mut builder = tar::Builder::new(Vec::new());
     for number in 0..4 {
-        let image = photographs::jpeg(number % 3, number);
+        let image = image_folder::jpeg(number % 3, number);
         let long = "x".repeat(if number == 3 { 150 } else { 1 });
         for (ending, bytes) in [("jpg", &image[..]), ("cls", b"0")] {
             let mut header = tar::Header::new_gnu();
@@ -203,7 +203,7 @@ fn kept_lists(random: &mut Random, count: usize, folder: &Path) {
     let cache = folder.join("cache");
     // SAFETY: no other thread of this program runs.
     unsafe { std::env::set_var("RESNET_REPRO_CACHE", &cache) };
-    let root = photographs::write(folder, 2, 0);
+    let root = image_folder::write(folder, 2, 0);
     let fingerprint = open(&root).unwrap();
     let path = std::fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
     let kept = std::fs::read_to_string(&path).unwrap();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::succeed;
+use common::{refuse, succeed};
 use std::process::Command;
 
 #[test]
@@ -39,5 +39,45 @@ fn zsh_and_fish_know_the_options_of_subcommands() {
         for part in parts {
             assert!(script.contains(part), "{shell}: no \"{part}\"");
         }
+    }
+}
+
+#[test]
+fn manual_pages_keep_the_lines_of_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = succeed(folder.path(), &["manual", "sweep"]);
+    assert!(page.starts_with(".ie") || page.contains(".TH resnet-repro-sweep 1"), "{page}");
+    assert!(page.contains("dry\\-run"), "{page}");
+    let (_, examples) = page.split_once(".SH EXAMPLES\n.nf\n").expect("literal examples");
+    let (examples, _) = examples.split_once("\n.fi\n").expect("an end of the examples");
+    assert!(examples.lines().all(|line| line.starts_with("resnet\\-repro ")), "{examples}");
+    refuse(folder.path(), &["manual", "dance"], 2, &["dance", "no such command"]);
+    refuse(folder.path(), &["manual", "data", "dance"], 2, &["dance", "no such command"]);
+}
+
+#[test]
+fn every_cross_reference_of_a_manual_page_has_its_page() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(folder.path(), &["manual", "--out", "man1"]);
+    let names: Vec<String> = std::fs::read_dir(folder.path().join("man1"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for name in ["resnet-repro.1", "resnet-repro-sweep.1", "resnet-repro-data-fetch.1"] {
+        assert!(names.iter().any(|other| other == name), "{name} in {names:?}");
+    }
+    for name in &names {
+        let page = std::fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
+        assert!(page.contains(&format!(".TH {} 1", name.trim_end_matches(".1"))), "{name}");
+        let (_, references) = page.split_once(".SH \"SEE ALSO\"").expect("references");
+        let plain = page.replace("\\fB", "").replace("\\fR", "").replace("\\-", "-");
+        assert!(references.lines().count() > 1);
+        let words = plain.split([' ', '\n', ',']).filter_map(|word| word.strip_suffix("(1)"));
+        let mut found = 0;
+        for reference in words {
+            assert!(names.contains(&format!("{reference}.1")), "{name}: {reference}(1)");
+            found += 1;
+        }
+        assert!(found >= names.len() - 1, "{name} names {found} others");
     }
 }

@@ -148,7 +148,7 @@ fn bench_measures_every_case_and_figures_draws_it() {
 #[test]
 fn bench_with_a_loader_measures_decoding_for_each_number_of_threads() {
     let folder = workspace();
-    let image = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/photographs/full-colour.jpg");
+    let image = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/images/full-colour.jpg");
     std::fs::create_dir(folder.path().join("images")).unwrap();
     std::fs::copy(image, folder.path().join("images/1.jpg")).unwrap();
     let arguments = [

@@ -293,7 +293,7 @@ fn a_run_that_always_fails_is_given_up_and_the_others_are_trained() {
     let output = run(folder.path(), &sweep("out", &["--iterations", "4", "--retries", "1"]));
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(
-        stderr(&output).contains("given up after 2 attempts, the sweep goes on")
+        stderr(&output).contains("given up after 2 attempts, the sweep continues")
             && stderr(&output).contains("eval.csv"),
         "{}",
         stderr(&output)
@@ -493,7 +493,7 @@ fn folders_of_several_data_sets_are_told_apart_by_name_or_by_content() {
         assert!(!told.contains("no data for") && !told.contains("data_batch"), "{data:?}: {told}");
     }
     for (data, parts) in [
-        (&["--data", "cifar=data"][..], &["cifar: no such data set", "cifar10"][..]),
+        (&["--data", "cifar=data"][..], &["cifar: no such dataset", "cifar10"][..]),
         (&["--data", "cifar10="], &["a folder is missing"]),
         (&["--data", "cifar10=data,cifar10=other"], &["data and other are both for cifar10"]),
         (&["--data", "nowhere"], &["nowhere", "cifar10=DIR"]),

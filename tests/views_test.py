@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The paper's tests on photographs give the scores of an independent computation with PyTorch and Pillow.
+"""The paper's tests on images give the scores of an independent computation with PyTorch and Pillow.
 
-    python tests/views_test.py PROGRAM PHOTOGRAPHS [NUMBER [VIEWS]]
+    python tests/views_test.py PROGRAM IMAGES [NUMBER [VIEWS]]
 
-PHOTOGRAPHS has val/<class>/*.JPEG of any size. Makes torchvision nets with random weights, exports them, has PROGRAM score the photographs by centre
+IMAGES has val/<class>/*.JPEG of any size. Makes torchvision nets with random weights, exports them, has PROGRAM score the images by centre
 crop, ten crops and the multi-scale test (alone, and two nets as an ensemble; VIEWS names some, with commas), and does the same with torchvision's
-transforms, on all photographs or the first NUMBER. Needs torch, torchvision,
+transforms, on all images or the first NUMBER. Needs torch, torchvision,
 safetensors, numpy and pillow.
 """
 
@@ -26,7 +26,7 @@ MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 BOUND = 1e-4
 
 
-def photographs(folder):
+def images(folder):
     names = sorted(pathlib.Path(folder, "val").iterdir())
     return [(file, label) for label, name in enumerate(names) for file in sorted(name.iterdir())], len(names)
 
@@ -36,7 +36,7 @@ def normalised(image):
 
 
 def views(image, kind):
-    """Batches of views of one photograph."""
+    """Batches of views of one image."""
     if kind == "multi-scale":
         for side in [224, 256, 384, 480, 640]:
             whole = normalised(functional.resize(image, side))
@@ -72,7 +72,7 @@ def expected(nets, files, kind):
 
 def main():
     program, folder = str(pathlib.Path(sys.argv[1]).resolve()), str(pathlib.Path(sys.argv[2]).resolve())
-    files, classes = photographs(folder)
+    files, classes = images(folder)
     limit = int(sys.argv[3]) if len(sys.argv) > 3 else len(files)
     kinds_of_views = sys.argv[4].split(",") if len(sys.argv) > 4 else ["centre", "10-crop", "multi-scale"]
     with tempfile.TemporaryDirectory() as work:
@@ -84,7 +84,7 @@ def main():
                 target.mkdir(parents=True, exist_ok=True)
                 (target / file.name).symlink_to(file)
             folder = str(part)
-            files, classes = photographs(folder)
+            files, classes = images(folder)
         kinds = {"resnet-18b": torchvision.models.resnet18, "resnet-34b": torchvision.models.resnet34}
         nets = {name: random_net(make, classes, seed) for seed, (name, make) in enumerate(kinds.items())}
         for name, net in nets.items():

@@ -29,7 +29,7 @@ const GPU_BLOCK: usize = 20;
 /// What is measured.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// The data set, which decides the family of networks and the size of the images.
+    /// The dataset, which decides the family of networks and the size of the images.
     pub dataset: DatasetName,
     /// The network, `width` times as wide as the paper's.
     pub architecture: Architecture,
@@ -126,7 +126,7 @@ impl Case {
     }
 }
 
-/// One batch of random images again and again: the step of a net for photographs without their
+/// One batch of random images again and again: the step of a net for images without their
 /// decoding.
 struct Constant {
     images: Tensor,

@@ -50,7 +50,7 @@ pub struct Arguments {
         default_value = "resnet-20,resnet-56"
     )]
     networks: Vec<NetworkName>,
-    /// Data set whose family of networks and size of images is meant
+    /// Dataset whose family of networks and size of images is meant
     #[arg(long, value_name = "NAME", default_value = "cifar10")]
     dataset: DatasetName,
     /// Precisions, with commas [default: f32,bf16]
@@ -208,7 +208,7 @@ impl Combination {
 }
 
 impl Arguments {
-    /// The network for the images and classes of the data set.
+    /// The network for the images and classes of the dataset.
     fn architecture(&self, name: NetworkName) -> Result<Architecture, BadInput> {
         let side = Recipe::for_dataset(self.dataset).image_side();
         architecture::build(name, self.dataset.family(), side, self.dataset.classes() as i64)

@@ -29,7 +29,7 @@ use crate::training::trainer::Outcome;
 /// Trains plain-DEPTH and resnet-DEPTH (and the same at --shallow) under one protocol, with the
 /// same initial weights and the same batches, and prints training and test errors, the paper's
 /// beside them, and what was seen. Each run is logged under --out; stopped by Ctrl-C, the same
-/// command goes on where it was.
+/// command resumes bit-for-bit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -110,7 +110,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     announce(device, dataset.family(), &depths.iter().copied().zip(&recipes).collect::<Vec<_>>());
     let Some(diverged) = train_all(&runs, &arguments.options.options())? else {
         say(&format!(
-            "stopped; what was logged is kept in {}, the same command goes on from there",
+            "stopped; the log is kept in {}; the same command resumes from there",
             out.display()
         ));
         return Ok(EXIT_INTERRUPTED);
@@ -167,7 +167,7 @@ fn train_all(runs: &[Run], options: &RunOptions) -> Result<Option<bool>> {
     let displays: Vec<_> = names
         .iter()
         .zip(runs)
-        .map(|(name, run)| display.run(name, run.config.recipe.iterations))
+        .map(|(name, run)| display.run(name, run.config.recipe.iterations).stopped_by(&stop))
         .collect();
     let mut diverged = false;
     for (run, display) in runs.iter().zip(&displays) {

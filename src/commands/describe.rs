@@ -40,7 +40,7 @@ pub struct Arguments {
     /// preact-resnet-N (6n+2 or 9n+2), highway-19, highway-32, vgg-16, vgg-19 or googlenet; several for a drawing
     #[arg(long, value_name = "NAME", required = true)]
     network: Vec<NetworkName>,
-    /// Data set whose family of networks, images and classes are meant [default: cifar10, or
+    /// Dataset whose family of networks, images and classes are meant [default: cifar10, or
     /// imagenet where only that has the network]
     #[arg(long, value_name = "NAME")]
     dataset: Option<DatasetName>,
@@ -106,7 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(EXIT_DONE)
 }
 
-/// The network for the images and classes of `dataset`, or of the first data set that has it.
+/// The network for the images and classes of `dataset`, or of the first dataset that has it.
 fn described(
     name: NetworkName,
     dataset: Option<DatasetName>,

@@ -36,7 +36,7 @@ use crate::training::evaluation::views::Views;
 /// Compute the test error of a weight file, or of several together
 ///
 /// Reads safetensors with torchvision's layer names; scripts/to_safetensors.py makes them from
-/// PyTorch checkpoints. CIFAR's test images are seen once, as they are; of photographs the centre
+/// PyTorch checkpoints. CIFAR's test images are seen once, as they are; of images the centre
 /// crop, ten crops, or the whole image at five scales (the network is applied as a convolution),
 /// with the probabilities averaged. Several pairs of --network and --weights are an ensemble, whose
 /// probabilities are averaged too. Weights trained by this program want pixel-mean, most public
@@ -56,7 +56,7 @@ pub struct Arguments {
     /// Weight file (safetensors); once for each --network
     #[arg(long = "weights", value_name = "FILE", required_unless_present = "run")]
     weights: Vec<PathBuf>,
-    /// Folder of a finished run on photographs: its network, weights, recipe and data set are
+    /// Folder of a finished run on images: its network, weights, recipe and dataset are
     /// meant, and the result goes into its tests.csv, which the report's Tables 2 to 4 are made
     /// from
     #[arg(long, value_name = "DIR", conflicts_with_all = ["networks", "weights", "normalize", "settings", "scales", "dataset"])]
@@ -64,14 +64,14 @@ pub struct Arguments {
     /// How pixels are normalised: as when the weights were trained
     #[arg(long, value_enum, default_value_t = Normalize::PixelMean)]
     normalize: Normalize,
-    /// What is seen of each photograph
+    /// What is seen of each image
     #[arg(long, value_enum, default_value_t = Views::Centre)]
     views: Views,
     /// Shorter sides of multi-scale views, with commas [default: the paper's 224,256,384,480,640;
     /// for smaller crops smaller by as much]
     #[arg(long, value_name = "PIXELS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(32..=4096))]
     scales: Vec<u32>,
-    /// Change what the data set's recipe says of test images: crop=N, test_scale=N
+    /// Change what the dataset's recipe says of test images: crop=N, test_scale=N
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// File for the averaged probabilities' logarithms and the labels of all test images, in order
@@ -81,7 +81,7 @@ pub struct Arguments {
     /// Where to compute
     #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
     device: DeviceChoice,
-    /// Threads that decode photographs [default: as many as there are processors]
+    /// Threads that decode images [default: one per CPU core]
     #[arg(long, value_name = "N", value_parser = threads)]
     loaders: Option<usize>,
     /// Print the result as JSON
@@ -89,7 +89,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What `--json` prints. Of photographs, saved as ensemble….json under a results folder, it is a
+/// What `--json` prints. Of images, saved as ensemble….json under a results folder, it is a
 /// row of the report's Table 5.
 #[derive(Serialize)]
 struct Output {
@@ -165,7 +165,7 @@ impl Subject {
         let RunConfig { network, dataset, recipe, .. } = record.run.clone();
         if dataset.name.family() != Family::Imagenet {
             return Err(bad_input(format!(
-                "--run {path}: only runs on photographs have other tests than the one in eval.csv"
+                "--run {path}: only runs on images have other tests than the one in eval.csv"
             ))
             .into());
         }
@@ -316,7 +316,7 @@ fn test(
             ([network], Views::Centre, None, true) => {
                 EvaluationSet::new(&data.test, None, recipe, device, loaders).evaluate(network, &normalization, unreadable)
             }
-            _ => Err(bad_input("--views, --scales, --scores and several --weights are for photographs (imagenet, tiny-imagenet)").into()),
+            _ => Err(bad_input("--views, --scales, --scores and several --weights are for images (imagenet, tiny-imagenet)").into()),
         };
     };
     if !arguments.scales.is_empty() && arguments.views != Views::MultiScale {

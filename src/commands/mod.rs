@@ -2,13 +2,15 @@
 
 pub mod bench;
 pub mod compare;
+pub mod completions;
 pub mod data;
 pub mod describe;
 pub mod doctor;
 pub mod evaluate;
 pub mod figures;
+pub mod manual;
 pub mod options;
-pub mod shell;
+
 pub mod sweep;
 pub mod train;
 pub mod verify;
@@ -32,7 +34,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Start here:
-  resnet-repro compare 44 --shallow 20            the paper's point in minutes, on built-in drawings
+  resnet-repro compare 44 --shallow 20            the paper's point in minutes, on the synthetic shapes dataset
   resnet-repro data fetch cifar10                 get CIFAR-10, then
   resnet-repro compare 56 --shallow 20 --dataset cifar10
   resnet-repro sweep experiments/quick.toml       many runs, then
@@ -40,7 +42,7 @@ Start here:
 
 Progress goes to stderr, results to stdout; --json prints a result for scripts. Errors are in percent.
 Exit codes: 0 done; 1 failed; 2 bad arguments or input; 3 finished, but a run diverged or failed;
-75 stopped by a signal after saving (the same command goes on); 130 stopped at once by a second signal.";
+75 stopped by a signal after saving (the same command resumes); 130 stopped immediately by a second signal.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -54,8 +56,8 @@ enum Command {
     Data(data::Arguments),
     Bench(bench::Arguments),
     Doctor(doctor::Arguments),
-    Completions(shell::CompletionsArguments),
-    Manual(shell::ManualArguments),
+    Completions(completions::Arguments),
+    Manual(manual::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
 }
@@ -106,8 +108,8 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Data(arguments) => data::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Completions(arguments) => shell::completions(&arguments, Cli::command()),
-        Command::Manual(arguments) => shell::manual(&arguments, Cli::command()),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
+        Command::Manual(arguments) => manual::run(&arguments, Cli::command()),
         Command::Worker(arguments) => worker::run(&arguments),
     }
 }

@@ -26,16 +26,16 @@ use crate::system::parallel::available_threads;
 /// Which data.
 #[derive(Debug, Args)]
 pub struct DataOptions {
-    /// Data set [default: the one that --data holds, else shapes]
+    /// Dataset [default: the one that --data holds, else shapes]
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<DatasetName>,
-    /// Folder with the data set's files, as DIR or as imagenet=DIR [default: data/<dataset>]
+    /// Folder with the dataset's files, as DIR or as imagenet=DIR [default: data/<dataset>]
     #[arg(long, value_name = "[NAME=]DIR", value_parser = DataArgument::parser())]
     pub data: Vec<DataArgument>,
 }
 
 impl DataOptions {
-    /// The data set that is meant: the one that `--dataset` or `--data` names, else the one that
+    /// The dataset that is meant: the one that `--dataset` or `--data` names, else the one that
     /// the folder holds (CIFAR-10, if nobody can tell), else the synthetic one.
     pub fn name(&self) -> Result<DatasetName, BadInput> {
         if let Some(name) = self.dataset {
@@ -49,7 +49,7 @@ impl DataOptions {
                 Ok(dataset::recognized(folder).unwrap_or(DatasetName::Cifar10))
             }
             (Some(_), Some(_)) => {
-                Err(bad_input("--data names several folders: say which data set by --dataset"))
+                Err(bad_input("--data names several folders: say which dataset by --dataset"))
             }
         }
     }
@@ -61,7 +61,7 @@ impl DataOptions {
             (&folder, self.data.iter().flat_map(|argument| &argument.0).next())
         {
             return Err(bad_input(format!(
-                "--data {other}={}: the data set is {name}: write {name}=DIR",
+                "--data {other}={}: the dataset is {name}: write {name}=DIR",
                 path.display()
             )));
         }
@@ -111,9 +111,9 @@ impl DataArgument {
     }
 }
 
-/// The folder of each of the data sets in `wanted` for which `--data` gives one.
+/// The folder of each of the datasets in `wanted` for which `--data` gives one.
 ///
-/// A folder without a name belongs to the one data set that has none yet; among several, to the one
+/// A folder without a name belongs to the one dataset that has none yet; among several, to the one
 /// that its content shows.
 pub fn data_folders(
     arguments: &[DataArgument],
@@ -135,7 +135,7 @@ pub fn data_folders(
         open.retain(|other| *other != name);
         insert(name, folder)?;
     }
-    // The synthetic data set takes a folder only where nothing else is wanted: to refuse it.
+    // The synthetic dataset takes a folder only where nothing else is wanted: to refuse it.
     if open.len() > 1 {
         open.retain(|name| *name != DatasetName::Shapes);
     }
@@ -144,7 +144,7 @@ pub fn data_folders(
             [name] => *name,
             _ => dataset::recognized_among(folder, wanted).ok_or_else(|| {
                 bad_input(format!(
-                    "--data {}: which data set it holds cannot be told: write it as {}=DIR",
+                    "--data {}: which dataset it holds cannot be told: write it as {}=DIR",
                     folder.display(),
                     open.first().or(wanted.first()).unwrap_or(&DatasetName::Cifar10)
                 ))
@@ -159,7 +159,7 @@ pub fn data_folders(
 #[derive(Debug, Args)]
 pub struct RecipeOptions {
     /// Iterations of each run; the learning rate's milestones scale along [default: the paper's
-    /// 64,000, on photographs 600,000; on shapes 130]
+    /// 64,000, on images 600,000; on shapes 130]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub iterations: Option<u64>,
     /// Change the paper's recipe, for example --set validation=5000; can be repeated. Keys:
@@ -168,7 +168,7 @@ pub struct RecipeOptions {
     /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments,
     /// lower_rate (milestones, plateau), plateau_patience, plateau_threshold, plateau_reductions,
     /// group_size; lr, lr_schedule and lr_gamma stand for learning_rate, lower_rate and
-    /// learning_rate_factor; for photographs also crop, scale, test_scale, lighting
+    /// learning_rate_factor; for images also crop, scale, test_scale, lighting
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// Where to train
@@ -201,7 +201,7 @@ pub fn parse_settings(
 /// What changes none of a run's numbers.
 #[derive(Debug, Args)]
 pub struct RunFlags {
-    /// Time between checkpoints, which a killed run goes on from. They are rarer where they would
+    /// Time between checkpoints, which a killed run resumes from. They are rarer where they would
     /// cost more than 1 % of the time; 0 means after every iteration, whatever it costs
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub checkpoint_every: f64,
@@ -212,8 +212,7 @@ pub struct RunFlags {
     /// (scripts/build-cuda-graph makes it)
     #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
     pub graph: GraphChoice,
-    /// Threads that decode photographs; they change no number [default: as many as there are
-    /// processors]
+    /// Threads that decode images; does not affect results [default: one per CPU core]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub loaders: Option<usize>,
 }

@@ -34,7 +34,7 @@ use crate::system::{device, parallel, signals};
 /// Trains what is not trained yet, each run in a process of its own, shallow networks and first
 /// seeds first. A run that fails is tried again; one that fails for good or diverges does not keep
 /// the others from being trained. Stopped by Ctrl-C, SIGTERM or SIGUSR1 (what cluster schedulers
-/// send), every run saves; the same command goes on, to the same bytes.
+/// send), every run saves; the same command resumes bit-for-bit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,11 +48,11 @@ pub struct Arguments {
     /// Experiment files; each run goes to <out>/<file name>/<network>/seed-<k>
     #[arg(required = true, value_name = "FILE")]
     experiments: Vec<PathBuf>,
-    /// Folders of the data sets, as cifar10=DIR,imagenet=DIR; can be repeated. DIR alone belongs to
-    /// the one data set that is needed, or to the one that it holds [default: data/<dataset>]
+    /// Folders of the datasets, as cifar10=DIR,imagenet=DIR; can be repeated. DIR alone belongs to
+    /// the one dataset that is needed, or to the one that it holds [default: data/<dataset>]
     #[arg(long, value_name = "[NAME=]DIR,…", value_parser = DataArgument::parser())]
     data: Vec<DataArgument>,
-    /// Leave out experiments whose data set is not there, and train the others
+    /// Leave out experiments whose dataset is not there, and train the others
     #[arg(long)]
     skip_missing_data: bool,
     /// Folder for the runs
@@ -62,7 +62,7 @@ pub struct Arguments {
     /// '02-residual-nets'
     #[arg(long, value_name = "GLOB")]
     only: Option<Pattern>,
-    /// Runs at the same time on each device. On a processor they share the cores; with another
+    /// Runs at the same time on each device. On a CPU they share the cores; with another
     /// number of threads a run adds in another order, so change this between runs, not in the
     /// middle of one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -208,11 +208,11 @@ fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
         }
     }
     for task in &diverged {
-        say(&format!("{} diverged: its loss was not a number", task.id));
+        say(&format!("{} diverged: its loss was NaN or infinite", task.id));
     }
     if stopped {
         say(&format!(
-            "stopped; what was logged is kept in {}, the same command goes on from there",
+            "stopped; the log is kept in {}; the same command resumes from there",
             arguments.out.display()
         ));
         return Ok(EXIT_INTERRUPTED);

@@ -21,14 +21,14 @@ use crate::training::trainer::Outcome;
 /// Train one network from one seed
 ///
 /// Writes run.toml, train.csv (every iteration), eval.csv and weights.safetensors to --out. Stopped
-/// by Ctrl-C, the same command goes on where it was.
+/// by Ctrl-C, the same command resumes bit-for-bit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   resnet-repro train --network resnet-20
   resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out runs/mine")]
 pub struct Arguments {
-    /// plain-N, resnet-N, resnet-Nb, resnet-Nc, highway-19, highway-32 (N = 6n+2; for photographs
+    /// plain-N, resnet-N, resnet-Nb, resnet-Nc, highway-19, highway-32 (N = 6n+2; for images
     /// 18, 34, 50, 101, 152), resnet-N-v1.5, vgg-16, vgg-19, googlenet, googlenet-aux
     #[arg(long, value_name = "NAME")]
     network: NetworkName,
@@ -71,10 +71,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     let stop = signals::stop_flag()?;
     let name = arguments.network.to_string();
-    let display = Display::new(name.len()).run(&name, run.config.recipe.iterations);
+    let display =
+        Display::new(name.len()).run(&name, run.config.recipe.iterations).stopped_by(&stop);
     let outcome = run.train(&arguments.options.options(), &|event| display.show(event), &stop)?;
     if let Outcome::Interrupted(iteration) = outcome {
-        say(&format!("stopped after iteration {iteration}; the same command goes on from there"));
+        say(&format!("stopped after iteration {iteration}; the same command resumes from there"));
         return Ok(EXIT_INTERRUPTED);
     }
     let summary =

@@ -1,4 +1,4 @@
-//! Names of data sets.
+//! Names of datasets.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::network_name::Family;
 use crate::error::{BadInput, bad_input};
 
-/// Which data set.
+/// Which dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatasetName {
@@ -16,7 +16,7 @@ pub enum DatasetName {
     Shapes,
     /// CIFAR-10 in its official binary layout.
     Cifar10,
-    /// ImageNet, or any folder of photographs: train/<class>/*.JPEG and val/<class>/*.JPEG, or
+    /// ImageNet, or any folder of images: train/<class>/*.JPEG and val/<class>/*.JPEG, or
     /// shards of them.
     Imagenet,
     /// Tiny-ImageNet, or any such folder of 64×64 images: the recipe is ImageNet's, scaled to the
@@ -30,14 +30,14 @@ impl DatasetName {
         <DatasetName as clap::ValueEnum>::from_str(text, false).map_err(|_| {
             let names = DatasetName::value_variants().iter().map(DatasetName::to_string);
             let names = names.collect::<Vec<_>>().join(", ");
-            bad_input(format!("{text}: no such data set; there are {names}"))
+            bad_input(format!("{text}: no such dataset; there are {names}"))
         })
     }
 
     /// As a title has it.
     pub fn title(self) -> &'static str {
         match self {
-            DatasetName::Shapes => "built-in drawings",
+            DatasetName::Shapes => "synthetic shapes",
             DatasetName::Cifar10 => "CIFAR-10",
             DatasetName::Imagenet => "ImageNet",
             DatasetName::TinyImagenet => "Tiny-ImageNet",

@@ -1,4 +1,4 @@
-//! What can be asked for: networks, data sets, recipes, and what the paper says of them. No
+//! What can be asked for: networks, datasets, recipes, and what the paper says of them. No
 //! libtorch, no files.
 
 pub mod dataset_name;

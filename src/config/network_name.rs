@@ -13,7 +13,7 @@ use crate::config::shortcut::Shortcut;
 use crate::config::suggestion::{did_you_mean, nearest};
 use crate::error::{BadInput, bad_input};
 
-/// Which of the paper's tables a network is from; the data set decides.
+/// Which of the paper's tables a network is from; the dataset decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Section 4.2: nets of 6n+2 layers for 32×32 images.
@@ -226,7 +226,7 @@ impl FromStr for NetworkName {
                 list(&depths::BOTTLENECK_DEPTHS)
             )));
         }
-        // The data set decides which of the two it is.
+        // The dataset decides which of the two it is.
         if !depths::is_imagenet_depth(depth) {
             depths::check_cifar_depth(depth)?;
         }

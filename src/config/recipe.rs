@@ -135,8 +135,8 @@ pub struct Recipe {
     /// Images that go through the network at once and share batch normalisation's statistics. A
     /// batch is made of such groups, whose gradients are averaged. 0: the whole batch.
     pub group_size: u64,
-    /// Side of the square that is cut out of a photograph (section 3.4); only for data sets of
-    /// photographs, as are the keys below.
+    /// Side of the square that is cut out of a image (section 3.4); only for datasets of
+    /// images, as are the keys below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<u64>,
     /// Bounds of the side to which the shorter side of a training image is scaled, drawn anew each
@@ -196,7 +196,7 @@ impl Recipe {
             },
             DatasetName::Cifar10 => Recipe::default(),
             DatasetName::Imagenet => Recipe::imagenet(),
-            // As the crop of 224 is to photographs whose shorter side is 256, so is 56 to these
+            // As the crop of 224 is to images whose shorter side is 256, so is 56 to these
             // images of 64.
             DatasetName::TinyImagenet => Recipe {
                 crop: Some(56),
@@ -282,18 +282,18 @@ impl Recipe {
         table.insert("iterations".to_string(), toml::Value::Integer(iterations as i64));
         let recipe: Recipe =
             table.try_into().map_err(|error: toml::de::Error| explain(error.message()))?;
-        let photographs = dataset.family() == Family::Imagenet;
+        let images = dataset.family() == Family::Imagenet;
         for (key, set) in [
             ("crop", recipe.crop.is_some()),
             ("scale", recipe.scale.is_some()),
             ("test_scale", recipe.test_scale.is_some()),
             ("lighting", recipe.lighting.is_some()),
         ] {
-            if set && !photographs {
+            if set && !images {
                 return Err(InvalidRecipe::of(
                     key,
                     format!(
-                        "{key}: only data sets of images in folders have it (imagenet, tiny-imagenet), {dataset} has not"
+                        "{key}: only datasets of images in folders have it (imagenet, tiny-imagenet), {dataset} has not"
                     ),
                 ));
             }

@@ -3,75 +3,55 @@
 use crate::config::recipe::{InvalidRecipe, Recipe};
 use crate::error::bad_input;
 
+/// What a key of the recipe may be.
+pub struct Range {
+    /// The key.
+    pub key: &'static str,
+    /// Its range, in words.
+    pub allowed: &'static str,
+    value: fn(&Recipe) -> f64,
+    holds: fn(f64) -> bool,
+}
+
+const fn range(
+    key: &'static str,
+    allowed: &'static str,
+    value: fn(&Recipe) -> f64,
+    holds: fn(f64) -> bool,
+) -> Range {
+    Range { key, allowed, value, holds }
+}
+
+/// The keys whose range depends on no other key. NaN and infinity are in none.
+#[rustfmt::skip]
+pub const RANGES: [Range; 13] = [
+    range("iterations", "a whole number from 1 to 100000000", |r| r.iterations as f64, |v| (1.0..=1e8).contains(&v)),
+    range("batch_size", "a whole number from 1 to 65536", |r| r.batch_size as f64, |v| (1.0..=65536.0).contains(&v)),
+    range("evaluate_every", "a whole number from 1 to 100000000", |r| r.evaluate_every as f64, |v| (1.0..=1e8).contains(&v)),
+    range("checkpoint_segments", "a whole number from 0 (automatic) to 10000", |r| r.checkpoint_segments as f64, |v| v <= 1e4),
+    range("learning_rate", "above 0, at most 100", |r| r.learning_rate, |v| v > 0.0 && v <= 100.0),
+    range("warmup_learning_rate", "above 0, at most 100", |r| r.warmup_learning_rate, |v| v > 0.0 && v <= 100.0),
+    range("learning_rate_factor", "above 0, at most 1", |r| r.learning_rate_factor, |v| v > 0.0 && v <= 1.0),
+    range("momentum", "from 0, below 1", |r| r.momentum, |v| (0.0..1.0).contains(&v)),
+    range("weight_decay", "from 0 to 1", |r| r.weight_decay, |v| (0.0..=1.0).contains(&v)),
+    range("warmup_until_error", "a percentage, 0 to 100", |r| r.warmup_until_error, |v| (0.0..=100.0).contains(&v)),
+    range("plateau_patience", "a whole number from 1 to 100000", |r| r.plateau_patience as f64, |v| (1.0..=1e5).contains(&v)),
+    range("plateau_threshold", "percentage points, from 0, below 100", |r| r.plateau_threshold, |v| (0.0..100.0).contains(&v)),
+    range("plateau_reductions", "a whole number from 0 to 100", |r| r.plateau_reductions as f64, |v| v <= 100.0),
+];
+
 impl Recipe {
     /// Checks every value's range; the error names the key, the value and what is allowed.
     pub fn validate(&self) -> Result<(), InvalidRecipe> {
-        let in_range = |key: &str, value: f64, ok: bool, allowed: &str| {
-            if ok && value.is_finite() {
-                Ok(())
-            } else {
-                Err(InvalidRecipe::of(key, format!("{key} = {value} is out of range: {allowed}")))
+        for range in &RANGES {
+            let value = (range.value)(self);
+            if !(range.holds)(value) {
+                return Err(InvalidRecipe::of(
+                    range.key,
+                    format!("{} = {value} is out of range: {}", range.key, range.allowed),
+                ));
             }
-        };
-        let positive = |key: &str, value: u64, most: u64| {
-            in_range(
-                key,
-                value as f64,
-                (1..=most).contains(&value),
-                &format!("a whole number from 1 to {most}"),
-            )
-        };
-        positive("iterations", self.iterations, 100_000_000)?;
-        positive("batch_size", self.batch_size, 65_536)?;
-        positive("evaluate_every", self.evaluate_every, 100_000_000)?;
-        in_range(
-            "checkpoint_segments",
-            self.checkpoint_segments as f64,
-            self.checkpoint_segments <= 10_000,
-            "a whole number from 0 (automatic) to 10000",
-        )?;
-        let rate = |key, value: f64| {
-            in_range(key, value, value > 0.0 && value <= 100.0, "above 0, at most 100")
-        };
-        rate("learning_rate", self.learning_rate)?;
-        rate("warmup_learning_rate", self.warmup_learning_rate)?;
-        in_range(
-            "learning_rate_factor",
-            self.learning_rate_factor,
-            self.learning_rate_factor > 0.0 && self.learning_rate_factor <= 1.0,
-            "above 0, at most 1",
-        )?;
-        in_range(
-            "momentum",
-            self.momentum,
-            (0.0..1.0).contains(&self.momentum),
-            "from 0, below 1",
-        )?;
-        in_range(
-            "weight_decay",
-            self.weight_decay,
-            (0.0..=1.0).contains(&self.weight_decay),
-            "from 0 to 1",
-        )?;
-        in_range(
-            "warmup_until_error",
-            self.warmup_until_error,
-            (0.0..=100.0).contains(&self.warmup_until_error),
-            "a percentage, 0 to 100",
-        )?;
-        positive("plateau_patience", self.plateau_patience, 100_000)?;
-        in_range(
-            "plateau_threshold",
-            self.plateau_threshold,
-            (0.0..100.0).contains(&self.plateau_threshold),
-            "percentage points, from 0, below 100",
-        )?;
-        in_range(
-            "plateau_reductions",
-            self.plateau_reductions as f64,
-            self.plateau_reductions <= 100,
-            "a whole number from 0 to 100",
-        )?;
+        }
         if self.group_size != 0 && !self.batch_size.is_multiple_of(self.group_size) {
             return Err(InvalidRecipe::of(
                 "group_size",
@@ -81,7 +61,7 @@ impl Recipe {
                 ),
             ));
         }
-        self.validate_photographs()?;
+        self.validate_images()?;
         if self.milestones.windows(2).any(|pair| pair[0] > pair[1]) {
             return Err(InvalidRecipe::of(
                 "milestones",
@@ -94,7 +74,7 @@ impl Recipe {
         Ok(())
     }
 
-    fn validate_photographs(&self) -> Result<(), InvalidRecipe> {
+    fn validate_images(&self) -> Result<(), InvalidRecipe> {
         if let Some(lighting) = self.lighting
             && !(0.0..=10.0).contains(&lighting)
         {

@@ -3,4 +3,5 @@
 pub mod bars;
 pub mod escape;
 pub mod event;
+pub mod locale;
 pub mod output;

@@ -10,7 +10,7 @@ use tar::{Archive, EntryType};
 
 use crate::system::regular_file;
 
-/// More than this is no data set that this program knows (CIFAR-10 unpacks to 180 MB).
+/// More than this is no dataset that this program knows (CIFAR-10 unpacks to 180 MB).
 pub const MOST_BYTES: u64 = 1 << 30;
 
 /// Unpacks the files of a `.tar.gz` into `target`: all of them, or none if anything about the

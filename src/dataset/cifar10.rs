@@ -24,7 +24,7 @@ const PLANE: usize = SIDE * SIDE;
 /// Bytes of a record.
 pub const RECORD: usize = 1 + 3 * PLANE;
 
-/// Images of the official data set.
+/// Images of the official dataset.
 const OFFICIAL_IMAGES: (usize, usize) = (50_000, 10_000);
 
 /// Folder inside the official archive.

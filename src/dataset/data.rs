@@ -1,4 +1,4 @@
-//! A data set in memory, or as a list of files: images, labels, and what identifies them.
+//! A dataset in memory, or as a list of files: images, labels, and what identifies them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub enum Source {
 
 impl Source {
     /// A list of images.
-    pub fn photographs(index: Index) -> Source {
+    pub fn images(index: Index) -> Source {
         Source::Streamed(Arc::new(index))
     }
 
@@ -116,7 +116,7 @@ impl Source {
 /// Training and test images, and what identifies them.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// Which data set it is (or is a subset of).
+    /// Which dataset it is (or is a subset of).
     pub name: DatasetName,
     /// Names of the classes, in label order.
     pub classes: Vec<String>,

@@ -16,12 +16,12 @@ use crate::config::dataset_name::DatasetName;
 use crate::dataset::data::Dataset;
 use crate::error::bad_input;
 
-/// Where a data set is looked for when no folder is named.
+/// Where a dataset is looked for when no folder is named.
 pub fn default_folder(name: DatasetName) -> PathBuf {
     Path::new("data").join(name.to_string())
 }
 
-/// Loads a data set; `folder` is where its files are, unless it is built in.
+/// Loads a dataset; `folder` is where its files are, unless it is built in.
 pub fn load(name: DatasetName, folder: Option<&Path>) -> Result<Dataset> {
     match (name, folder) {
         (DatasetName::Shapes, None) => Ok(shapes::generate(shapes::SEED)),
@@ -39,7 +39,7 @@ pub fn load(name: DatasetName, folder: Option<&Path>) -> Result<Dataset> {
     }
 }
 
-/// The data set that a folder holds, as far as its files tell.
+/// The dataset that a folder holds, as far as its files tell.
 pub fn recognized(folder: &Path) -> Option<DatasetName> {
     let holds = |names: &[&str]| names.iter().any(|name| folder.join(name).exists());
     if holds(&["data_batch_1.bin", "test_batch.bin"]) {
@@ -53,7 +53,7 @@ pub fn recognized(folder: &Path) -> Option<DatasetName> {
     }
 }
 
-/// The same where only the data sets in `wanted` come into question.
+/// The same where only the datasets in `wanted` come into question.
 pub fn recognized_among(folder: &Path, wanted: &[DatasetName]) -> Option<DatasetName> {
     let found = recognized(folder)?;
     if wanted.contains(&found) {

@@ -44,7 +44,7 @@ pub struct Measurements {
 pub struct Row {
     /// The network.
     pub network: NetworkName,
-    /// The data set whose family of networks and size of images it is.
+    /// The dataset whose family of networks and size of images it is.
     #[serde(default = "cifar10")]
     pub dataset: DatasetName,
     /// Number format.

@@ -36,7 +36,7 @@ pub enum State {
 /// The data a run was trained on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetRecord {
-    /// Which data set.
+    /// Which dataset.
     pub name: DatasetName,
     /// Official, subset or other.
     pub status: DataStatus,
@@ -46,7 +46,7 @@ pub struct DatasetRecord {
     pub training_images: usize,
     /// Test images.
     pub test_images: usize,
-    /// Classes. Records of earlier versions are all of data sets with ten.
+    /// Classes. Records of earlier versions are all of datasets with ten.
     #[serde(default = "ten")]
     pub classes: usize,
 }
@@ -129,7 +129,7 @@ pub struct RunRecord {
     /// place, in tests they count as wrong.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unreadable_images: BTreeSet<String>,
-    /// SHA-256 of the mean image of photographs, float32: a resumed run must subtract the same.
+    /// SHA-256 of the mean image of images, float32: a resumed run must subtract the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_image_sha256: Option<String>,
     /// How far it is.

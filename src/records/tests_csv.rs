@@ -1,4 +1,4 @@
-//! `tests.csv`: how finished weights did in the paper's tests on photographs (section 3.4).
+//! `tests.csv`: how finished weights did in the paper's tests on images (section 3.4).
 
 use std::path::Path;
 

@@ -20,7 +20,7 @@ pub const EVALUATION_LOG: &str = "eval.csv";
 /// The final weights.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-/// The paper's tests of the final weights, on photographs.
+/// The paper's tests of the final weights, on images.
 pub const TESTS: &str = "tests.csv";
 
 /// The files that a finished run may have beside its record.

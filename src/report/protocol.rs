@@ -104,7 +104,7 @@ impl<'a> Protocol<'a> {
         )
     }
 
-    /// Whether it is a data set that the paper trains on.
+    /// Whether it is a dataset that the paper trains on.
     pub fn is_papers_data(&self) -> bool {
         matches!(self.dataset, Some(DatasetName::Cifar10 | DatasetName::Imagenet))
     }

@@ -26,7 +26,7 @@ pub struct Naming {
     pub classes: Option<usize>,
     /// Iterations of a run.
     pub iterations: u64,
-    /// What of the recipe is not the data set's default; without the length, and milestones at the
+    /// What of the recipe is not the dataset's default; without the length, and milestones at the
     /// usual parts of it.
     pub changes: Vec<Deviation>,
 }
@@ -47,15 +47,21 @@ impl Naming {
             Some(dataset) => dataset.title(),
             None => "Runs without a record",
         };
+        let part = self.part().map_or(String::new(), |part| format!(" ({part})"));
         let classes = self.classes.map_or(String::new(), |classes| format!(", {classes} classes"));
         let changes: String =
             self.changes.iter().map(|change| format!(", {}", change.short())).collect();
-        // CIFAR-10's subsets keep its classes: of ImageNet, a part is another question.
-        let part = match (self.dataset, self.status) {
-            (Some(DatasetName::Imagenet), Some(DataStatus::Subset)) => " (a subset)",
-            _ => "",
-        };
         format!("{data}{part}{classes}, {} iterations{changes}", thousands(self.iterations as i64))
+    }
+
+    /// What sets the data apart from the published data of its name. CIFAR-10's subsets keep its
+    /// classes: of ImageNet, a part is another question.
+    fn part(&self) -> Option<&'static str> {
+        match (self.dataset, self.status) {
+            (Some(DatasetName::Imagenet), Some(DataStatus::Subset)) => Some("a subset"),
+            (Some(DatasetName::Cifar10), Some(DataStatus::Other)) => Some("unofficial copy"),
+            _ => None,
+        }
     }
 
     /// "cifar10-2000-precision-bf16": small letters, digits, dots and single hyphens, at most
@@ -65,6 +71,8 @@ impl Naming {
             self.dataset.map_or("unrecorded".to_string(), |name| name.to_string()),
             self.iterations.to_string(),
         ];
+        let unofficial = self.status == Some(DataStatus::Other);
+        parts.extend(self.part().filter(|_| unofficial).map(str::to_string));
         parts.extend(self.classes.map(|classes| format!("{classes}-classes")));
         parts.extend(self.changes.iter().map(Deviation::short));
         shortened(clean(&parts.join("-")))
@@ -105,6 +113,21 @@ fn shortened(slug: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unofficial_copy_of_the_data_is_named_as_such() {
+        let of = |status| Naming {
+            dataset: Some(DatasetName::Cifar10),
+            status: Some(status),
+            classes: None,
+            iterations: 2000,
+            changes: Vec::new(),
+        };
+        assert_eq!(of(DataStatus::Official).title(), "CIFAR-10, 2,000 iterations");
+        assert_eq!(of(DataStatus::Official).slug(), "cifar10-2000");
+        assert_eq!(of(DataStatus::Other).title(), "CIFAR-10 (unofficial copy), 2,000 iterations");
+        assert_eq!(of(DataStatus::Other).slug(), "cifar10-2000-unofficial-copy");
+    }
 
     #[test]
     fn a_slug_has_single_hyphens_and_none_at_its_ends() {

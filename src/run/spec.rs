@@ -28,7 +28,7 @@ pub struct RunOptions {
     pub tensorboard: Option<PathBuf>,
     /// Whether a GPU gets each iteration as one CUDA graph, if it can.
     pub graph: bool,
-    /// Threads that decode photographs.
+    /// Threads that decode images.
     pub loaders: usize,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Run<'a> {
         data::check_split(data, recipe.validation, recipe.batch_size)?;
         if recipe.precision == Precision::Tf32 && device == Device::Cpu {
             return Err(bad_input(
-                "precision = tf32: only NVIDIA GPUs have it; on a processor use f32 or bf16",
+                "precision = tf32: only NVIDIA GPUs have it; on a CPU use f32 or bf16",
             )
             .into());
         }

@@ -137,7 +137,7 @@ impl Run<'_> {
         let parts = if segments > 1 {
             let whole = memory::activation_bytes(architecture, batch_size, precision, 1);
             format!(
-                " in {segments} segments that are computed twice ({} would be needed for all at once)",
+                " in {segments} segments that are recomputed in the backward pass ({} would be needed for all at once)",
                 memory::gib(whole)
             )
         } else {

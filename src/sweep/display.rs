@@ -10,7 +10,7 @@ use crate::console::bars::{Display, RunDisplay, TotalDisplay};
 use crate::console::event::Event;
 use crate::console::output::say;
 use crate::sweep::plan::Task;
-use crate::system::signals::STOPPING;
+use crate::system::signals::{STOPPING, STOPPING_SHORT};
 
 /// Without a terminal, the sweep as a whole gets a line this often, and after each run.
 const LINE_EVERY: Duration = Duration::from_secs(300);
@@ -97,11 +97,18 @@ impl Screen {
         };
         let text =
             format!("{over} of {} runs done, {} in progress{left}", tasks.len(), self.runs.len());
-        let text = if self.stopping { format!("{STOPPING} ({text})") } else { text };
-        self.total.show(done / to_do.max(1.0), &text);
+        let short = format!("{over}/{} runs{left}", tasks.len());
+        let texts = match self.stopping {
+            true => [STOPPING, STOPPING_SHORT].map(str::to_string).to_vec(),
+            false => {
+                vec![text.clone(), short.replace(", about", ","), format!("{over}/{}", tasks.len())]
+            }
+        };
+        self.total.show(done / to_do.max(1.0), texts);
         if !self.display.is_terminal() && (now || self.last_line.elapsed() > LINE_EVERY) {
             self.last_line = Instant::now();
-            say(&format!("sweep: {text}"));
+            let stopping = if self.stopping { "stopping; " } else { "" };
+            say(&format!("sweep: {stopping}{text}"));
         }
     }
 }

@@ -256,7 +256,7 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
     }
 }
 
-/// The recipe of a network: the data set's, the file's, the group's and the command line's, each on
+/// The recipe of a network: the dataset's, the file's, the group's and the command line's, each on
 /// top of the ones before.
 fn recipe(
     network: NetworkName,

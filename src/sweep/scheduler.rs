@@ -39,9 +39,9 @@ pub struct SweepOptions {
     pub slots: Vec<DeviceChoice>,
     /// How often a failed run is tried again.
     pub retries: u32,
-    /// Where data sets lie that are not in the usual place.
+    /// Where datasets lie that are not in the usual place.
     pub folders: HashMap<DatasetName, PathBuf>,
-    /// The data set of each experiment.
+    /// The dataset of each experiment.
     pub datasets: Vec<DatasetName>,
     /// How each run is conducted; its TensorBoard folder is that of all runs.
     pub options: RunOptions,
@@ -306,7 +306,7 @@ impl<'a> Scheduler<'a> {
                 pause.as_secs()
             );
             let next = if stopping {
-                "the same command goes on from its last checkpoint".to_string()
+                "the same command resumes from its last checkpoint".to_string()
             } else {
                 again
             };
@@ -315,7 +315,7 @@ impl<'a> Scheduler<'a> {
             self.screen.note(
                 &self.tasks[index],
                 &format!(
-                    "failed: {reason}; given up after {} attempts, the sweep goes on",
+                    "failed: {reason}; given up after {} attempts, the sweep continues",
                     attempts.failed
                 ),
             );

@@ -33,7 +33,7 @@ pub struct Job {
     pub network: NetworkName,
     /// The seed.
     pub seed: u64,
-    /// The data set.
+    /// The dataset.
     pub dataset: DatasetName,
     /// Its folder, if it is not the usual one.
     pub data: Option<PathBuf>,
@@ -45,7 +45,7 @@ pub struct Job {
     pub keep_weights: bool,
     /// Whether a GPU gets each iteration as one CUDA graph.
     pub graph: bool,
-    /// Threads that decode photographs.
+    /// Threads that decode images.
     pub loaders: usize,
     /// The folder of TensorBoard's event file.
     pub tensorboard: Option<PathBuf>,

@@ -12,6 +12,9 @@ use crate::error::EXIT_AT_ONCE;
 pub const STOPPING: &str =
     "stopping after this iteration, to save; press again to stop without saving";
 
+/// The same where there is little room.
+pub const STOPPING_SHORT: &str = "stopping to save; again: no saving";
+
 const STOPPED: &[u8] = b"\nstopped at once, without saving\n";
 
 /// A flag that SIGINT (Ctrl-C), SIGTERM, SIGHUP (a closed terminal) or SIGUSR1 (what cluster

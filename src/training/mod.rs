@@ -1,5 +1,5 @@
 //! Training: which images an iteration sees, the step, and the loop around it. Nothing here knows
-//! of files, plots or a data set's name.
+//! of files, plots or a dataset's name.
 
 pub mod batches;
 pub mod checkpoint;

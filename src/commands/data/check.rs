@@ -1,4 +1,4 @@
-//! `data check`: count and fingerprint a data set.
+//! `data check`: count and fingerprint a dataset.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ use crate::system::parallel::{available_threads, in_order};
 /// Shorter side that `--decode` scales whole images to.
 const CHECK_SIDE: u32 = 64;
 
-/// Count and fingerprint a data set, and say whether it is the official one
+/// Count and fingerprint a dataset, and say whether it is the official one
 ///
 /// The fingerprint of images (ImageFolder) is that of names and lengths; --decode decodes every one and
 /// names those that cannot be read (exit code 1 if there are any).
@@ -30,7 +30,7 @@ const CHECK_SIDE: u32 = 64;
 Example:
   resnet-repro data check cifar10 --data data/cifar10")]
 pub struct Arguments {
-    /// Data set
+    /// Dataset
     name: DatasetName,
     /// Folder with its files [default: data/<dataset>]
     #[arg(long, value_name = "DIR")]
@@ -128,7 +128,7 @@ fn unreadable(data: &Dataset, threads: usize) -> Result<Vec<String>> {
     Ok(reasons)
 }
 
-/// What a person is told of a data set.
+/// What a person is told of a dataset.
 pub fn describe(data: &Dataset) -> String {
     let output = Output::of(data);
     let meaning = match data.status {

@@ -1,4 +1,4 @@
-//! `data fetch`: download a data set and verify it.
+//! `data fetch`: download a dataset and verify it.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::dataset::{archive, cifar10, download};
 use crate::error::{EXIT_DONE, bad_input};
 use crate::system::atomic_file::check_writable;
 
-/// Download a data set and verify it
+/// Download a dataset and verify it
 ///
 /// Downloads the official archive (cifar10: 170 MB), resumes a broken download,
 /// verifies the checksum before anything is unpacked, and unpacks into --data.
@@ -25,7 +25,7 @@ Examples:
   resnet-repro data fetch cifar10
   resnet-repro data fetch cifar10 --from ~/Downloads/cifar-10-binary.tar.gz --data /big/disk/cifar10")]
 pub struct Arguments {
-    /// Data set
+    /// Dataset
     name: DatasetName,
     /// Folder to unpack into [default: data/<dataset>]
     #[arg(long, value_name = "DIR")]

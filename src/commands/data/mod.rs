@@ -1,4 +1,4 @@
-//! `data`: get a data set, and say what is there.
+//! `data`: get a dataset, and say what is there.
 
 mod check;
 mod fetch;
@@ -8,7 +8,7 @@ mod picture;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-/// Get a data set, or check the one that is there
+/// Get a dataset, or check the one that is there
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]

@@ -20,13 +20,13 @@ use crate::system::parallel::available_threads;
 ///
 /// For disks on a network, which are slow at opening files. Images whose shorter side is longer
 /// than --shorter-side are scaled down to it and encoded anew; the others stay as they are. Train
-/// and evaluate with --data set to the shards' folder. The shards are in WebDataset's layout.
+/// and evaluate with --dataset to the shards' folder. The shards are in WebDataset's layout.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   resnet-repro data pack imagenet --data data/imagenet --out /scratch/imagenet-480")]
 pub struct Arguments {
-    /// Data set
+    /// Dataset
     name: DatasetName,
     /// Folder with train/<class>/ and val/<class>/ [default: data/<dataset>]
     #[arg(long, value_name = "DIR")]
@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     print(&format!(
         "{}: {} images in {} shards, {} of them scaled down; {:.1} MB, {:.1} MB before; {} could not be read",
         arguments.out.display(),
-        thousands(packed.photographs as i64),
+        thousands(packed.images as i64),
         packed.shards,
         thousands(packed.scaled as i64),
         packed.bytes as f64 / 1e6,

@@ -17,7 +17,7 @@ use crate::report::draw::contact_sheet;
 Example:
   resnet-repro data picture shapes --out shapes.png")]
 pub struct Arguments {
-    /// Data set
+    /// Dataset
     name: DatasetName,
     /// Folder with its files [default: data/<dataset>]
     #[arg(long, value_name = "DIR")]

@@ -1,4 +1,4 @@
-//! The data of a sweep: which data sets its runs need, where they are, and what is missing.
+//! The data of a sweep: which datasets its runs need, where they are, and what is missing.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::records::run_toml::DatasetRecord;
 use crate::sweep::experiment::Experiment;
 use crate::sweep::plan::Task;
 
-/// The data sets that the runs need, each once.
+/// The datasets that the runs need, each once.
 pub fn needed(experiments: &[Experiment], tasks: &[Task]) -> Vec<DatasetName> {
     let mut names = Vec::new();
     for task in tasks {
@@ -62,7 +62,7 @@ pub fn leave_out_missing(
     Ok(())
 }
 
-/// Whether a data set is neither named nor in the usual place.
+/// Whether a dataset is neither named nor in the usual place.
 fn is_missing(name: DatasetName, folders: &HashMap<DatasetName, PathBuf>) -> bool {
     name != DatasetName::Shapes
         && !folders.contains_key(&name)
@@ -83,7 +83,7 @@ fn describe_missing(name: DatasetName, experiments: &[Experiment], tasks: &[Task
     format!("{} ({name}: no {}{fetch})", concerned.join(", "), folder.display())
 }
 
-/// The identity of each data set that is needed. The images are loaded again by each worker. A plan
+/// The identity of each dataset that is needed. The images are loaded again by each worker. A plan
 /// can be made without them.
 pub fn load(
     dry_run: bool,

@@ -44,11 +44,11 @@ pub fn class_folder(root: &Path) -> Option<String> {
     names.sort();
     names.into_iter().find(|name| {
         let files = std::fs::read_dir(root.join(name)).into_iter().flatten().flatten();
-        files.take(100).any(|file| folders::is_photograph(&file.path()))
+        files.take(100).any(|file| folders::is_image(&file.path()))
     })
 }
 
-/// Loads the lists of a data set's images; without a `train` folder there is nothing to train
+/// Loads the lists of a dataset's images; without a `train` folder there is nothing to train
 /// on, and the data can be tested on.
 ///
 /// A class's number is its position among the sorted class folders, or in ImageNet's own list of
@@ -102,7 +102,7 @@ pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
         ),
         status,
         classes: names,
-        train: Source::photographs(train),
-        test: Source::photographs(test),
+        train: Source::images(train),
+        test: Source::images(test),
     })
 }

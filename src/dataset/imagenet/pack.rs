@@ -34,7 +34,7 @@ pub struct Packing {
 #[derive(Debug, Default, Clone, PartialEq, serde::Serialize)]
 pub struct Packed {
     /// Images in the shards.
-    pub photographs: usize,
+    pub images: usize,
     /// Those of them that were encoded anew.
     pub scaled: usize,
     /// Shards.
@@ -115,7 +115,7 @@ impl Packing {
                         let name = index.name(made.position);
                         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
                         shard.add(stem, ending, index.label(made.position) as usize, &bytes)?;
-                        packed.photographs += 1;
+                        packed.images += 1;
                         packed.scaled += usize::from(scaled);
                         packed.bytes += bytes.len() as u64;
                         in_shard += 1;

@@ -1,4 +1,4 @@
-//! A picture of a data set: some images of every class, one row a class.
+//! A picture of a dataset: some images of every class, one row a class.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ const LARGE: usize = 100;
 const GAP: usize = 4;
 
 /// Writes training images of each class (of the first [`MOST_ROWS`]) to `path`, as a PNG: small
-/// images as they are, photographs as the training sees them, each with a random scale, crop and
+/// images as they are, images as the training sees them, each with a random scale, crop and
 /// reflection.
 pub fn write(data: &Dataset, path: &Path) -> Result<()> {
     let side = match &data.train {
@@ -50,7 +50,7 @@ pub fn write(data: &Dataset, path: &Path) -> Result<()> {
         for (column, index) in members.enumerate() {
             let image = match &data.train {
                 Source::Resident(images) => resident(images, index).to_vec(),
-                Source::Streamed(photographs) => training_view(photographs, index, data, side)?,
+                Source::Streamed(images) => training_view(images, index, data, side)?,
             };
             paste(
                 &image,
@@ -71,17 +71,12 @@ fn resident(images: &Images, index: usize) -> &[u8] {
     &images.pixels[index * images.image_bytes()..][..images.image_bytes()]
 }
 
-/// One photograph as an iteration of seed 0 would see it; one that cannot be read is grey.
-fn training_view(
-    photographs: &Index,
-    index: usize,
-    data: &Dataset,
-    side: usize,
-) -> Result<Vec<u8>> {
+/// One image as an iteration of seed 0 would see it; one that cannot be read is grey.
+fn training_view(images: &Index, index: usize, data: &Dataset, side: usize) -> Result<Vec<u8>> {
     let views = ViewPlan::new(0, &Recipe::for_dataset(data.name)).views(index as u64 + 1, 1);
     let mut image = vec![128; side * side * 3];
     if let Err(unreadable) = read(
-        photographs,
+        images,
         (&mut Decoder::new(Quality::Fast), Quality::Fast),
         &mut Vec::new(),
         index,

@@ -4,5 +4,6 @@ pub mod architecture;
 pub mod canvas;
 pub mod chart;
 pub mod contact_sheet;
+pub mod panel;
 pub mod plot;
 pub mod svg;

@@ -54,7 +54,7 @@ impl ViewPlan {
                 shorter_side: (least + stream.below(most - least + 1)) as u32,
                 row: stream.uniform(),
                 column: stream.uniform(),
-                mirrored: stream.below(2) == 1,
+                flipped: stream.below(2) == 1,
             };
             let shift = if self.lighting > 0.0 {
                 lighting::shift(&mut stream, self.lighting)

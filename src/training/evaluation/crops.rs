@@ -1,4 +1,4 @@
-//! The paper's tests on photographs (section 3.4): centre crop, ten crops, and fully convolutional
+//! The paper's tests on images (section 3.4): centre crop, ten crops, and fully convolutional
 //! at several scales; scores are averaged over views.
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const SCALES: [u64; 5] = [224, 256, 384, 480, 640];
 
 const SCALES_CROP: u64 = 224;
 
-/// A test on the photographs of a split.
+/// A test on the images of a split.
 pub struct ViewTest {
     index: Arc<Index>,
     /// Positions in the index; none is all.
@@ -50,7 +50,7 @@ struct Decoded {
 }
 
 impl ViewTest {
-    /// A test of the photographs at `positions`, or of all. `threads` decode them.
+    /// A test of the images at `positions`, or of all. `threads` decode them.
     pub fn new(
         index: Arc<Index>,
         positions: Option<Vec<i64>>,
@@ -71,7 +71,7 @@ impl ViewTest {
         ViewTest { scales, ..self }
     }
 
-    /// Loss and errors of `network`. `unreadable` is told of each photograph that cannot be read,
+    /// Loss and errors of `network`. `unreadable` is told of each image that cannot be read,
     /// which counts as wrong.
     pub fn evaluate(
         &self,
@@ -88,7 +88,7 @@ impl ViewTest {
 
     /// Hands on the scores of each batch of images, in order: logarithms of the classes'
     /// probabilities averaged over views and networks, float32 [images, classes], and labels, int64
-    /// [images], -1 for a photograph that cannot be read.
+    /// [images], -1 for a image that cannot be read.
     pub fn scores(
         &self,
         networks: &[(&Network, &Normalization)],
@@ -211,7 +211,7 @@ impl ViewTest {
         averaged(&network.forward(&normalization.apply(&pixels), Mode::Evaluation), views)
     }
 
-    /// One image at all scales, each with its mirror image: [1, classes].
+    /// One image at all scales, each with its horizontal flip: [1, classes].
     fn forward_whole(
         &self,
         image: &Decoded,

@@ -23,7 +23,7 @@ use crate::training::evaluation::views::Views;
 const BATCH: i64 = 500;
 
 /// Images that are evaluated again and again, each seen once: as it is (CIFAR's single original
-/// view), or a photograph's centre crop.
+/// view), or a image's centre crop.
 pub enum EvaluationSet {
     /// On the device: uint8, [images, side, side, 3], and labels, int64 [images].
     Resident(Tensor, Tensor),
@@ -33,7 +33,7 @@ pub enum EvaluationSet {
 
 impl EvaluationSet {
     /// The images of `source`, or those at `positions` in it, as `recipe` has them seen. `threads`
-    /// decode photographs.
+    /// decode images.
     pub fn new(
         source: &Source,
         positions: Option<Vec<i64>>,
@@ -78,8 +78,8 @@ impl EvaluationSet {
         unreadable: &mut dyn FnMut(String),
     ) -> Result<Evaluation> {
         let (pixels, labels) = match self {
-            EvaluationSet::Streamed(photographs) => {
-                return photographs.evaluate(network, normalization, unreadable);
+            EvaluationSet::Streamed(images) => {
+                return images.evaluate(network, normalization, unreadable);
             }
             EvaluationSet::Resident(pixels, labels) => (pixels, labels),
         };

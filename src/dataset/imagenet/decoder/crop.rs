@@ -17,7 +17,7 @@ pub struct CropBox {
     /// First column.
     pub left: u32,
     /// Whether left and right are exchanged.
-    pub mirrored: bool,
+    pub flipped: bool,
 }
 
 /// Part of an image at some scale: where it begins and how large it is, in pixels of that scale.
@@ -41,7 +41,7 @@ pub struct RandomCrop {
     /// In [0, 1): from the leftmost to the rightmost position.
     pub column: f64,
     /// Whether left and right are exchanged.
-    pub mirrored: bool,
+    pub flipped: bool,
 }
 
 impl Size {
@@ -80,7 +80,7 @@ impl RandomCrop {
         CropBox {
             top: position(self.row, scaled.height),
             left: position(self.column, scaled.width),
-            mirrored: self.mirrored,
+            flipped: self.flipped,
         }
     }
 }
@@ -90,12 +90,12 @@ impl RandomCrop {
 pub fn centre(scaled: Size, crop: u32) -> CropBox {
     let position =
         |side: u32| (f64::from(side.saturating_sub(crop)) / 2.0).round_ties_even() as u32;
-    CropBox { top: position(scaled.height), left: position(scaled.width), mirrored: false }
+    CropBox { top: position(scaled.height), left: position(scaled.width), flipped: false }
 }
 
 /// The corners (top left, top right, bottom left, bottom right) and the middle, then the same of
-/// the flipped image: torchvision's ten_crop. Its mirrored views are cut after mirroring: the
-/// mirrored top left one shows the top right of the image.
+/// the flipped image: torchvision's ten_crop. Its flipped views are cut after mirroring: the
+/// flipped top left one shows the top right of the image.
 pub fn ten_crops(scaled: Size, crop: u32) -> [CropBox; 10] {
     let (bottom, right) = (scaled.height.saturating_sub(crop), scaled.width.saturating_sub(crop));
     let middle = centre(scaled, crop);
@@ -103,9 +103,9 @@ pub fn ten_crops(scaled: Size, crop: u32) -> [CropBox; 10] {
     std::array::from_fn(|index| {
         let (top, left) = five[index % 5];
         if index < 5 {
-            CropBox { top, left, mirrored: false }
+            CropBox { top, left, flipped: false }
         } else {
-            CropBox { top, left: right - left, mirrored: true }
+            CropBox { top, left: right - left, flipped: true }
         }
     })
 }
@@ -117,14 +117,14 @@ pub fn cut(size: Size, pixels: &[u8], place: CropBox, crop: u32, out: &mut [u8])
     for (row, target) in out.chunks_exact_mut(crop).enumerate() {
         let from = (place.top as usize + row) * width + place.left as usize * 3;
         target.copy_from_slice(&pixels[from..from + crop]);
-        if place.mirrored {
-            mirror(target);
+        if place.flipped {
+            flip(target);
         }
     }
 }
 
 /// Reverses the pixels of a row.
-pub(crate) fn mirror(row: &mut [u8]) {
+pub(crate) fn flip(row: &mut [u8]) {
     let (pixels, _) = row.as_chunks_mut::<3>();
     pixels.reverse();
 }
@@ -144,11 +144,11 @@ mod tests {
     fn the_middle_is_rounded_to_the_even_neighbour() {
         assert_eq!(
             centre(Size { width: 341, height: 256 }, 224),
-            CropBox { top: 16, left: 58, mirrored: false }
+            CropBox { top: 16, left: 58, flipped: false }
         );
         assert_eq!(
             centre(Size { width: 227, height: 225 }, 224),
-            CropBox { top: 0, left: 2, mirrored: false }
+            CropBox { top: 0, left: 2, flipped: false }
         );
     }
 
@@ -156,13 +156,13 @@ mod tests {
     fn the_smallest_and_the_largest_draw_are_the_first_and_the_last_position() {
         let size = Size { width: 341, height: 256 };
         let draw = |number| {
-            RandomCrop { shorter_side: 256, row: number, column: number, mirrored: false }
+            RandomCrop { shorter_side: 256, row: number, column: number, flipped: false }
                 .place(size, 224)
         };
-        assert_eq!(draw(0.0), CropBox { top: 0, left: 0, mirrored: false });
-        assert_eq!(draw(1.0 - f64::EPSILON), CropBox { top: 32, left: 117, mirrored: false });
+        assert_eq!(draw(0.0), CropBox { top: 0, left: 0, flipped: false });
+        assert_eq!(draw(1.0 - f64::EPSILON), CropBox { top: 32, left: 117, flipped: false });
         assert_eq!(
-            RandomCrop { shorter_side: 224, row: 0.99, column: 0.99, mirrored: true }
+            RandomCrop { shorter_side: 224, row: 0.99, column: 0.99, flipped: true }
                 .place(Size { width: 224, height: 224 }, 224)
                 .top,
             0
@@ -170,11 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn mirrored_corners_are_corners_of_the_mirrored_image() {
+    fn flipped_corners_are_corners_of_the_flipped_image() {
         let crops = ten_crops(Size { width: 10, height: 8 }, 4);
-        assert_eq!(crops[1], CropBox { top: 0, left: 6, mirrored: false });
-        assert_eq!(crops[5], CropBox { top: 0, left: 6, mirrored: true });
-        assert_eq!(crops[6], CropBox { top: 0, left: 0, mirrored: true });
-        assert_eq!(crops[9], CropBox { top: 2, left: 3, mirrored: true });
+        assert_eq!(crops[1], CropBox { top: 0, left: 6, flipped: false });
+        assert_eq!(crops[5], CropBox { top: 0, left: 6, flipped: true });
+        assert_eq!(crops[6], CropBox { top: 0, left: 0, flipped: true });
+        assert_eq!(crops[9], CropBox { top: 2, left: 3, flipped: true });
     }
 }

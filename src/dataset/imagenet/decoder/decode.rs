@@ -5,7 +5,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::dataset::imagenet::decoder::budget;
-use crate::dataset::imagenet::decoder::crop::{CropBox, RandomCrop, Region, Size, mirror};
+use crate::dataset::imagenet::decoder::crop::{CropBox, RandomCrop, Region, Size, flip};
 use crate::dataset::imagenet::decoder::error::{ImageError, MOST_PIXELS};
 use crate::dataset::imagenet::decoder::jpeg::Jpeg;
 use crate::dataset::imagenet::decoder::png;
@@ -144,7 +144,7 @@ impl Decoder {
             bytes,
             &opened,
             scaled,
-            CropBox { top: 0, left: 0, mirrored: false },
+            CropBox { top: 0, left: 0, flipped: false },
             scaled,
             &mut out,
         )?;
@@ -207,8 +207,8 @@ impl Decoder {
             }
         }
         resized?;
-        if place.mirrored {
-            out.chunks_exact_mut(size.width as usize * 3).for_each(mirror);
+        if place.flipped {
+            out.chunks_exact_mut(size.width as usize * 3).for_each(flip);
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ enum { DONE = 0, TRUNCATED = 1, DAMAGED = 2, UNSUPPORTED = 3, OUT_OF_MEMORY = 4 
 /* A progressive file of so many scans is made to keep a decoder busy. */
 #define MOST_SCANS 500
 
-struct photographs_jpeg {
+struct image_jpeg {
   struct jpeg_decompress_struct info;
   struct jpeg_error_mgr errors;
   struct jpeg_source_mgr source;
@@ -28,16 +28,16 @@ struct photographs_jpeg {
   char message[JMSG_LENGTH_MAX];
 };
 
-static struct photographs_jpeg *self(j_common_ptr info) { return (struct photographs_jpeg *)info->client_data; }
+static struct image_jpeg *self(j_common_ptr info) { return (struct image_jpeg *)info->client_data; }
 
 static void fail(j_common_ptr info, int failure) {
-  struct photographs_jpeg *jpeg = self(info);
+  struct image_jpeg *jpeg = self(info);
   jpeg->failure = failure;
   longjmp(jpeg->escape, 1);
 }
 
 static void on_error(j_common_ptr info) {
-  struct photographs_jpeg *jpeg = self(info);
+  struct image_jpeg *jpeg = self(info);
   info->err->format_message(info, jpeg->message);
   switch (info->err->msg_code) {
     case JERR_ARITH_NOTIMPL:
@@ -113,15 +113,15 @@ static void source_skip(j_decompress_ptr info, long count) {
 }
 
 /* Whether libjpeg got the memory it wants at first. */
-static int create(struct photographs_jpeg *jpeg) {
+static int create(struct image_jpeg *jpeg) {
   if (setjmp(jpeg->escape)) return 0;
   jpeg_create_decompress(&jpeg->info);
   return 1;
 }
 
 /* A decompressor that can be used for one file after another; a null pointer without memory. */
-struct photographs_jpeg *photographs_jpeg_new(void) {
-  struct photographs_jpeg *jpeg = calloc(1, sizeof *jpeg);
+struct image_jpeg *image_jpeg_new(void) {
+  struct image_jpeg *jpeg = calloc(1, sizeof *jpeg);
   if (jpeg == NULL) return NULL;
   jpeg->info.err = jpeg_std_error(&jpeg->errors);
   jpeg->errors.error_exit = on_error;
@@ -144,18 +144,18 @@ struct photographs_jpeg *photographs_jpeg_new(void) {
   return jpeg;
 }
 
-void photographs_jpeg_free(struct photographs_jpeg *jpeg) {
+void image_jpeg_free(struct image_jpeg *jpeg) {
   if (jpeg == NULL) return;
   jpeg_destroy_decompress(&jpeg->info);
   free(jpeg);
 }
 
 /* What the last failure was, in libjpeg's words. */
-const char *photographs_jpeg_message(const struct photographs_jpeg *jpeg) { return jpeg->message; }
+const char *image_jpeg_message(const struct image_jpeg *jpeg) { return jpeg->message; }
 
 /* Begins with a file, which must stay where it is until the last call for it, and gives its size, and whether all its coefficients are kept
    while it is decoded. */
-int photographs_jpeg_header(struct photographs_jpeg *jpeg, const uint8_t *bytes, size_t length, uint32_t *width, uint32_t *height, int *kept_whole) {
+int image_jpeg_header(struct image_jpeg *jpeg, const uint8_t *bytes, size_t length, uint32_t *width, uint32_t *height, int *kept_whole) {
   j_decompress_ptr info = &jpeg->info;
   jpeg->message[0] = 0;
   if (setjmp(jpeg->escape)) return jpeg->failure;
@@ -174,7 +174,7 @@ int photographs_jpeg_header(struct photographs_jpeg *jpeg, const uint8_t *bytes,
 }
 
 /* Prepares columns *x to *x + *columns of the image scaled by `eighths`/8; gives those that will come, which are more, and the number of rows. */
-int photographs_jpeg_start(struct photographs_jpeg *jpeg, int eighths, uint32_t *x, uint32_t *columns, uint32_t *rows) {
+int image_jpeg_start(struct image_jpeg *jpeg, int eighths, uint32_t *x, uint32_t *columns, uint32_t *rows) {
   j_decompress_ptr info = &jpeg->info;
   if (setjmp(jpeg->escape)) return jpeg->failure;
   int inks = info->jpeg_color_space == JCS_CMYK || info->jpeg_color_space == JCS_YCCK;
@@ -210,7 +210,7 @@ static void inks_to_rgb(const uint8_t *inks, uint8_t *rgb, uint32_t pixels) {
 }
 
 /* Decodes `rows` rows from `top` on, as many columns as were said, three bytes a pixel. */
-int photographs_jpeg_rows(struct photographs_jpeg *jpeg, uint32_t top, uint32_t rows, uint8_t *out) {
+int image_jpeg_rows(struct image_jpeg *jpeg, uint32_t top, uint32_t rows, uint8_t *out) {
   j_decompress_ptr info = &jpeg->info;
   if (setjmp(jpeg->escape)) return jpeg->failure;
   const size_t columns = info->output_width;
@@ -235,7 +235,7 @@ int photographs_jpeg_rows(struct photographs_jpeg *jpeg, uint32_t top, uint32_t 
 }
 
 /* Gives back what the last file took. */
-void photographs_jpeg_end(struct photographs_jpeg *jpeg) {
+void image_jpeg_end(struct image_jpeg *jpeg) {
   if (setjmp(jpeg->escape)) return;
   jpeg_abort_decompress(&jpeg->info);
 }

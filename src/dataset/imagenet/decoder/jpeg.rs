@@ -14,10 +14,10 @@ struct Raw {
 }
 
 unsafe extern "C" {
-    fn photographs_jpeg_new() -> *mut Raw;
-    fn photographs_jpeg_free(jpeg: *mut Raw);
-    fn photographs_jpeg_message(jpeg: *const Raw) -> *const c_char;
-    fn photographs_jpeg_header(
+    fn image_jpeg_new() -> *mut Raw;
+    fn image_jpeg_free(jpeg: *mut Raw);
+    fn image_jpeg_message(jpeg: *const Raw) -> *const c_char;
+    fn image_jpeg_header(
         jpeg: *mut Raw,
         bytes: *const u8,
         length: usize,
@@ -25,15 +25,15 @@ unsafe extern "C" {
         height: *mut u32,
         kept_whole: *mut c_int,
     ) -> c_int;
-    fn photographs_jpeg_start(
+    fn image_jpeg_start(
         jpeg: *mut Raw,
         eighths: c_int,
         x: *mut u32,
         columns: *mut u32,
         rows: *mut u32,
     ) -> c_int;
-    fn photographs_jpeg_end(jpeg: *mut Raw);
-    fn photographs_jpeg_rows(jpeg: *mut Raw, top: u32, rows: u32, out: *mut u8) -> c_int;
+    fn image_jpeg_end(jpeg: *mut Raw);
+    fn image_jpeg_rows(jpeg: *mut Raw, top: u32, rows: u32, out: *mut u8) -> c_int;
 }
 
 /// A decompressor that decodes one file after another.
@@ -45,8 +45,8 @@ unsafe impl Send for Jpeg {}
 
 impl Drop for Jpeg {
     fn drop(&mut self) {
-        // SAFETY: made by photographs_jpeg_new, and freed once.
-        unsafe { photographs_jpeg_free(self.0) }
+        // SAFETY: made by image_jpeg_new, and freed once.
+        unsafe { image_jpeg_free(self.0) }
     }
 }
 
@@ -54,7 +54,7 @@ impl Jpeg {
     /// A decompressor.
     pub fn new() -> Jpeg {
         // SAFETY: has no conditions.
-        let raw = unsafe { photographs_jpeg_new() };
+        let raw = unsafe { image_jpeg_new() };
         assert!(!raw.is_null(), "no memory for a JPEG decompressor");
         Jpeg(raw)
     }
@@ -66,7 +66,7 @@ impl Jpeg {
         // SAFETY: the decompressor is alive; the bytes are read in this call only, for `decode`
         // begins anew.
         let code = unsafe {
-            photographs_jpeg_header(
+            image_jpeg_header(
                 self.0,
                 bytes.as_ptr(),
                 bytes.len(),
@@ -90,7 +90,7 @@ impl Jpeg {
     ) -> Result<Region, ImageError> {
         let decoded = self.decode_rows(bytes, eighths, region, pixels);
         // SAFETY: the decompressor is alive; the next file begins with its header.
-        unsafe { photographs_jpeg_end(self.0) };
+        unsafe { image_jpeg_end(self.0) };
         decoded
     }
 
@@ -106,7 +106,7 @@ impl Jpeg {
         let (mut columns, mut height) = (size.width, 0);
         // SAFETY: the decompressor has read the header of `bytes`, which outlive both calls.
         let code = unsafe {
-            photographs_jpeg_start(self.0, eighths as c_int, &mut x, &mut columns, &mut height)
+            image_jpeg_start(self.0, eighths as c_int, &mut x, &mut columns, &mut height)
         };
         self.check(code)?;
         let rows = size.height.min(height.saturating_sub(y));
@@ -116,18 +116,15 @@ impl Jpeg {
         }
         // SAFETY: `rows` rows from `y` on are there, and `pixels` holds `columns` × `rows` pixels
         // of three bytes.
-        let code = unsafe { photographs_jpeg_rows(self.0, y, rows, pixels.as_mut_ptr()) };
+        let code = unsafe { image_jpeg_rows(self.0, y, rows, pixels.as_mut_ptr()) };
         self.check(code)?;
         Ok(Region { x, y, size: Size { width: columns, height: rows } })
     }
 
     fn check(&self, code: c_int) -> Result<(), ImageError> {
         // SAFETY: the message is a string with its end inside the decompressor.
-        let message = || {
-            unsafe { CStr::from_ptr(photographs_jpeg_message(self.0)) }
-                .to_string_lossy()
-                .into_owned()
-        };
+        let message =
+            || unsafe { CStr::from_ptr(image_jpeg_message(self.0)) }.to_string_lossy().into_owned();
         match code {
             0 => Ok(()),
             1 => Err(ImageError::Truncated),

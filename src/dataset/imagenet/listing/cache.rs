@@ -104,13 +104,13 @@ fn state(sources: &[PathBuf], inner_folders: &[PathBuf]) -> String {
 }
 
 fn text(listing: &Listing, state: &str) -> String {
-    let Listing { photographs, shards, others, inner_folders } = listing;
+    let Listing { images, shards, others, inner_folders } = listing;
     let mut text = format!(
         "{state}\n{} {} {} {}\n",
         shards.len(),
         inner_folders.len(),
         others.len(),
-        photographs.len()
+        images.len()
     );
     for path in shards.iter().chain(inner_folders) {
         let _ = writeln!(text, "{}", path.display());
@@ -118,7 +118,7 @@ fn text(listing: &Listing, state: &str) -> String {
     for other in &listing.others {
         let _ = writeln!(text, "{other}");
     }
-    for found in &listing.photographs {
+    for found in &listing.images {
         let (shard, offset) =
             found.place.map_or((-1, 0), |place| (i64::from(place.shard), place.offset));
         let _ = writeln!(text, "{} {shard} {offset} {}", found.length, found.name);
@@ -136,27 +136,26 @@ fn parse(text: &str) -> Option<(String, Listing)> {
     let state = lines.next()?.to_string();
     let mut counts = lines.next()?.split(' ').map(str::parse::<usize>);
     let mut count = || counts.next()?.ok();
-    let (shards, inner_folders, others, photographs) = (count()?, count()?, count()?, count()?);
+    let (shards, inner_folders, others, images) = (count()?, count()?, count()?, count()?);
     let listing = Listing {
         shards: lines.by_ref().take(shards).map(PathBuf::from).collect(),
         inner_folders: lines.by_ref().take(inner_folders).map(PathBuf::from).collect(),
         others: lines.by_ref().take(others).map(str::to_string).collect(),
-        photographs: lines.map(parse_line).collect::<Option<_>>()?,
+        images: lines.map(parse_line).collect::<Option<_>>()?,
     };
     let found = (
         listing.shards.len(),
         listing.inner_folders.len(),
         listing.others.len(),
-        listing.photographs.len(),
+        listing.images.len(),
     );
     // Every image is in a shard that is there, or none is in a shard.
     let placed = |found: &Found| match found.place {
         Some(place) => (place.shard as usize) < shards,
         None => shards == 0,
     };
-    (found == (shards, inner_folders, others, photographs)
-        && listing.photographs.iter().all(placed))
-    .then_some((state, listing))
+    (found == (shards, inner_folders, others, images) && listing.images.iter().all(placed))
+        .then_some((state, listing))
 }
 
 fn parse_line(line: &str) -> Option<Found> {
@@ -176,14 +175,14 @@ mod tests {
     fn a_kept_list_reads_back_as_it_was_and_a_cut_or_outdated_one_is_not_used() {
         let found = |name: &str, place| Found { name: name.to_string(), length: 17, place };
         let files = Listing {
-            photographs: vec![found("n01/a b.JPEG", None), found("n02/c.jpg", None)],
+            images: vec![found("n01/a b.JPEG", None), found("n02/c.jpg", None)],
             shards: Vec::new(),
             others: vec!["n01/notes.txt".into()],
             inner_folders: vec!["/data/train/n01/images".into()],
         };
         let place = |shard| Some(ShardOffset { shard, offset: 1 << 40 });
         let shards = Listing {
-            photographs: vec![found("n01/a b.jpg", place(0)), found("n02/c.jpg", place(1))],
+            images: vec![found("n01/a b.jpg", place(0)), found("n02/c.jpg", place(1))],
             shards: vec!["/data/train-000000.tar".into(), "/data/train-000001.tar".into()],
             ..Listing::default()
         };
@@ -199,9 +198,9 @@ mod tests {
             }
         }
         // A list that names a shard that is not there, with a checksum that fits.
-        let beyond = Listing { photographs: vec![found("n01/a.jpg", place(2))], ..shards.clone() };
+        let beyond = Listing { images: vec![found("n01/a.jpg", place(2))], ..shards.clone() };
         assert_eq!(parse(&text(&beyond, "state")), None);
-        let nowhere = Listing { photographs: vec![found("n01/a.jpg", None)], ..shards };
+        let nowhere = Listing { images: vec![found("n01/a.jpg", None)], ..shards };
         assert_eq!(parse(&text(&nowhere, "state")), None);
     }
 }

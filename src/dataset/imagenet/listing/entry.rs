@@ -34,7 +34,7 @@ impl Found {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The images in the order of their names.
-    pub photographs: Vec<Found>,
+    pub images: Vec<Found>,
     /// Shards, in the order of their names; none if the images are files of their own.
     pub shards: Vec<PathBuf>,
     /// Files that are no images by their name's ending.

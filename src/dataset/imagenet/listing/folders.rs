@@ -19,15 +19,15 @@ pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
     let entries = entries(folder)?;
     let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
         entries.into_iter().partition(|path| path.is_dir());
-    let photographs = files.iter().filter(|path| is_photograph(path)).count();
-    match (folders.is_empty(), photographs) {
+    let count = files.iter().filter(|path| is_image(path)).count();
+    match (folders.is_empty(), count) {
         (true, 0) => Err(bad_input(format!(
             "{}: there are no class folders in it (as {}/n01440764/…)",
             folder.display(),
             folder.display()
         ))),
         (true, _) => Err(bad_input(format!(
-            "{}: its {photographs} images lie in no class folders: put each into the folder of its class (as {}/n01440764/ILSVRC2012_val_00000293.JPEG)",
+            "{}: its {count} images lie in no class folders: put each into the folder of its class (as {}/n01440764/ILSVRC2012_val_00000293.JPEG)",
             folder.display(),
             folder.display()
         ))),
@@ -36,11 +36,11 @@ pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
             Ok(folders)
         }
         (false, _) => Err(bad_input(format!(
-            "{}: {photographs} images lie beside the class folders, such as {}: put each into the folder of its class",
+            "{}: {count} images lie beside the class folders, such as {}: put each into the folder of its class",
             folder.display(),
             files
                 .iter()
-                .find(|path| is_photograph(path))
+                .find(|path| is_image(path))
                 .map_or(String::new(), |path| path.display().to_string())
         ))),
     }
@@ -95,7 +95,7 @@ pub fn list(folder: &Path, class_folders: &[PathBuf]) -> Result<Listing> {
     let mut listing = Listing::default();
     for part in parts {
         let part = part?;
-        listing.photographs.extend(part.photographs);
+        listing.images.extend(part.images);
         listing.others.extend(part.others);
         listing.inner_folders.extend(part.inner_folders);
     }
@@ -105,9 +105,9 @@ pub fn list(folder: &Path, class_folders: &[PathBuf]) -> Result<Listing> {
 fn list_part(root: &Path, class_folders: &[PathBuf]) -> Result<Listing, BadInput> {
     let mut listing = Listing::default();
     for class in class_folders {
-        let before = listing.photographs.len();
+        let before = listing.images.len();
         list_folder(root, class, &mut listing)?;
-        if listing.photographs.len() == before {
+        if listing.images.len() == before {
             return Err(bad_input(format!(
                 "{}: there is no image in this class: remove the folder, or unpack the class again",
                 class.display()
@@ -137,13 +137,13 @@ fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), 
         let name = name
             .filter(|name| !name.contains('\n'))
             .ok_or_else(|| bad_input(format!("{path:?}: rename it: its name is no text")))?;
-        if is_photograph(&path) {
+        if is_image(&path) {
             let refused = |error: &str| bad_input(format!("{}: {error}", path.display()));
             let metadata = std::fs::metadata(&path).map_err(|error| refused(&error.to_string()))?;
             if !metadata.is_file() {
                 return Err(refused("it is no regular file: remove it"));
             }
-            listing.photographs.push(Found {
+            listing.images.push(Found {
                 name: name.to_string(),
                 length: metadata.len(),
                 place: None,
@@ -156,9 +156,9 @@ fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), 
 }
 
 /// Classes of images that are in the order of their names.
-pub fn class_names(photographs: &[Found]) -> Vec<String> {
+pub fn class_names(images: &[Found]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for found in photographs {
+    for found in images {
         if names.last().is_none_or(|last| last != found.class()) {
             names.push(found.class().to_string());
         }
@@ -183,7 +183,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
 }
 
 /// Whether a file's name is that of an image.
-pub fn is_photograph(path: &Path) -> bool {
+pub fn is_image(path: &Path) -> bool {
     let ending = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }

@@ -54,11 +54,11 @@ impl Index {
                 })?
             }
         };
-        let own = folders::class_names(&listing.photographs);
+        let own = folders::class_names(&listing.images);
         let names = classes.unwrap_or(&own);
         if let Some(unknown) = own.iter().find(|class| names.binary_search(class).is_err()) {
             return Err(bad_input(format!(
-                "{}: class {unknown} is not among the {} classes of the data set (the folders of {}, or a list of all classes there): remove one of them",
+                "{}: class {unknown} is not among the {} classes of the dataset (the folders of {}, or a list of all classes there): remove one of them",
                 root.join(split).display(),
                 names.len(),
                 root.join("train").display()
@@ -73,22 +73,22 @@ impl Index {
             folder,
             classes: classes.to_vec(),
             names: String::new(),
-            ends: Vec::with_capacity(listing.photographs.len()),
-            lengths: Vec::with_capacity(listing.photographs.len()),
-            labels: Vec::with_capacity(listing.photographs.len()),
+            ends: Vec::with_capacity(listing.images.len()),
+            lengths: Vec::with_capacity(listing.images.len()),
+            labels: Vec::with_capacity(listing.images.len()),
             shards: Vec::new(),
             places: Vec::new(),
             others: listing.others,
             fingerprint: String::new(),
         };
         let mut digest = Sha256::new();
-        for found in &listing.photographs {
+        for found in &listing.images {
             let label = index.classes.binary_search_by(|class| class.as_str().cmp(found.class()));
             let label = label.ok().and_then(|label| u16::try_from(label).ok());
             let refused = |reason: &str| {
                 bad_input(format!("{}: {}: {reason}", index.folder.display(), found.name))
             };
-            index.labels.push(label.ok_or_else(|| refused("its class is none of the data set's"))?);
+            index.labels.push(label.ok_or_else(|| refused("its class is none of the dataset's"))?);
             index.names.push_str(&found.name);
             index.ends.push(
                 u32::try_from(index.names.len())

@@ -93,8 +93,8 @@ pub fn list(shards: &[PathBuf]) -> Result<Listing, BadInput> {
     for (number, shard) in shards.iter().enumerate() {
         list_shard(shard, number as u32, &mut listing)?;
     }
-    listing.photographs.sort_by(|one, other| one.name.cmp(&other.name));
-    if let Some(pair) = listing.photographs.windows(2).find(|pair| pair[0].name == pair[1].name) {
+    listing.images.sort_by(|one, other| one.name.cmp(&other.name));
+    if let Some(pair) = listing.images.windows(2).find(|pair| pair[0].name == pair[1].name) {
         let shards: BTreeSet<String> = (pair.iter().filter_map(|found| found.place))
             .map(|place| shards[place.shard as usize].display().to_string())
             .collect();
@@ -144,7 +144,7 @@ fn list_shard(shard: &Path, number: u32, listing: &mut Listing) -> Result<(), Ba
             Some(CLASS_ENDING) => {}
             Some("jpg" | "png") if name.contains('/') => {
                 let place = Some(ShardOffset { shard: number, offset });
-                listing.photographs.push(Found { name, length: size, place });
+                listing.images.push(Found { name, length: size, place });
             }
             _ => listing.others.push(name),
         }

@@ -35,9 +35,9 @@ pub fn file(root: &Path, split: &str, class: usize, number: usize) -> PathBuf {
     root.join(split).join(CLASSES[class]).join(format!("{}_{number}.JPEG", CLASSES[class]))
 }
 
-/// `photographs/` in `folder`: so many training and test images of each class.
+/// `images/` in `folder`: so many training and test images of each class.
 pub fn write(folder: &Path, train: usize, test: usize) -> PathBuf {
-    let root = folder.join("photographs");
+    let root = folder.join("images");
     for (split, count) in [("train", train), ("val", test)] {
         for (class, name) in CLASSES.iter().enumerate() {
             std::fs::create_dir_all(root.join(split).join(name)).unwrap();

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/photographs/: small drawn JPEG and PNG files of every kind that a folder of photographs may hold, broken ones too, and
-expected.json, what tests/photographs.rs compares with.
+"""Makes tests/golden/images/: small drawn JPEG and PNG files of every kind that a folder of images may hold, broken ones too, and
+expected.json, what tests/image_folders.rs compares with.
 
-    python tests/golden/make_photographs.py        # any Python with Pillow and numpy
+    python tests/golden/make_images.py        # any Python with Pillow and numpy
 
 Pillow decodes the files; scaling and cropping are computed here in float64 from their definitions, without Pillow. Expected are the pixels of the scaled
 image's central square. They differ from 8-bit arithmetic by its rounding alone: at most 1 (TOLERANCE), as each of two passes rounds once.
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-FOLDER = Path(__file__).parent / "photographs"
+FOLDER = Path(__file__).parent / "images"
 TOLERANCE = 1
 SHORTER, CROP = 12, 8
 

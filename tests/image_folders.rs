@@ -1,11 +1,11 @@
-//! Training and tests on photographs, through the real program, on generated JPEG files.
+//! Training and tests on images, through the real program, on generated JPEG files.
 
 mod common;
-#[path = "common/photographs.rs"]
-mod photographs;
+#[path = "common/image_folder.rs"]
+mod image_folder;
 
 use common::{assert_same_run, lines, refuse, run, stderr, succeed, wait_until};
-use photographs::{CLASSES, file};
+use image_folder::{CLASSES, file};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -49,7 +49,7 @@ fn train<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         .filter(|setting| !given(setting))
         .for_each(|setting| arguments.extend(["--set", setting]));
     if !more.contains(&"--data") {
-        arguments.extend(["--data", "photographs"]);
+        arguments.extend(["--data", "images"]);
     }
     arguments.extend(more);
     arguments
@@ -69,7 +69,7 @@ fn read(folder: &Path, path: &str) -> String {
 fn a_run_repeats_to_the_same_bytes_whatever_the_number_of_loaders_and_goes_on_exactly_after_a_kill()
 {
     let folder = tempfile::tempdir().unwrap();
-    photographs::write(folder.path(), 12, 4);
+    image_folder::write(folder.path(), 12, 4);
     done(folder.path(), &train("one", &["--loaders", "1"]));
     done(folder.path(), &train("three", &["--loaders", "3"]));
     assert_same_run(&folder.path().join("one"), &folder.path().join("three"));
@@ -92,7 +92,7 @@ fn a_run_repeats_to_the_same_bytes_whatever_the_number_of_loaders_and_goes_on_ex
 #[test]
 fn packed_shards_train_to_the_same_bytes_as_the_files_they_were_packed_from() {
     let folder = tempfile::tempdir().unwrap();
-    photographs::write(folder.path(), 8, 3);
+    image_folder::write(folder.path(), 8, 3);
     done(folder.path(), &train("files", &[]));
     let packed = done(
         folder.path(),
@@ -101,7 +101,7 @@ fn packed_shards_train_to_the_same_bytes_as_the_files_they_were_packed_from() {
             "pack",
             "tiny-imagenet",
             "--data",
-            "photographs",
+            "images",
             "--out",
             "shards",
             "--per-shard",
@@ -116,7 +116,7 @@ fn packed_shards_train_to_the_same_bytes_as_the_files_they_were_packed_from() {
             .map(|run| std::fs::read(folder.path().join(run).join(name)).unwrap());
         assert!(one == other, "{name} differs");
     }
-    // Any tar reads them: a photograph and its class, one after the other.
+    // Any tar reads them: a image and its class, one after the other.
     let listing = Command::new("tar")
         .args(["-tf", "shards/train-000000.tar"])
         .current_dir(folder.path())
@@ -143,9 +143,9 @@ fn packed_shards_train_to_the_same_bytes_as_the_files_they_were_packed_from() {
 }
 
 #[test]
-fn photographs_are_scaled_down_when_they_are_packed_and_damaged_ones_are_named_and_left_out() {
+fn images_are_scaled_down_when_they_are_packed_and_damaged_ones_are_named_and_left_out() {
     let folder = tempfile::tempdir().unwrap();
-    let root = photographs::write(folder.path(), 2, 1);
+    let root = image_folder::write(folder.path(), 2, 1);
     std::fs::write(file(&root, "train", 1, 0), b"no image").unwrap();
     let output = done(
         folder.path(),
@@ -154,7 +154,7 @@ fn photographs_are_scaled_down_when_they_are_packed_and_damaged_ones_are_named_a
             "pack",
             "tiny-imagenet",
             "--data",
-            "photographs",
+            "images",
             "--out",
             "shards",
             "--shorter-side",
@@ -164,7 +164,7 @@ fn photographs_are_scaled_down_when_they_are_packed_and_damaged_ones_are_named_a
     );
     let packed: serde_json::Value = serde_json::from_str(&common::stdout(&output)).unwrap();
     assert_eq!(
-        (packed["photographs"].as_u64(), packed["scaled"].as_u64()),
+        (packed["images"].as_u64(), packed["scaled"].as_u64()),
         (Some(8), Some(8)),
         "{packed}"
     );
@@ -174,10 +174,10 @@ fn photographs_are_scaled_down_when_they_are_packed_and_damaged_ones_are_named_a
 }
 
 #[test]
-fn a_damaged_photograph_is_named_once_and_counted_and_the_next_stands_in_its_place() {
+fn a_damaged_image_is_named_once_and_counted_and_the_next_stands_in_its_place() {
     let folder = tempfile::tempdir().unwrap();
-    let root = photographs::write(folder.path(), 4, 2);
-    let whole = photographs::jpeg(0, 1);
+    let root = image_folder::write(folder.path(), 4, 2);
+    let whole = image_folder::jpeg(0, 1);
     std::fs::write(file(&root, "train", 0, 1), &whole[..whole.len() / 3]).unwrap();
     std::fs::write(file(&root, "train", 1, 2), b"").unwrap();
     std::fs::write(file(&root, "val", 2, 0), b"<html>not found</html>").unwrap();
@@ -207,12 +207,10 @@ fn a_damaged_photograph_is_named_once_and_counted_and_the_next_stands_in_its_pla
         let error: f64 = line.split(',').nth(3).unwrap().parse().unwrap();
         assert!(error >= 100.0 / 6.0 - 1e-3, "{line}");
     }
-    let checked = command(
-        folder.path(),
-        &["data", "check", "tiny-imagenet", "--data", "photographs", "--decode"],
-    )
-    .output()
-    .unwrap();
+    let checked =
+        command(folder.path(), &["data", "check", "tiny-imagenet", "--data", "images", "--decode"])
+            .output()
+            .unwrap();
     let text = common::stdout(&checked);
     assert_eq!(checked.status.code(), Some(1), "{text}");
     assert!(
@@ -224,8 +222,8 @@ fn a_damaged_photograph_is_named_once_and_counted_and_the_next_stands_in_its_pla
 #[test]
 fn a_layout_that_is_not_one_of_class_folders_is_refused_and_said_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let root = photographs::write(folder.path(), 2, 1);
-    let check = ["data", "check", "imagenet", "--data", "photographs"];
+    let root = image_folder::write(folder.path(), 2, 1);
+    let check = ["data", "check", "imagenet", "--data", "images"];
     refuse(
         folder.path(),
         &["data", "check", "imagenet", "--data", "nowhere"],
@@ -239,7 +237,7 @@ fn a_layout_that_is_not_one_of_class_folders_is_refused_and_said_what_to_do() {
         folder.path(),
         &check,
         2,
-        &["photographs/train", "1 images lie beside the class folders", "stray.JPEG"],
+        &["images/train", "1 images lie beside the class folders", "stray.JPEG"],
     );
     std::fs::remove_file(&stray).unwrap();
     // A class without images.
@@ -267,14 +265,14 @@ fn a_layout_that_is_not_one_of_class_folders_is_refused_and_said_what_to_do() {
     std::fs::create_dir(root.join("val")).unwrap();
     std::fs::copy(file(&root, "train", 0, 0), root.join("val/ILSVRC2012_val_00000001.JPEG"))
         .unwrap();
-    refuse(folder.path(), &check, 2, &["photographs/val", "lie in no class folders"]);
+    refuse(folder.path(), &check, 2, &["images/val", "lie in no class folders"]);
     // No validation images.
     std::fs::rename(root.join("val"), root.join("validation")).unwrap();
     refuse(folder.path(), &train("run", &[]), 2, &["no val/<class>/", "nothing to test on"]);
     // No training images.
     std::fs::remove_dir_all(&root).unwrap();
     std::fs::create_dir_all(root.join("val/n001")).unwrap();
-    std::fs::write(root.join("val/n001/a.JPEG"), photographs::jpeg(0, 0)).unwrap();
+    std::fs::write(root.join("val/n001/a.JPEG"), image_folder::jpeg(0, 0)).unwrap();
     refuse(folder.path(), &train("run", &[]), 2, &["nothing to train on"]);
     std::fs::remove_dir_all(&root).unwrap();
     std::fs::create_dir_all(&root).unwrap();
@@ -284,23 +282,21 @@ fn a_layout_that_is_not_one_of_class_folders_is_refused_and_said_what_to_do() {
 #[test]
 fn a_kept_list_is_made_again_when_a_file_is_added() {
     let folder = tempfile::tempdir().unwrap();
-    let root = photographs::write(folder.path(), 2, 1);
+    let root = image_folder::write(folder.path(), 2, 1);
     let count = || {
-        let output = done(
-            folder.path(),
-            &["data", "check", "tiny-imagenet", "--data", "photographs", "--json"],
-        );
+        let output =
+            done(folder.path(), &["data", "check", "tiny-imagenet", "--data", "images", "--json"]);
         serde_json::from_str::<serde_json::Value>(&common::stdout(&output)).unwrap()
     };
     let first = count();
     assert_eq!(count(), first);
-    std::fs::write(file(&root, "train", 0, 7), photographs::jpeg(0, 7)).unwrap();
+    std::fs::write(file(&root, "train", 0, 7), image_folder::jpeg(0, 7)).unwrap();
     let more = count();
     // Files within a folder of the class folder, as Tiny-ImageNet has them.
     std::fs::create_dir(root.join("train/n001/images")).unwrap();
-    std::fs::write(root.join("train/n001/images/a.JPEG"), photographs::jpeg(0, 8)).unwrap();
+    std::fs::write(root.join("train/n001/images/a.JPEG"), image_folder::jpeg(0, 8)).unwrap();
     assert_eq!(count()["training_images"].as_u64(), Some(8));
-    std::fs::write(root.join("train/n001/images/b.JPEG"), photographs::jpeg(0, 9)).unwrap();
+    std::fs::write(root.join("train/n001/images/b.JPEG"), image_folder::jpeg(0, 9)).unwrap();
     assert_eq!(count()["training_images"].as_u64(), Some(9), "a change inside is noticed");
     assert_eq!(
         (first["training_images"].as_u64(), more["training_images"].as_u64()),
@@ -312,7 +308,7 @@ fn a_kept_list_is_made_again_when_a_file_is_added() {
 #[test]
 fn the_learning_rate_falls_at_a_plateau_and_a_batch_in_groups_trains() {
     let folder = tempfile::tempdir().unwrap();
-    photographs::write(folder.path(), 4, 1);
+    image_folder::write(folder.path(), 4, 1);
     let plateau = [
         "--set",
         "plateau_patience=1",
@@ -338,7 +334,7 @@ fn the_learning_rate_falls_at_a_plateau_and_a_batch_in_groups_trains() {
 #[test]
 fn weights_are_tested_by_all_views_alone_and_together() {
     let folder = tempfile::tempdir().unwrap();
-    photographs::write(folder.path(), 4, 4);
+    image_folder::write(folder.path(), 4, 4);
     done(folder.path(), &train("run", &[]));
     let evaluate = |more: &[&str]| {
         let fixed = [
@@ -346,7 +342,7 @@ fn weights_are_tested_by_all_views_alone_and_together() {
             "--dataset",
             "tiny-imagenet",
             "--data",
-            "photographs",
+            "images",
             "--set",
             "crop=32",
             "--set",
@@ -387,7 +383,7 @@ fn weights_are_tested_by_all_views_alone_and_together() {
     // A run's own recipe and weights are meant, and the result is put on record.
     done(
         folder.path(),
-        &["evaluate", "--run", "run", "--data", "photographs", "--views", "multi-scale"],
+        &["evaluate", "--run", "run", "--data", "images", "--views", "multi-scale"],
     );
     let tests = read(folder.path(), "run/tests.csv");
     assert!(
@@ -397,14 +393,14 @@ fn weights_are_tested_by_all_views_alone_and_together() {
     succeed(folder.path(), &["verify", "run"]);
     refuse(
         folder.path(),
-        &["evaluate", "--run", "run", "--data", "photographs", "--normalize", "imagenet"],
+        &["evaluate", "--run", "run", "--data", "images", "--normalize", "imagenet"],
         2,
         &["--run", "--normalize"],
     );
     std::fs::write(folder.path().join("run/weights.safetensors"), "other").unwrap();
     refuse(
         folder.path(),
-        &["evaluate", "--run", "run", "--data", "photographs"],
+        &["evaluate", "--run", "run", "--data", "images"],
         2,
         &["not the weights that the run ended with"],
     );
@@ -417,9 +413,9 @@ fn weights_are_tested_by_all_views_alone_and_together() {
 }
 
 #[test]
-fn keys_of_photographs_are_refused_elsewhere_and_out_of_range() {
+fn keys_of_images_are_refused_elsewhere_and_out_of_range() {
     let folder = tempfile::tempdir().unwrap();
-    photographs::write(folder.path(), 1, 1);
+    image_folder::write(folder.path(), 1, 1);
     let set = |setting: &str, parts: &[&str]| {
         refuse(folder.path(), &train("run", &["--set", setting]), 2, parts)
     };
@@ -443,7 +439,7 @@ fn keys_of_photographs_are_refused_elsewhere_and_out_of_range() {
             "--dataset",
             "tiny-imagenet",
             "--data",
-            "photographs",
+            "images",
             "--out",
             "run",
         ],
