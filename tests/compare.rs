@@ -335,8 +335,6 @@ fn evaluate_of_the_saved_weights_gives_the_last_row_of_the_log() {
             "--json",
             "--weights",
             &weights,
-            "--normalize",
-            normalize,
         ];
         let json: serde_json::Value =
             serde_json::from_str(&succeed(folder.path(), &evaluate)).unwrap();
@@ -352,6 +350,13 @@ fn evaluate_of_the_saved_weights_gives_the_last_row_of_the_log() {
             );
         }
         assert!((1..1203).contains(&json["wrong"].as_i64().unwrap()));
+        // The weights say how they were trained; who asks for something else is told.
+        let other = if normalize == "imagenet" { "pixel-mean" } else { "imagenet" };
+        let told = run(folder.path(), &[&evaluate[..], &["--normalize", other]].concat());
+        let message =
+            format!("note: --normalize {other}, but these weights were trained with {normalize}");
+        assert!(stderr(&told).contains(&message), "{}", stderr(&told));
+        assert!(!stdout(&told).contains(&json["loss"].to_string()), "{}", stdout(&told));
     }
 }
 

@@ -1,5 +1,7 @@
 //! `evaluate`: the test error of weight files, alone or together.
 
+pub mod subject;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -7,20 +9,19 @@ use clap::Args;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
+use crate::commands::evaluate::subject::Subject;
 use crate::commands::options::{DataOptions, threads};
-use crate::config::dataset_name::DatasetName;
-use crate::config::network_name::{Family, NetworkName};
+use crate::config::network_name::NetworkName;
 use crate::config::recipe::{Normalize, Recipe};
-use crate::config::settings::parse_settings;
 use crate::console::output::{print, print_json, say};
 use crate::dataset;
 use crate::dataset::data::{Dataset, Source};
-use crate::error::{BadInput, EXIT_DONE, bad_input};
+use crate::error::{EXIT_DONE, bad_input};
 use crate::network::architecture;
 use crate::network::parameters::{Compute, Network};
 use crate::network::weights::write_tensors;
 use crate::records::directory::RunDirectory;
-use crate::records::run_toml::{RunConfig, RunRecord, State};
+use crate::records::run_toml::RunRecord;
 use crate::records::tests_csv::{TestRow, record_test};
 use crate::records::verify::TESTS;
 use crate::system::device;
@@ -39,8 +40,8 @@ use crate::training::evaluation::views::Views;
 /// PyTorch checkpoints. CIFAR's test images are seen once, as they are; of images the centre
 /// crop, ten crops, or the whole image at five scales (the network is applied as a convolution),
 /// with the probabilities averaged. Several pairs of --network and --weights are an ensemble, whose
-/// probabilities are averaged too. Weights trained by this program want pixel-mean, most public
-/// ones imagenet. The mean image is that of the training images in --data: evaluate with the data
+/// probabilities are averaged too. Weights trained by this program say how pixels are to be
+/// normalised; most public ones want --normalize imagenet. The mean image is that of the training images in --data: evaluate with the data
 /// that the weights were trained on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -61,9 +62,10 @@ pub struct Arguments {
     /// from
     #[arg(long, value_name = "DIR", conflicts_with_all = ["networks", "weights", "normalize", "settings", "scales", "dataset"])]
     run: Option<PathBuf>,
-    /// How pixels are normalised: as when the weights were trained
-    #[arg(long, value_enum, default_value_t = Normalize::PixelMean)]
-    normalize: Normalize,
+    /// How pixels are normalised: as when the weights were trained [default: as the weight file
+    /// says, else pixel-mean]
+    #[arg(long, value_enum)]
+    normalize: Option<Normalize>,
     /// What is seen of each image
     #[arg(long, value_enum, default_value_t = Views::Centre)]
     views: Views,
@@ -103,89 +105,20 @@ struct Output {
     unreadable_images: Vec<String>,
 }
 
-/// Which nets are tested, and how.
-struct Subject {
-    dataset: DatasetName,
-    networks: Vec<NetworkName>,
-    weights: Vec<PathBuf>,
-    recipe: Recipe,
-}
-
-impl Subject {
-    fn of_arguments(arguments: &Arguments) -> Result<Subject> {
-        if arguments.networks.len() != arguments.weights.len() {
-            let (networks, weights) = (arguments.networks.len(), arguments.weights.len());
-            return Err(
-                bad_input(format!("--network is there {networks} times and --weights {weights} times: give one of each for every net")).into()
-            );
-        }
-        let dataset = arguments.data.name()?;
-        let mut given = parse_settings(&arguments.settings)?;
-        // The scales of training images mean nothing here, and must not stand in the way of a
-        // larger crop.
-        if let (Some(crop), Some(scale)) = (
-            given.get("crop").and_then(toml::Value::as_integer),
-            Recipe::for_dataset(dataset).scale,
-        ) {
-            given.entry("scale").or_insert_with(|| {
-                toml::Value::Array(
-                    scale.map(|side| toml::Value::Integer(crop.max(side as i64))).to_vec(),
-                )
-            });
-        }
-        let recipe = Recipe::resolve(dataset, 0, None, &given).map_err(BadInput::from)?;
-        let recipe = Recipe { normalize: arguments.normalize, ..recipe };
-        Ok(Subject {
-            dataset,
-            networks: arguments.networks.clone(),
-            weights: arguments.weights.clone(),
-            recipe,
-        })
-    }
-
-    fn of_run(directory: &RunDirectory) -> Result<(Subject, RunRecord)> {
-        let (path, record) = (directory.path().display(), RunRecord::read(&directory.record())?);
-        let weights = directory.weights();
-        if record.state != State::Finished {
-            return Err(bad_input(format!("--run {path}: the run is not finished")).into());
-        }
-        if !weights.exists() {
-            return Err(bad_input(format!(
-                "--run {path}: its weights were not kept: train it again without --no-weights"
-            ))
-            .into());
-        }
-        if Some(hash_file(&weights)?) != record.weights_sha256 {
-            return Err(bad_input(format!(
-                "{}: not the weights that the run ended with",
-                weights.display()
-            ))
-            .into());
-        }
-        let RunConfig { network, dataset, recipe, .. } = record.run.clone();
-        if dataset.name.family() != Family::Imagenet {
-            return Err(bad_input(format!(
-                "--run {path}: only runs on images have other tests than the one in eval.csv"
-            ))
-            .into());
-        }
-        Ok((
-            Subject {
-                dataset: dataset.name,
-                networks: vec![network],
-                weights: vec![weights],
-                recipe,
-            },
-            record,
-        ))
-    }
-}
-
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let directory = arguments.run.as_deref().map(RunDirectory::at);
     let (subject, mut record) = match &directory {
-        None => (Subject::of_arguments(arguments)?, None),
+        None => {
+            let subject = Subject::of_weights(
+                arguments.data.name()?,
+                &arguments.networks,
+                &arguments.weights,
+                arguments.normalize,
+                &arguments.settings,
+            )?;
+            (subject, None)
+        }
         Some(directory) => {
             Subject::of_run(directory).map(|(subject, record)| (subject, Some(record)))?
         }
@@ -226,8 +159,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let (Some(directory), Some(record)) = (&directory, &mut record) {
         keep(directory, record, TestRow::new(arguments.views, &evaluation), &unreadable)?;
     }
-    if arguments.run.is_none() {
-        doubt(&evaluation, data.classes.len(), arguments.normalize);
+    if !subject.sure {
+        doubt(&evaluation, data.classes.len(), subject.recipe.normalize);
     }
     let views = matches!(data.test, Source::Streamed(_)).then_some(arguments.views);
     show(

@@ -1,6 +1,8 @@
 //! How a network is trained: every choice that changes the numbers, in one flat list that is
 //! written into each run's `run.toml`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::dataset_name;
@@ -42,6 +44,15 @@ pub enum Normalize {
     /// ImageNet's mean colour is subtracted, and divided by the standard deviation of its colours
     /// (what most public CIFAR nets use).
     Imagenet,
+}
+
+impl fmt::Display for Normalize {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(match self {
+            Normalize::PixelMean => "pixel-mean",
+            Normalize::Imagenet => "imagenet",
+        })
+    }
 }
 
 /// What lowers the learning rate.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
 
+use crate::config::recipe::Normalize;
 use crate::error::bad_input;
 use crate::network::parameters::Network;
 use crate::system::atomic_file;
@@ -16,17 +17,18 @@ use crate::system::regular_file;
 /// have it.
 const IGNORED_SUFFIX: &str = ".num_batches_tracked";
 
+/// The metadata entry that says how pixels are normalised for these weights.
+const NORMALIZE: &str = "normalize";
+
 impl Network {
     /// Overwrites every parameter and running statistic from `path`.
     ///
     /// The file must hold exactly this network's tensors, in float32 and finite; the error names
     /// the first that is missing, extra, misshapen, or holds NaN or infinity.
     pub fn load_weights(&mut self, path: &Path) -> Result<()> {
-        let bytes = regular_file::read(path)
-            .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-            bad_input(format!("{}: not a safetensors file ({error}); scripts/to_safetensors.py converts PyTorch checkpoints", path.display()))
-        })?;
+        let bytes = read(path)?;
+        let file =
+            SafeTensors::deserialize(&bytes).map_err(|error| not_safetensors(path, error))?;
         let mut found: BTreeMap<String, TensorView> = file
             .tensors()
             .into_iter()
@@ -41,34 +43,9 @@ impl Network {
                     path.display()
                 ))
             })?;
-            let shape: Vec<i64> = given.shape().iter().map(|&side| side as i64).collect();
-            if shape != view.size() {
-                return Err(bad_input(format!(
-                    "{}: tensor \"{tensor_name}\" has shape {shape:?}, {name} needs {:?}",
-                    path.display(),
-                    view.size()
-                ))
-                .into());
-            }
-            if given.dtype() != Dtype::F32 {
-                return Err(bad_input(format!(
-                    "{}: tensor \"{tensor_name}\" is {:?}, only F32 is read",
-                    path.display(),
-                    given.dtype()
-                ))
-                .into());
-            }
-            let values = Tensor::from_data_size(given.data(), &shape, Kind::Float);
-            let finite = values.isfinite().sum(Kind::Int64).int64_value(&[]);
-            if finite < values.numel() as i64 {
-                return Err(bad_input(format!(
-                    "{}: tensor \"{tensor_name}\" holds NaN or infinity in {} of {} values: the file is damaged, or the training diverged",
-                    path.display(),
-                    values.numel() as i64 - finite,
-                    values.numel()
-                ))
-                .into());
-            }
+            let values = values(&given, &view.size()).map_err(|problem| {
+                bad_input(format!("{}: tensor \"{tensor_name}\" {problem}", path.display()))
+            })?;
             copies.push((view, values));
         }
         if let Some(extra) = found.keys().next() {
@@ -85,14 +62,82 @@ impl Network {
         Ok(())
     }
 
-    /// Writes every parameter and running statistic to `path`, replacing it as a whole.
-    pub fn save_weights(&self, path: &Path) -> Result<()> {
-        write_tensors(
-            path,
-            &self.named_tensors(),
-            ("network", self.architecture().name.to_string()),
-        )
+    /// Writes every parameter and running statistic to `path`, replacing it as a whole, with a note
+    /// of the network's name and of how pixels are normalised for it.
+    pub fn save_weights(&self, path: &Path, normalize: Normalize) -> Result<()> {
+        let name = self.architecture().name.to_string();
+        let bytes = tensor_bytes(&self.named_tensors(), ("network", name))
+            .and_then(|bytes| with_entry(&bytes, NORMALIZE, &normalize.to_string()))
+            .with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
+        atomic_file::write_atomically(path, &bytes)
     }
+}
+
+/// How pixels are normalised for the weights in `path`, if the file says so.
+pub fn normalization_of(path: &Path) -> Result<Option<Normalize>> {
+    let bytes = read(path)?;
+    let (_, header) =
+        SafeTensors::read_metadata(&bytes).map_err(|error| not_safetensors(path, error))?;
+    let Some(value) = header.metadata().as_ref().and_then(|entries| entries.get(NORMALIZE)) else {
+        return Ok(None);
+    };
+    let known = <Normalize as clap::ValueEnum>::from_str(value, false);
+    known.map(Some).map_err(|_| {
+        let problem = format!("metadata {NORMALIZE} = \"{value}\"");
+        bad_input(format!("{}: {problem} is unknown to this version", path.display())).into()
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    Ok(regular_file::read(path)
+        .map_err(|error| bad_input(format!("{}: {error}", path.display())))?)
+}
+
+fn not_safetensors(path: &Path, error: safetensors::SafeTensorError) -> anyhow::Error {
+    bad_input(format!(
+        "{}: not a safetensors file ({error}); scripts/to_safetensors.py converts PyTorch checkpoints",
+        path.display()
+    ))
+    .into()
+}
+
+/// A tensor's values, if they are finite, in float32, and of the shape that is wanted; else what is
+/// wrong with it.
+fn values(given: &TensorView, wanted: &[i64]) -> Result<Tensor, String> {
+    let shape: Vec<i64> = given.shape().iter().map(|&side| side as i64).collect();
+    if shape != wanted {
+        return Err(format!("has shape {shape:?}, the network needs {wanted:?}"));
+    }
+    if given.dtype() != Dtype::F32 {
+        return Err(format!("is {:?}, only F32 is read", given.dtype()));
+    }
+    let values = Tensor::from_data_size(given.data(), &shape, Kind::Float);
+    let (finite, all) =
+        (values.isfinite().sum(Kind::Int64).int64_value(&[]), values.numel() as i64);
+    match finite < all {
+        true => Err(format!(
+            "holds NaN or infinity in {} of {all} values: the file is damaged, or the training diverged",
+            all - finite
+        )),
+        false => Ok(values),
+    }
+}
+
+/// A safetensors file with one more metadata entry, before those that it has: the crate takes them
+/// as a map without an order, and the same weights must make the same bytes.
+///
+/// The format: <https://huggingface.co/docs/safetensors#format>
+fn with_entry(file: &[u8], key: &str, value: &str) -> Result<Vec<u8>> {
+    const METADATA: &str = "\"__metadata__\":{";
+    let (length, rest) = file.split_first_chunk::<8>().context("no header")?;
+    let length = u64::from_le_bytes(*length) as usize;
+    let (header, data) = rest.split_at_checked(length).context("a header without its end")?;
+    let header = std::str::from_utf8(header)?.trim_end();
+    let entry = format!("{METADATA}{}:{},", serde_json::json!(key), serde_json::json!(value));
+    let mut header = header.replacen(METADATA, &entry, 1);
+    // The data begins at a multiple of eight.
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    Ok([&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat())
 }
 
 /// Writes contiguous float32 CPU tensors as a safetensors file, which is complete or not there at
@@ -126,4 +171,26 @@ pub fn tensor_bytes(tensors: &[(String, Tensor)], note: (&str, String)) -> Resul
         (name.clone(), view)
     });
     Ok(safetensors::serialize(views, Some(HashMap::from([(note.0.to_string(), note.1)])))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_more_leaves_the_tensors_as_they_are() {
+        let tensors = [("a".to_string(), Tensor::from_slice(&[1.0f32, 2.0]))];
+        let bytes = tensor_bytes(&tensors, ("network", "plain-20".to_string())).unwrap();
+        let longer = with_entry(&bytes, "normalize", "pixel-mean").unwrap();
+        let (header_bytes, metadata) = SafeTensors::read_metadata(&longer).unwrap();
+        let entries = metadata.metadata().clone().unwrap();
+        assert_eq!(
+            (entries["network"].as_str(), entries["normalize"].as_str()),
+            ("plain-20", "pixel-mean")
+        );
+        assert_eq!((header_bytes % 8, entries.len()), (0, 2));
+        let file = SafeTensors::deserialize(&longer).unwrap();
+        assert_eq!(file.tensor("a").unwrap().data(), [1.0f32, 2.0].map(f32::to_le_bytes).concat());
+        assert_eq!(with_entry(&bytes, "normalize", "pixel-mean").unwrap(), longer);
+    }
 }

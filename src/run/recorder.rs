@@ -162,7 +162,7 @@ impl<'a> RunRecorder<'a> {
 
     fn save_weights(&mut self, network: &Network) -> Result<()> {
         let path = self.run.directory.weights();
-        network.save_weights(&path)?;
+        network.save_weights(&path, self.record.run.recipe.normalize)?;
         self.record.weights_sha256 = Some(hash_file(&path)?);
         if !self.options.keep_weights {
             std::fs::remove_file(&path)
