@@ -133,7 +133,7 @@ fn a_good_server_gives_data_that_check_counts() {
     assert_eq!(left, ["cifar-10-batches-bin"], "the archive and all temporary files are gone");
     let json: serde_json::Value = serde_json::from_str(&succeed(
         folder.path(),
-        &["data", "check", "cifar10", "--data", "data", "--json"],
+        &["data", "check", "cifar10", "--data", "cifar10=data", "--json"],
     ))
     .unwrap();
     assert_eq!((&json["status"], &json["training_images"]), (&"subset".into(), &40.into()));

@@ -37,8 +37,8 @@ use crate::training::evaluation::views::Views;
 /// Compute the test error of a weight file, or of several together
 ///
 /// Reads safetensors with torchvision's layer names; scripts/to_safetensors.py makes them from
-/// PyTorch checkpoints. CIFAR's test images are seen once, as they are; of images the centre
-/// crop, ten crops, or the whole image at five scales (the network is applied as a convolution),
+/// PyTorch checkpoints. CIFAR's test images are seen once, as they are; ImageNet's as the
+/// centre crop, as ten crops, or whole at five scales (the network is applied as a convolution),
 /// with the probabilities averaged. Several pairs of --network and --weights are an ensemble, whose
 /// probabilities are averaged too. Weights trained by this program say how pixels are to be
 /// normalised; most public ones want --normalize imagenet. The mean image is that of the training images in --data: evaluate with the data
@@ -46,8 +46,8 @@ use crate::training::evaluation::views::Views;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  resnet-repro evaluate --network resnet-20 --dataset cifar10 --data data/cifar10 --weights resnet20.safetensors --normalize imagenet
-  resnet-repro evaluate --network resnet-50-v1.5 --dataset imagenet --data data/imagenet --weights resnet50.safetensors --normalize imagenet --views 10-crop")]
+  resnet-repro evaluate --network resnet-20 --dataset cifar10 --weights r20.safetensors --normalize imagenet
+  resnet-repro evaluate --network resnet-50-v1.5 --dataset imagenet --weights r50.safetensors --views 10-crop")]
 pub struct Arguments {
     /// The network; once for each --weights
     #[arg(long = "network", value_name = "NAME", required_unless_present = "run")]

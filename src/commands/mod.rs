@@ -34,11 +34,11 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Start here:
-  resnet-repro compare 44 --shallow 20            the paper's point in minutes, on the synthetic shapes dataset
+  resnet-repro compare 44 --shallow 20            the degradation and its cure, in minutes
   resnet-repro data fetch cifar10                 get CIFAR-10, then
   resnet-repro compare 56 --shallow 20 --dataset cifar10
   resnet-repro sweep experiments/quick.toml       many runs, then
-  resnet-repro figures                            every figure and table from their logs
+  resnet-repro figures                            all figures and tables from the logs
 
 Progress goes to stderr, results to stdout; --json prints a result for scripts. Errors are in percent.
 Exit codes: 0 done; 1 failed; 2 bad arguments or input; 3 finished, but a run diverged or failed;

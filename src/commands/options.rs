@@ -56,16 +56,7 @@ impl DataOptions {
 
     /// The folder of `name`, if one is given; else it lies in the usual place.
     pub fn folder(&self, name: DatasetName) -> Result<Option<PathBuf>, BadInput> {
-        let folder = data_folders(&self.data, &[name])?.remove(&name);
-        if let (None, Some((Some(other), path))) =
-            (&folder, self.data.iter().flat_map(|argument| &argument.0).next())
-        {
-            return Err(bad_input(format!(
-                "--data {other}={}: the dataset is {name}: write {name}=DIR",
-                path.display()
-            )));
-        }
-        Ok(folder)
+        data_folder(&self.data, name)
     }
 
     /// Loads it.
@@ -153,6 +144,22 @@ pub fn data_folders(
         insert(name, folder)?;
     }
     Ok(folders)
+}
+
+/// The folder that `--data` gives for the one dataset of a command, if it gives one.
+pub fn data_folder(
+    arguments: &[DataArgument],
+    name: DatasetName,
+) -> Result<Option<PathBuf>, BadInput> {
+    let mut folders = data_folders(arguments, &[name])?;
+    let folder = folders.remove(&name);
+    match (&folder, folders.into_iter().next()) {
+        (None, Some((other, path))) => Err(bad_input(format!(
+            "--data {other}={}: the dataset is {name}: write {name}=DIR",
+            path.display()
+        ))),
+        _ => Ok(folder),
+    }
 }
 
 /// How to train.

@@ -41,7 +41,7 @@ Examples:
   resnet-repro sweep experiments/quick.toml                   minutes, on the synthetic shapes dataset
   resnet-repro sweep --dry-run experiments/*.toml             the plan, its time and disk space
   resnet-repro sweep experiments/0[1-6]*.toml                 the paper's CIFAR-10 experiments
-  resnet-repro sweep experiments/0*.toml --data cifar10=data/cifar10,imagenet=/data/imagenet --skip-missing-data
+  resnet-repro sweep experiments/0*.toml --skip-missing-data  all experiments whose data is there
   resnet-repro sweep experiments/0[1-6]*.toml --only 'plain-*' --iterations 400 --out runs/400
 Then: resnet-repro figures")]
 pub struct Arguments {
@@ -63,8 +63,8 @@ pub struct Arguments {
     #[arg(long, value_name = "GLOB")]
     only: Option<Pattern>,
     /// Runs at the same time on each device. On a CPU they share the cores; with another
-    /// number of threads a run adds in another order, so change this between runs, not in the
-    /// middle of one
+    /// number of threads a run's floating-point summation order is different, so change this between
+    /// runs, not in the middle of one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: u32,
     /// Where to train; several devices with commas share the runs, for example cuda:0,cuda:1

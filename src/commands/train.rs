@@ -28,8 +28,9 @@ Examples:
   resnet-repro train --network resnet-20
   resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out runs/mine")]
 pub struct Arguments {
-    /// plain-N, resnet-N, resnet-Nb, resnet-Nc, highway-19, highway-32 (N = 6n+2; for images
-    /// 18, 34, 50, 101, 152), resnet-N-v1.5, vgg-16, vgg-19, googlenet, googlenet-aux
+    /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2; on ImageNet 18, 34, 50, 101, 152),
+    /// resnet-N-v1.5, preact-resnet-N (6n+2 or 9n+2), highway-19, highway-32, vgg-16, vgg-19,
+    /// googlenet, googlenet-aux
     #[arg(long, value_name = "NAME")]
     network: NetworkName,
     #[command(flatten)]

@@ -12,7 +12,7 @@ use crate::error::{BadInput, bad_input};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatasetName {
-    /// Built in: ten classes of drawings, nothing to download.
+    /// Synthetic shapes in ten classes: built in, nothing to download.
     Shapes,
     /// CIFAR-10 in its official binary layout.
     Cifar10,

@@ -200,15 +200,23 @@ impl RunDisplay {
                 self.progress_line();
             }
             Event::Note(text) => self.bar.suspend(|| say(&format!("{}: {text}", self.name))),
-            Event::Ended(how) => {
-                let message =
-                    format!("{}  {how} in {}", self.errors(), HumanDuration(self.bar.elapsed()))
-                        .trim_start()
-                        .to_string();
-                self.bar.abandon_with_message(message.clone());
-                self.line(&message);
-            }
+            Event::Ended(how) => self.ended(&how),
         }
+    }
+
+    fn ended(&self, how: &str) {
+        let elapsed = HumanDuration(self.bar.elapsed());
+        let full = format!("{}  {how} in {elapsed}", self.errors()).trim_start().to_string();
+        let short = format!("{}  {how}", self.errors_as(["train", "test"]));
+        let texts = vec![full.clone(), short.trim_start().to_string(), how.to_string()];
+        self.bar.abandon_with_message(fitting(texts, self.columns()));
+        self.line(&full);
+    }
+
+    /// Columns of the run's name and of its count of iterations.
+    fn columns(&self) -> usize {
+        let count = 2 * self.bar.length().unwrap_or(0).to_string().len().max(6) + 1;
+        self.bar.prefix().chars().count() + count + 1
     }
 
     fn start(&self, done: u64, iterations: u64) {
@@ -260,18 +268,16 @@ impl RunDisplay {
         let errors = self.errors_as(["train", "test"]);
         let training = self.shown.borrow().training_error;
         let training = training.map_or(String::new(), |error| format!("{error:.1} %"));
-        let count = 2 * self.bar.length().unwrap_or(0).to_string().len().max(6) + 1;
-        let others = self.bar.prefix().chars().count() + count + 1;
         if self.is_stopping() {
             let texts = [STOPPING, STOPPING_SHORT].map(str::to_string).to_vec();
-            self.bar.set_message(fitting(texts, others));
+            self.bar.set_message(fitting(texts, self.columns()));
             return;
         }
         let texts = [self.status(), format!("{errors}{rate}{left}"), format!("{errors}{left}")];
         let texts = texts.into_iter().chain([format!("{training}{left}")]);
         let separator = if activity.is_empty() { "" } else { "  " };
         let texts = texts.map(|text| format!("{text}{separator}{activity}")).collect();
-        self.bar.set_message(fitting(texts, others));
+        self.bar.set_message(fitting(texts, self.columns()));
     }
 
     fn progress_line(&self) {

@@ -1,12 +1,10 @@
 //! `data check`: count and fingerprint a dataset.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::commands::options::threads;
+use crate::commands::options::{DataArgument, data_folder, threads};
 use crate::config::dataset_name::DatasetName;
 use crate::console::output::{print, print_json};
 use crate::dataset;
@@ -33,12 +31,12 @@ pub struct Arguments {
     /// Dataset
     name: DatasetName,
     /// Folder with its files [default: data/<dataset>]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[arg(long, value_name = "[NAME=]DIR", value_parser = DataArgument::parser())]
+    data: Option<DataArgument>,
     /// Decode every image
     #[arg(long)]
     decode: bool,
-    /// Threads that decode [default: as many as there are CPUs]
+    /// Threads that decode [default: one per CPU core]
     #[arg(long, value_name = "N", value_parser = threads)]
     loaders: Option<usize>,
     /// Print the result as JSON
@@ -48,7 +46,10 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let data = dataset::load(arguments.name, arguments.data.as_deref())?;
+    let data = dataset::load(
+        arguments.name,
+        data_folder(arguments.data.as_slice(), arguments.name)?.as_deref(),
+    )?;
     let unreadable = if arguments.decode {
         unreadable(&data, arguments.loaders.unwrap_or_else(available_threads))?
     } else {

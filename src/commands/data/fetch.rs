@@ -1,11 +1,12 @@
 //! `data fetch`: download a dataset and verify it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::commands::data::check::describe;
+use crate::commands::options::{DataArgument, data_folder};
 use crate::config::dataset_name::DatasetName;
 use crate::console::output::print;
 use crate::dataset;
@@ -28,8 +29,8 @@ pub struct Arguments {
     /// Dataset
     name: DatasetName,
     /// Folder to unpack into [default: data/<dataset>]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[arg(long, value_name = "[NAME=]DIR", value_parser = DataArgument::parser())]
+    data: Option<DataArgument>,
     /// A mirror's address, or an archive that is here already
     #[arg(long, value_name = "FILE|URL")]
     from: Option<String>,
@@ -59,7 +60,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             .into());
         }
     }
-    let folder = arguments.data.clone().unwrap_or_else(|| dataset::default_folder(arguments.name));
+    let folder = data_folder(arguments.data.as_slice(), arguments.name)?
+        .unwrap_or_else(|| dataset::default_folder(arguments.name));
     if let Ok(data) = cifar10::load(&folder)
         && data.status == DataStatus::Official
     {

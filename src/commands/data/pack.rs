@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::commands::options::threads;
+use crate::commands::options::{DataArgument, data_folder, threads};
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
 use crate::console::output::{print, print_json, say};
@@ -20,7 +20,7 @@ use crate::system::parallel::available_threads;
 ///
 /// For disks on a network, which are slow at opening files. Images whose shorter side is longer
 /// than --shorter-side are scaled down to it and encoded anew; the others stay as they are. Train
-/// and evaluate with --dataset to the shards' folder. The shards are in WebDataset's layout.
+/// and evaluate with --data naming the shards' folder. The shards are in WebDataset's layout.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -29,12 +29,12 @@ pub struct Arguments {
     /// Dataset
     name: DatasetName,
     /// Folder with train/<class>/ and val/<class>/ [default: data/<dataset>]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[arg(long, value_name = "[NAME=]DIR", value_parser = DataArgument::parser())]
+    data: Option<DataArgument>,
     /// Folder for the shards
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Longest shorter side that is kept, in pixels
+    /// Images with a longer shorter side are scaled down to this one, in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 480, value_parser = clap::value_parser!(u32).range(32..=4096))]
     shorter_side: u32,
     /// JPEG quality of images that are encoded anew
@@ -43,7 +43,7 @@ pub struct Arguments {
     /// Images a shard
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     per_shard: u64,
-    /// Threads [default: as many as there are CPUs]
+    /// Threads [default: one per CPU core]
     #[arg(long, value_name = "N", value_parser = threads)]
     loaders: Option<usize>,
     /// Print the result as JSON
@@ -60,7 +60,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         ))
         .into());
     }
-    let root = arguments.data.clone().unwrap_or_else(|| dataset::default_folder(arguments.name));
+    let root = data_folder(arguments.data.as_slice(), arguments.name)?
+        .unwrap_or_else(|| dataset::default_folder(arguments.name));
     check_writable("--out", &arguments.out)?;
     let packing = Packing {
         shorter_side: arguments.shorter_side,

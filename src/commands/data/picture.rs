@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use crate::commands::options::{DataArgument, data_folder};
 use crate::config::dataset_name::DatasetName;
 use crate::console::output::print;
 use crate::dataset;
@@ -20,8 +21,8 @@ pub struct Arguments {
     /// Dataset
     name: DatasetName,
     /// Folder with its files [default: data/<dataset>]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[arg(long, value_name = "[NAME=]DIR", value_parser = DataArgument::parser())]
+    data: Option<DataArgument>,
     /// PNG file to write; its name ends in .png
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -35,7 +36,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             bad_input(format!("--out {out}: a PNG file is written: end its name in .png")).into()
         );
     }
-    let data = dataset::load(arguments.name, arguments.data.as_deref())?;
+    let data = dataset::load(
+        arguments.name,
+        data_folder(arguments.data.as_slice(), arguments.name)?.as_deref(),
+    )?;
     contact_sheet::write(&data, &arguments.out)?;
     print(&format!("{out}: rows are {}", data.classes.join(", ")))?;
     Ok(EXIT_DONE)

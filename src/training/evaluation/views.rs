@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
     clap::ValueEnum,
 )]
 pub enum Views {
-    /// The centre crop of the image, scaled to the recipe's `test_scale` (Figure 4, Table 1's nets
-    /// in other code).
+    /// The centre crop of the image, scaled to the recipe's `test_scale` (the errors of Figure 4).
     #[serde(rename = "centre")]
     Centre,
     /// Four corners and the centre, and their horizontal flips (Tables 2 and 3).
