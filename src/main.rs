@@ -11,6 +11,16 @@ use std::process::{Command, ExitCode};
 /// Exit code for a failure, as in the library (which cannot be used here: it needs libtorch).
 const EXIT_FAILED: u8 = 1;
 
+/// Variables that say how OpenMP's threads wait for one another, the first of them in turns of a
+/// loop before a thread sleeps. OpenMP reads them when its library is loaded, so the engine cannot
+/// set them.
+const WAITING: [&str; 2] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
+
+/// A thirtieth of libgomp's default, with which a thread that waits can keep the one that it waits
+/// for from running for whole time slices, where another program takes a core
+/// (docs/performance.md, "Busy cores").
+const SPIN_COUNT: &str = "10000";
+
 fn main() -> ExitCode {
     let engine = match std::env::current_exe() {
         Ok(path) => path.with_file_name("resnet-repro-engine"),
@@ -23,7 +33,12 @@ fn main() -> ExitCode {
             missing.join(", ")
         ));
     }
-    let error = Command::new(&engine).args(std::env::args_os().skip(1)).exec();
+    let mut command = Command::new(&engine);
+    command.args(std::env::args_os().skip(1));
+    if WAITING.iter().all(|variable| std::env::var_os(variable).is_none()) {
+        command.env(WAITING[0], SPIN_COUNT);
+    }
+    let error = command.exec();
     fail(&format!(
         "{}: cannot be started: {error}; build again with \"cargo build --release\"",
         engine.display()

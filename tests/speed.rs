@@ -176,3 +176,31 @@ fn describe_says_what_memory_a_step_needs() {
     let text = succeed(folder.path(), &["describe", "--network", "resnet-1202"]);
     assert!(text.contains("activations") && text.contains("GiB"), "{text}");
 }
+
+#[test]
+fn threads_wait_briefly_so_that_another_program_may_take_a_core_unless_the_user_said_otherwise() {
+    let spin_count = |variable: Option<(&str, &str)>| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut training = common::command(
+            folder.path(),
+            &["train", "--network", "resnet-8", "--iterations", "100000", "--out", "run"],
+        );
+        training.env_remove("GOMP_SPINCOUNT").env_remove("OMP_WAIT_POLICY").envs(variable);
+        let mut training = training.spawn().unwrap();
+        let process = format!("/proc/{}", training.id());
+        common::wait_until("the engine is started", || {
+            std::fs::read_to_string(format!("{process}/comm"))
+                .unwrap()
+                .starts_with("resnet-repro-en")
+        });
+        let environment = std::fs::read(format!("{process}/environ")).unwrap();
+        training.kill().unwrap();
+        training.wait().unwrap();
+        String::from_utf8_lossy(&environment)
+            .split('\0')
+            .find_map(|line| line.strip_prefix("GOMP_SPINCOUNT=").map(str::to_string))
+    };
+    assert_eq!(spin_count(None).as_deref(), Some("10000"));
+    assert_eq!(spin_count(Some(("GOMP_SPINCOUNT", "77"))).as_deref(), Some("77"));
+    assert_eq!(spin_count(Some(("OMP_WAIT_POLICY", "passive"))), None);
+}
