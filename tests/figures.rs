@@ -69,7 +69,7 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
             ..Progress::default()
         },
         files: Default::default(),
-        run: RunConfig { network, seed, dataset, recipe },
+        run: RunConfig { network, seed, dataset, recipe, initial_weights: None },
         provenance: Provenance::now(tch::Device::Cpu),
         earlier_attempts: Vec::new(),
         failures: Vec::new(),

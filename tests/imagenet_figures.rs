@@ -108,6 +108,7 @@ fn write_run(
             seed,
             dataset: kind.dataset.clone(),
             recipe: kind.recipe.clone(),
+            initial_weights: None,
         },
         provenance: Provenance::now(tch::Device::Cpu),
         earlier_attempts: Vec::new(),

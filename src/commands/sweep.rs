@@ -150,7 +150,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let records = data::load(arguments.dry_run, &experiments, &folders, &tasks)?;
     for task in &mut tasks {
         let dataset = experiments[task.experiment].dataset;
-        task.look(dataset, records.get(&dataset))?;
+        task.look(dataset, records.get(&dataset), arguments.dry_run)?;
     }
     if arguments.dry_run {
         print_plan(arguments, &experiments, &tasks, devices[0])?;

@@ -13,6 +13,7 @@ use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
 use crate::logs::summary::{RunCurves, RunSummary, final_window};
 use crate::network::architecture;
 use crate::records::directory::RunDirectory;
+use crate::run::initial_weights::WeightSource;
 use crate::run::spec::Run;
 use crate::system::atomic_file::check_writable;
 use crate::system::{device, signals};
@@ -26,7 +27,8 @@ use crate::training::trainer::Outcome;
 #[command(after_help = "\
 Examples:
   resnet-repro train --network resnet-20
-  resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out runs/mine")]
+  resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out runs/mine
+  resnet-repro train --network resnet-20 --dataset cifar10 --weights results/2026-11-24-reference-bands/11-reference-bands/resnet-20/seed-0/weights.safetensors --iterations 400 --set lr=0.01")]
 pub struct Arguments {
     /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2; on ImageNet 18, 34, 50, 101, 152),
     /// resnet-N-v1.5, preact-resnet-N (6n+2 or 9n+2), highway-19, highway-32, vgg-16, vgg-19,
@@ -42,6 +44,13 @@ pub struct Arguments {
     /// Seed of the initial weights, the order of the images and their augmentation
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     seed: u64,
+    /// Start from this weight file (safetensors) instead of the paper's initialisation; its hash is
+    /// on record
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Initialise the last layer all the same, as for other classes than the file's
+    #[arg(long, requires = "weights")]
+    reset_classifier: bool,
     /// Folder of this run [default: runs/train-<dataset>-<iterations>/<network>/seed-<k>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -63,7 +72,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
     };
     let out = directory.path().to_path_buf();
-    let run = Run::new(directory, arguments.network, arguments.seed, recipe, &data, device)?;
+    let weights = arguments
+        .weights
+        .clone()
+        .map(|file| WeightSource { file, reset_classifier: arguments.reset_classifier });
+    let run = Run::new(directory, arguments.network, arguments.seed, recipe, &data, device)?
+        .starting_from(weights)?;
     run.check()?;
     check_writable("--out", &out)?;
     announce(device, data.name.family(), &[(arguments.network.depth(), &run.config.recipe)]);

@@ -41,7 +41,7 @@ pub fn training_curve(path: &Path) -> Result<TrainingCurve> {
     let Some(table) = read::<TrainingRow>(path)? else { return Ok(TrainingCurve::default()) };
     let column = |name| numbers(&table, name, path);
     let iterations = column("iteration")?;
-    check_rising(path, (2..).zip(iterations.iter().copied()))?;
+    check_rising(path, 0.0, (2..).zip(iterations.iter().copied()))?;
     Ok(TrainingCurve {
         iterations,
         errors: column("error")?,
@@ -65,7 +65,8 @@ pub fn evaluation_curve(path: &Path, split: Split) -> Result<EvaluationCurve> {
     let is_of_split = is_of_split().with_context(|| path.display().to_string())?;
     let iterations = numbers(&table, "iteration", path)?;
     let lines = (2..).zip(iterations).zip(&is_of_split);
-    check_rising(path, lines.filter(|(_, of_split)| **of_split).map(|(line, _)| line))?;
+    // Weights that a run was given are evaluated as of iteration 0.
+    check_rising(path, -1.0, lines.filter(|(_, of_split)| **of_split).map(|(line, _)| line))?;
     let of_split = table
         .filter(&is_of_split.into_iter().collect())
         .with_context(|| path.display().to_string())?;
@@ -75,9 +76,12 @@ pub fn evaluation_curve(path: &Path, split: Split) -> Result<EvaluationCurve> {
     })
 }
 
-/// Refuses iterations, each with the number of its line, that do not rise.
-fn check_rising(path: &Path, iterations: impl Iterator<Item = (usize, f64)>) -> Result<()> {
-    let mut before = 0.0;
+/// Refuses iterations, each with the number of its line, that do not rise from above `before`.
+fn check_rising(
+    path: &Path,
+    mut before: f64,
+    iterations: impl Iterator<Item = (usize, f64)>,
+) -> Result<()> {
     for (line, iteration) in iterations {
         if iteration.is_nan() || iteration <= before {
             bail!(

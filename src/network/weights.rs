@@ -1,7 +1,7 @@
 //! Weight files: safetensors with torchvision's names.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -9,8 +9,10 @@ use tch::{Kind, Tensor};
 
 use crate::config::recipe::Normalize;
 use crate::error::bad_input;
+use crate::network::architecture::table::Architecture;
 use crate::network::parameters::Network;
 use crate::system::atomic_file;
+use crate::system::hash;
 use crate::system::regular_file;
 
 /// PyTorch counts batches in each batch normalisation; nothing here needs the count, so a file may
@@ -20,23 +22,76 @@ const IGNORED_SUFFIX: &str = ".num_batches_tracked";
 /// The metadata entry that says how pixels are normalised for these weights.
 const NORMALIZE: &str = "normalize";
 
+/// The metadata entry that says which network the weights are of.
+const NETWORK: &str = "network";
+
+/// A weight file in memory.
+pub struct WeightFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl WeightFile {
+    /// Reads a file as a whole.
+    pub fn read(path: &Path) -> Result<WeightFile> {
+        Ok(WeightFile { path: path.to_path_buf(), bytes: read(path)? })
+    }
+
+    /// Its SHA-256.
+    pub fn sha256(&self) -> String {
+        hash::sha256(&self.bytes)
+    }
+
+    /// The network that it says it is of; files of other programs do not say it.
+    pub fn network(&self) -> Option<String> {
+        let (_, header) = SafeTensors::read_metadata(&self.bytes).ok()?;
+        header.metadata().as_ref()?.get(NETWORK).cloned()
+    }
+
+    /// Its tensors, but for those that nothing here needs.
+    fn tensors(&self) -> Result<BTreeMap<String, TensorView<'_>>> {
+        let file = SafeTensors::deserialize(&self.bytes)
+            .map_err(|error| not_safetensors(&self.path, error))?;
+        let all = file.tensors().into_iter();
+        Ok(all.filter(|(name, _)| !name.ends_with(IGNORED_SUFFIX)).collect())
+    }
+
+    /// How many classes the last layer of `architecture` has in this file, if it has that layer.
+    pub fn classes(&self, architecture: &Architecture) -> Result<Option<i64>> {
+        let weight = format!("{}.weight", architecture.classifier().name);
+        let tensors = self.tensors()?;
+        let first = tensors.get(&weight).and_then(|tensor| tensor.shape().first().copied());
+        Ok(first.map(|classes| classes as i64))
+    }
+}
+
 impl Network {
     /// Overwrites every parameter and running statistic from `path`.
     ///
     /// The file must hold exactly this network's tensors, in float32 and finite; the error names
     /// the first that is missing, extra, misshapen, or holds NaN or infinity.
     pub fn load_weights(&mut self, path: &Path) -> Result<()> {
-        let bytes = read(path)?;
-        let file =
-            SafeTensors::deserialize(&bytes).map_err(|error| not_safetensors(path, error))?;
-        let mut found: BTreeMap<String, TensorView> = file
-            .tensors()
-            .into_iter()
-            .filter(|(name, _)| !name.ends_with(IGNORED_SUFFIX))
-            .collect();
+        self.load(&WeightFile::read(path)?, false)
+    }
+
+    /// The same from a file in memory. With `reset_classifier` the layers that tell the classes
+    /// apart stay as they are, and what the file has of them is not looked at.
+    pub fn load(&mut self, file: &WeightFile, reset_classifier: bool) -> Result<()> {
+        let path = &file.path;
+        let mut found = file.tensors()?;
         let name = self.architecture().name;
+        let reset = if reset_classifier { self.architecture().classifiers() } else { Vec::new() };
+        let is_reset = |tensor: &str| {
+            reset.iter().any(|layer| {
+                ["weight", "bias"].iter().any(|kind| *tensor == format!("{layer}.{kind}"))
+            })
+        };
+        found.retain(|tensor, _| !is_reset(tensor));
         let mut copies = Vec::new();
         for (tensor_name, view) in self.named_views() {
+            if is_reset(&tensor_name) {
+                continue;
+            }
             let given = found.remove(&tensor_name).ok_or_else(|| {
                 bad_input(format!(
                     "{}: tensor \"{tensor_name}\" of {name} is missing",
@@ -66,7 +121,7 @@ impl Network {
     /// of the network's name and of how pixels are normalised for it.
     pub fn save_weights(&self, path: &Path, normalize: Normalize) -> Result<()> {
         let name = self.architecture().name.to_string();
-        let bytes = tensor_bytes(&self.named_tensors(), ("network", name))
+        let bytes = tensor_bytes(&self.named_tensors(), (NETWORK, name))
             .and_then(|bytes| with_entry(&bytes, NORMALIZE, &normalize.to_string()))
             .with_context(|| format!("{}: cannot be written as safetensors", path.display()))?;
         atomic_file::write_atomically(path, &bytes)

@@ -47,9 +47,10 @@ impl LogRow for EvaluationRow {
 
     fn problem_after(&self, previous: Option<&EvaluationRow>) -> Option<String> {
         let before = previous.map_or(0, |row| row.iteration);
-        // The validation set's row follows that of the test set.
+        // The validation set's row follows that of the test set. Only weights that a run was given
+        // are evaluated before its first iteration.
         let rises = match self.split {
-            Split::Test => self.iteration > before,
+            Split::Test => previous.is_none_or(|row| self.iteration > row.iteration),
             Split::Validation => {
                 self.iteration == before && previous.is_some_and(|row| row.split == Split::Test)
             }

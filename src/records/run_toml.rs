@@ -19,6 +19,9 @@ use crate::records::provenance::Provenance;
 use crate::system::atomic_file;
 use crate::system::regular_file;
 
+/// Digits of a weight file's hash that stand for it in sentences and names; the record has all.
+const HASH_DIGITS: usize = 12;
+
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,6 +82,33 @@ pub struct RunConfig {
     pub dataset: DatasetRecord,
     /// The recipe.
     pub recipe: Recipe,
+    /// The weights that it starts from, where they are not the paper's initialisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_weights: Option<InitialWeights>,
+}
+
+/// Weights that a run starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InitialWeights {
+    /// SHA-256 of the weight file. Where it lay is no part of what a run is.
+    pub sha256: String,
+    /// Whether the last layer is initialised all the same, as for other classes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset_classifier: bool,
+}
+
+impl InitialWeights {
+    /// In what a run from these weights differs from the paper's.
+    pub fn deviation(&self) -> Deviation {
+        let beginning = self.sha256.get(..HASH_DIGITS).unwrap_or(&self.sha256);
+        let rest = if self.reset_classifier { ", classifier reset" } else { "" };
+        Deviation {
+            key: "initial_weights".to_string(),
+            ours: toml::Value::String(format!("{beginning}{rest}")),
+            reference: Some(toml::Value::String("He initialisation".to_string())),
+        }
+    }
 }
 
 impl RunConfig {
@@ -88,10 +118,13 @@ impl RunConfig {
         architecture::build(self.network, name.family(), self.recipe.image_side(), classes as i64)
     }
 
-    /// In what the recipe differs from the paper's for this network and data; nothing for the
-    /// paper's own.
+    /// In what the recipe and the initial weights differ from the paper's for this network and
+    /// data; nothing for the paper's own.
     pub fn deviations_from_paper(&self) -> Vec<Deviation> {
-        deviations::from_paper(&self.recipe, self.dataset.name.family(), self.network.depth())
+        let family = self.dataset.name.family();
+        let mut found = deviations::from_paper(&self.recipe, family, self.network.depth());
+        found.extend(self.initial_weights.as_ref().map(InitialWeights::deviation));
+        found
     }
 }
 

@@ -1,5 +1,5 @@
-//! Runs that can be compared: the same data and the same recipe, but for the warm-up, which belongs
-//! to a depth. Experiments that share a protocol share its figures and tables.
+//! Runs that can be compared: the same data, recipe and initial weights, but for the warm-up, which
+//! belongs to a depth. Experiments that share a protocol share its figures and tables.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -239,10 +239,11 @@ fn key(run: &LoggedRun) -> String {
                 Recipe { checkpoint_segments: 0, ..recipe.clone() }
             };
             format!(
-                "{} {} {usual} {}",
+                "{} {} {usual} {} {:?}",
                 record.run.dataset.name,
                 record.run.dataset.fingerprint,
-                toml::to_string(&shared).unwrap_or_default()
+                toml::to_string(&shared).unwrap_or_default(),
+                record.run.initial_weights
             )
         }
         // Without a record the folder of the experiment and the length are all that is known.

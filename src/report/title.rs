@@ -7,7 +7,7 @@ use crate::config::deviations;
 use crate::config::deviations::Deviation;
 use crate::config::recipe::{Recipe, warms_up};
 use crate::dataset::data::DataStatus;
-use crate::records::run_toml::RunRecord;
+use crate::records::run_toml::{InitialWeights, RunRecord};
 use crate::report::format::thousands;
 
 /// Longest name of a folder, in bytes; file systems allow 255.
@@ -87,7 +87,9 @@ fn changes(record: &RunRecord) -> Vec<Deviation> {
         iterations: recipe.iterations,
         ..Recipe::for_dataset(dataset)
     };
-    deviations::from(recipe, &usual)
+    let mut changes = deviations::from(recipe, &usual);
+    changes.extend(record.run.initial_weights.as_ref().map(InitialWeights::deviation));
+    changes
 }
 
 fn clean(text: &str) -> String {

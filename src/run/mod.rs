@@ -1,6 +1,7 @@
 //! One run: a network trained from one seed.
 
 pub mod evaluator;
+pub mod initial_weights;
 pub mod recorder;
 pub mod spec;
 pub mod tensorboard;

@@ -15,6 +15,7 @@ use crate::error::bad_input;
 use crate::network::architecture::table::Architecture;
 use crate::records::directory::RunDirectory;
 use crate::records::run_toml::{DatasetRecord, RunConfig};
+use crate::run::initial_weights::WeightSource;
 use crate::system::parallel::available_threads;
 
 /// How a run is conducted: what changes none of its numbers.
@@ -56,6 +57,8 @@ pub struct Run<'a> {
     pub data: &'a Dataset,
     /// Where it trains.
     pub device: Device,
+    /// The file of its initial weights, if it has them from one.
+    pub weights: Option<WeightSource>,
 }
 
 impl<'a> Run<'a> {
@@ -68,7 +71,8 @@ impl<'a> Run<'a> {
         data: &'a Dataset,
         device: Device,
     ) -> Result<Run<'a>> {
-        let config = RunConfig { network, seed, dataset: DatasetRecord::from(data), recipe };
+        let dataset = DatasetRecord::from(data);
+        let config = RunConfig { network, seed, dataset, recipe, initial_weights: None };
         let (architecture, recipe) = (config.architecture()?, &config.recipe);
         data::check_split(data, recipe.validation, recipe.batch_size)?;
         if recipe.precision == Precision::Tf32 && device == Device::Cpu {
@@ -77,7 +81,15 @@ impl<'a> Run<'a> {
             )
             .into());
         }
-        Ok(Run { architecture, directory, config, data, device })
+        Ok(Run { architecture, directory, config, data, device, weights: None })
+    }
+
+    /// The same run from the initial weights in a file, if there is one. Refuses a file that does
+    /// not fit the network, or that is not there and still needed.
+    pub fn starting_from(self, weights: Option<WeightSource>) -> Result<Run<'a>> {
+        let Some(source) = weights else { return Ok(self) };
+        let config = source.identify(self.config, &self.directory)?;
+        Ok(Run { config, weights: Some(source), ..self })
     }
 
     /// Checks that the directory can take this run, without changing it.

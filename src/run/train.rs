@@ -12,15 +12,13 @@ use crate::network::parameters::{Compute, Network};
 use crate::records::directory::Claim;
 use crate::records::position::Position;
 use crate::records::provenance::{Provenance, timestamp};
-use crate::records::run_toml::{Attempt, Failure, Progress, RunConfig, RunRecord, State};
+use crate::records::run_toml::{Attempt, Failure, Progress, RunRecord, State};
 use crate::run::evaluator::RunEvaluator;
 use crate::run::recorder::RunRecorder;
 use crate::run::spec::{Run, RunOptions};
 use crate::system::hash;
-use crate::training::batches::resident::ResidentBatches;
-use crate::training::batches::sampler::Sampler;
-use crate::training::batches::streamed::StreamedBatches;
-use crate::training::batches::{Batches, Normalization};
+use crate::training::batches::Normalization;
+use crate::training::batches::source::batches;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::trainer::{Outcome, Trainer};
 
@@ -58,8 +56,16 @@ impl Run<'_> {
         // Build.
         let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device)
             .with_compute(self.compute(listener));
+        let given = self.initial_weights(&mut network, checkpoint.as_ref())?;
         let normalization = self.normalization(options, listener, &mut record)?;
-        let batches = self.batches(normalization.share(), options);
+        let batches = batches(
+            self.data,
+            self.config.seed,
+            &self.config.recipe,
+            normalization.share(),
+            self.device,
+            options.loaders,
+        );
         let mut evaluator = RunEvaluator::new(self, options, normalization, listener);
         let mut recorder = RunRecorder::open(self, options, record, kept, listener)?;
         let mut trainer =
@@ -70,7 +76,10 @@ impl Run<'_> {
             listener(Event::Note(note));
         }
         // Train.
-        let outcome = trainer.run(&mut recorder, &mut evaluator, stop, options.checkpoint_every);
+        let begun = if given { trainer.begin(&mut recorder, &mut evaluator) } else { Ok(()) };
+        let outcome = begun.and_then(|()| {
+            trainer.run(&mut recorder, &mut evaluator, stop, options.checkpoint_every)
+        });
         // Close.
         let warmup_ended_after = trainer.warmup_ended_after();
         recorder.close(outcome, warmup_ended_after, &network, &evaluator)
@@ -119,6 +128,22 @@ impl Run<'_> {
         }
         let record = self.resumed(record, position.checkpoint.as_ref(), &position.problems);
         Ok(Start::At(Box::new(record), position))
+    }
+
+    /// Puts the initial weights into the network of a run that begins and has them from a file.
+    /// Returns whether it does.
+    fn initial_weights(
+        &self,
+        network: &mut Network,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<bool> {
+        match (&self.weights, &self.config.initial_weights, checkpoint) {
+            (Some(source), Some(weights), None) => {
+                source.load(network, weights)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// How the network is computed here; tells the listener what memory its activations take.
@@ -182,35 +207,6 @@ impl Run<'_> {
             Ok(mean)
         };
         Normalization::new(recipe.normalize, recipe.image_side(), mean, self.device)
-    }
-
-    fn batches(&self, normalization: Normalization, options: &RunOptions) -> Box<dyn Batches> {
-        let RunConfig { seed, recipe, .. } = &self.config;
-        let plan = Sampler::new(
-            *seed,
-            self.data.train.len(),
-            recipe.validation as usize,
-            recipe.batch_size,
-            recipe.augment,
-        );
-        match &self.data.train {
-            Source::Resident(images) => Box::new(ResidentBatches::new(
-                plan,
-                images,
-                normalization,
-                recipe.iterations,
-                self.device,
-            )),
-            Source::Streamed(index) => Box::new(StreamedBatches::new(
-                plan,
-                index.clone(),
-                recipe,
-                *seed,
-                normalization,
-                self.device,
-                options.loaders,
-            )),
-        }
     }
 
     fn new_record(&self) -> RunRecord {

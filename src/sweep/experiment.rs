@@ -17,6 +17,7 @@ use crate::config::suggestion::{did_you_mean, nearest};
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
+use crate::run::initial_weights::WeightSource;
 
 /// An experiment, checked.
 #[derive(Debug, Clone)]
@@ -42,8 +43,12 @@ pub struct PlannedRun {
     pub network: NetworkName,
     /// The seed.
     pub seed: u64,
+    /// What sets it apart from other runs of this network and seed, if there are any.
+    pub label: Option<String>,
     /// The recipe.
     pub recipe: Recipe,
+    /// The weight file that it starts from, if it has one.
+    pub weights: Option<WeightSource>,
     /// The network's table, for as many classes as the published data has.
     pub architecture: Arc<Architecture>,
 }
@@ -51,7 +56,15 @@ pub struct PlannedRun {
 impl PlannedRun {
     /// `<experiment>/<network>/seed-<k>`: the run's name, and its place in the results folder.
     pub fn id(&self, experiment: &str) -> String {
-        format!("{experiment}/{}/seed-{}", self.network, self.seed)
+        format!("{experiment}/{}/seed-{}", self.name(), self.seed)
+    }
+
+    /// The network, and the label behind it: `plain-56`, `plain-56-constructed`.
+    pub fn name(&self) -> String {
+        match &self.label {
+            None => self.network.to_string(),
+            Some(label) => format!("{}-{label}", self.network),
+        }
     }
 }
 
@@ -63,6 +76,9 @@ pub struct Overrides {
     /// Other keys.
     pub settings: toml::Table,
 }
+
+/// Longest label of a group.
+const LONGEST_LABEL: usize = 40;
 
 type Settings = BTreeMap<Spanned<String>, toml::Value>;
 
@@ -90,6 +106,43 @@ struct Group {
     seeds: Vec<Spanned<i64>>,
     #[serde(default)]
     recipe: Settings,
+    /// What the folders of these runs have behind the network's name.
+    label: Option<Spanned<String>>,
+    /// The weight file that they start from, relative to the experiment's folder.
+    weights: Option<PathBuf>,
+    reset_classifier: Option<Spanned<bool>>,
+}
+
+impl Group {
+    /// The weight file of this group, as seen from here.
+    fn weight_source(&self, source: &Source) -> Result<Option<WeightSource>, BadInput> {
+        let folder = source.path.parent().unwrap_or(Path::new(""));
+        let reset_classifier = self.reset_classifier.as_ref().is_some_and(|flag| *flag.get_ref());
+        match (&self.weights, &self.reset_classifier) {
+            (None, Some(flag)) => {
+                Err(source.refuse(flag.span(), "reset_classifier: there are no weights beside it"))
+            }
+            (weights, _) => Ok(weights
+                .as_ref()
+                .map(|file| WeightSource { file: folder.join(file), reset_classifier })),
+        }
+    }
+
+    /// The label, which becomes a part of a folder's name.
+    fn label(&self, source: &Source) -> Result<Option<String>, BadInput> {
+        let Some(label) = &self.label else { return Ok(None) };
+        let text = label.get_ref();
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+        if text.is_empty() || text.len() > LONGEST_LABEL || !text.chars().all(is_plain) {
+            return Err(source.refuse(
+                label.span(),
+                format!(
+                    "label: \"{text}\": write 1 to {LONGEST_LABEL} letters, digits and hyphens"
+                ),
+            ));
+        }
+        Ok(Some(text.clone()))
+    }
 }
 
 /// What a network must be, checked without training.
@@ -217,6 +270,7 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
     let mut runs: Vec<PlannedRun> = Vec::new();
     let mut known = BTreeSet::new();
     for group in &file.runs {
+        let (label, weights) = (group.label(source)?, group.weight_source(source)?);
         // What a network's seeds share is made once.
         let mut networks = Vec::new();
         for name in &group.networks {
@@ -237,14 +291,20 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
             })?;
             for (name, network, recipe, architecture) in &networks {
                 let network = *network;
-                if !known.insert((network, whole)) {
+                if !known.insert((network, label.clone(), whole)) {
                     return Err(source.refuse(
                         name.span(),
-                        format!("networks: {network} with seed {whole} is there twice"),
+                        format!("networks: {network} with seed {whole} is there twice: a label tells groups apart"),
                     ));
                 }
-                let (recipe, architecture) = (recipe.clone(), Arc::clone(architecture));
-                runs.push(PlannedRun { network, seed: whole, recipe, architecture });
+                runs.push(PlannedRun {
+                    network,
+                    seed: whole,
+                    label: label.clone(),
+                    recipe: recipe.clone(),
+                    weights: weights.clone(),
+                    architecture: Arc::clone(architecture),
+                });
             }
         }
     }

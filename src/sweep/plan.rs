@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use glob::Pattern;
 
 use crate::config::dataset_name::DatasetName;
-use crate::config::network_name::NetworkName;
 use crate::error::{BadInput, bad_input};
 use crate::records::directory::{Claim, RunDirectory};
 use crate::records::run_toml::{DatasetRecord, RunConfig, RunRecord, State};
@@ -83,7 +82,15 @@ impl Task {
 
     /// Finds out how the run stands; a directory of another run is refused. Without the `data` that
     /// it would train on, a run on any version of it counts: good enough for a plan.
-    pub fn look(&mut self, dataset: DatasetName, data: Option<&DatasetRecord>) -> Result<()> {
+    ///
+    /// The weight file of a run that has one must be there, unless it is no longer needed; in a
+    /// `plan` it may be missing.
+    pub fn look(
+        &mut self,
+        dataset: DatasetName,
+        data: Option<&DatasetRecord>,
+        plan: bool,
+    ) -> Result<()> {
         let assumed = match data {
             Some(data) => Some(data.clone()),
             None if self.directory.record().exists() => {
@@ -92,20 +99,30 @@ impl Task {
             }
             None => None,
         };
-        self.status =
-            match assumed.map(|data| self.directory.claim(&self.config(&data))).transpose()? {
-                None | Some(Claim::New) => TaskStatus::New,
-                Some(Claim::Resume(record, _) | Claim::Done(record)) => TaskStatus::of(&record),
-            };
+        let Some(data) = assumed else { return Ok(()) };
+        let config = match self.config(data) {
+            // What has not begun needs a file that may be made later.
+            Err(_) if plan && !self.directory.record().exists() => return Ok(()),
+            config => config.with_context(|| self.id.clone())?,
+        };
+        self.status = match self.directory.claim(&config)? {
+            Claim::New => TaskStatus::New,
+            Claim::Resume(record, _) | Claim::Done(record) => TaskStatus::of(&record),
+        };
         Ok(())
     }
 
-    fn config(&self, data: &DatasetRecord) -> RunConfig {
-        RunConfig {
+    fn config(&self, dataset: DatasetRecord) -> Result<RunConfig> {
+        let config = RunConfig {
             network: self.run.network,
             seed: self.run.seed,
-            dataset: data.clone(),
+            dataset,
             recipe: self.run.recipe.clone(),
+            initial_weights: None,
+        };
+        match &self.run.weights {
+            None => Ok(config),
+            Some(source) => source.identify(config, &self.directory),
         }
     }
 }
@@ -122,18 +139,18 @@ pub fn tasks(
     only: Option<&Pattern>,
 ) -> Result<Vec<Task>, BadInput> {
     let mut ordered: Vec<(usize, Task)> = Vec::new();
-    let mut rounds: HashMap<(usize, NetworkName), usize> = HashMap::new();
+    let mut rounds: HashMap<(usize, String), usize> = HashMap::new();
     for (position, experiment) in experiments.iter().enumerate() {
         for run in &experiment.runs {
             let id = run.id(&experiment.name);
-            let names = [id.clone(), run.network.to_string(), experiment.name.clone()];
+            let names = [id.clone(), run.name(), experiment.name.clone()];
             if only.is_some_and(|only| !names.iter().any(|name| only.matches(name))) {
                 continue;
             }
-            let next = rounds.entry((position, run.network)).or_default();
+            let next = rounds.entry((position, run.name())).or_default();
             let round = *next;
             *next += 1;
-            let directory = RunDirectory::of(&out.join(&experiment.name), run.network, run.seed);
+            let directory = RunDirectory::at(&out.join(&id));
             let may_diverge = experiment.may_diverge.contains(&run.network);
             ordered.push((
                 round,

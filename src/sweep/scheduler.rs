@@ -226,6 +226,7 @@ impl<'a> Scheduler<'a> {
                 .map(|folder| folder.join(&task.id)),
             supervisor: std::process::id(),
             recipe: task.run.recipe.clone(),
+            weights: task.run.weights.clone(),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::console::event::Event;
 use crate::dataset;
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::records::directory::RunDirectory;
+use crate::run::initial_weights::WeightSource;
 use crate::run::spec::{Run, RunOptions};
 use crate::system::{device, signals};
 use crate::training::trainer::Outcome;
@@ -53,6 +54,8 @@ pub struct Job {
     pub supervisor: u32,
     /// The recipe.
     pub recipe: Recipe,
+    /// The weight file that it starts from, if it has one.
+    pub weights: Option<WeightSource>,
 }
 
 impl Job {
@@ -81,7 +84,8 @@ impl Job {
             self.recipe,
             &data,
             device,
-        )?;
+        )?
+        .starting_from(self.weights)?;
         let options = RunOptions {
             checkpoint_every: Duration::from_secs_f64(self.checkpoint_every_seconds),
             keep_weights: self.keep_weights,

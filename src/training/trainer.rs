@@ -103,6 +103,18 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// What a run whose weights are given has before its first iteration: an evaluation of them, on
+    /// record as of iteration 0, and a checkpoint, so that it never needs their file again.
+    pub fn begin(
+        &mut self,
+        recorder: &mut dyn Recorder,
+        evaluator: &mut dyn Evaluator,
+    ) -> Result<()> {
+        let evaluations = evaluator.evaluate(self.network)?;
+        recorder.evaluated(self.iteration, evaluations)?;
+        recorder.checkpoint(&self.state())
+    }
+
     /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration
     /// is finished first. A checkpoint is handed over about every `checkpoint_every`, at zero after
     /// each iteration; when that is does not affect results.

@@ -20,6 +20,9 @@ pub(crate) const AUXILIARY_WEIGHT: f64 = 0.3;
 /// Modules whose output an auxiliary classifier takes.
 pub(crate) const AUXILIARY_AFTER: [&str; 2] = ["4a", "4d"];
 
+/// How the name of an auxiliary classifier's last layer ends.
+pub(crate) const LAST_AUXILIARY: &str = ".fc2";
+
 /// Side of the maps that an auxiliary classifier averages its input to.
 pub(crate) const AUXILIARY_SIDE: i64 = 4;
 

@@ -5,7 +5,7 @@ use crate::config::shortcut::Shortcut;
 use crate::network::architecture::blocks::Block;
 use crate::network::architecture::body::{Body, Order};
 use crate::network::architecture::layer::{Layer, LayerRole};
-use crate::network::architecture::{blocks, highway, vgg};
+use crate::network::architecture::{blocks, googlenet, highway, vgg};
 
 /// A network as a table that reads like the paper's.
 #[derive(Debug, Clone)]
@@ -74,6 +74,17 @@ impl Architecture {
                 Layer::fully_connected("fc", widths.outputs(), self.classes)
             }
         }
+    }
+
+    /// Names of the layers whose outputs are the classes: the last one, and the last of each
+    /// auxiliary classifier.
+    pub(crate) fn classifiers(&self) -> Vec<String> {
+        let layers = self.layers().into_iter();
+        let auxiliary = layers.filter(|layer| {
+            layer.role == LayerRole::Auxiliary && layer.name.ends_with(googlenet::LAST_AUXILIARY)
+        });
+        let last = std::iter::once(self.classifier().name);
+        last.chain(auxiliary.map(|layer| layer.name)).collect()
     }
 
     /// The blocks in order; none in nets that are not made of blocks.
@@ -209,6 +220,17 @@ mod tests {
                 cifar::architecture(name.parse().unwrap(), 10).unwrap().parameter_count() as f64;
             assert!((count / expected - 1.0).abs() < 0.02, "{name}: {count}");
         }
+    }
+
+    #[test]
+    fn the_layers_that_tell_classes_apart_are_the_last_and_those_of_auxiliary_classifiers() {
+        let names = |name: &str| {
+            let name: NetworkName = name.parse().unwrap();
+            architecture::build(name, Family::Imagenet, 224, 1000).unwrap().classifiers()
+        };
+        assert_eq!(names("resnet-50"), ["fc"]);
+        assert_eq!(names("googlenet-aux"), ["fc", "aux1.fc2", "aux2.fc2"]);
+        assert_eq!(names("vgg-16"), ["classifier.6"]);
     }
 
     #[test]

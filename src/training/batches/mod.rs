@@ -3,6 +3,7 @@
 pub mod lighting;
 pub mod resident;
 pub mod sampler;
+pub mod source;
 pub mod streamed;
 
 use anyhow::Result;
