@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod compare;
 pub mod completions;
+pub mod construct;
 pub mod data;
 pub mod describe;
 pub mod doctor;
@@ -52,6 +53,7 @@ enum Command {
     Verify(verify::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
+    Construct(construct::Arguments),
     Describe(describe::Arguments),
     Data(data::Arguments),
     Bench(bench::Arguments),
@@ -103,6 +105,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Figures(arguments) => figures::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Construct(arguments) => construct::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),

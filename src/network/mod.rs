@@ -2,6 +2,7 @@
 //! [`Shortcut`]. Beside them those that the paper compares with: highway nets, VGG and GoogLeNet.
 
 pub mod architecture;
+pub mod embedding;
 pub mod forward;
 pub mod memory;
 pub mod parameters;

@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod evaluation;
 pub mod graphed;
 pub mod metrics;
+pub mod moments;
 pub mod optimizer;
 pub mod schedule;
 pub mod trainer;

@@ -105,6 +105,11 @@ impl Block {
         format!("layer{}.{}", self.stage + 1, self.position)
     }
 
+    /// Position of its stage.
+    pub fn stage(&self) -> usize {
+        self.stage
+    }
+
     /// Where its normalisation and ReLU stand.
     pub fn order(&self) -> Order {
         self.order

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Batch normalisation's epsilon (PyTorch's default).
-const EPSILON: f64 = 1e-5;
+pub const EPSILON: f64 = 1e-5;
 
 /// A weighted layer.
 #[derive(Debug, Clone, PartialEq)]

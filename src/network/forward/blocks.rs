@@ -5,7 +5,27 @@ use tch::Tensor;
 use crate::network::architecture::blocks::Block;
 use crate::network::architecture::body::{Body, Order, Stem};
 use crate::network::forward::fused::Maps;
-use crate::network::forward::pass::{Pass, pooled};
+use crate::network::forward::pass::{Mode, Pass, Position, pooled};
+use crate::network::parameters::Network;
+
+impl Network {
+    /// The maps at the end of each stage of a net of blocks, [n, c, h, w]; nothing of other nets.
+    pub fn stage_outputs(&self, images: &Tensor, mode: Mode) -> Vec<Tensor> {
+        let blocks = self.architecture.blocks();
+        if blocks.is_empty() {
+            return Vec::new();
+        }
+        let mut pass = Pass::new(self, mode, Position::default());
+        let mut maps = pass.stem(images);
+        let mut outputs: Vec<Tensor> = Vec::new();
+        for block in &blocks {
+            maps = pass.block(&maps, block);
+            outputs.truncate(block.stage());
+            outputs.push(maps.main.shallow_clone());
+        }
+        outputs
+    }
+}
 
 impl Pass<'_> {
     /// The first layer: images, float32 [n, 3, h, w], to the maps that the first block takes.

@@ -1,6 +1,7 @@
 //! Loss and error over a whole set of images.
 
 pub mod crops;
+pub mod outputs;
 pub mod scores;
 pub mod splits;
 pub mod views;
