@@ -5,7 +5,7 @@
 mod common;
 
 use common::{
-    assert_same_run, command, lines, refuse, run, small, stderr, succeed, wait_until, workspace,
+    assert_same_run, command, edit_record, lines, refuse, run, small, stderr, succeed, wait_until, workspace,
 };
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -248,13 +248,41 @@ fn a_link_in_place_of_a_log_is_not_followed() {
 }
 
 #[test]
+fn a_finished_run_with_one_flipped_bit_is_refused_by_name_and_left_as_it_is() {
+    let folder = workspace();
+    let arguments = train("whole", "1000");
+    succeed(folder.path(), &arguments);
+    for name in ["run.toml", "train.csv", "eval.csv", "weights.safetensors"] {
+        let path = folder.path().join("whole").join(name);
+        let kept = std::fs::read(&path).unwrap();
+        flip_a_bit(&path);
+        let damaged = std::fs::read(&path).unwrap();
+        let named = format!("whole/{name}: ");
+        let code = if name == "run.toml" { 2 } else { 1 };
+        refuse(folder.path(), &arguments, code, &[&named, "restore it from a backup, or remove"]);
+        let verified = run(folder.path(), &["verify", "whole"]);
+        assert_eq!(verified.status.code(), Some(1));
+        let said = common::stdout(&verified);
+        assert!(said.contains(&format!("whole/{name}")), "{said}");
+        // No figure shows it. Figures need no weights.
+        let figures = run(folder.path(), &["figures", "whole", "--out", "report"]);
+        let expected = if name == "weights.safetensors" { 0 } else { 3 };
+        assert_eq!(figures.status.code(), Some(expected), "{}", stderr(&figures));
+        assert!(expected == 0 || stderr(&figures).contains(&named), "{}", stderr(&figures));
+        assert_eq!(std::fs::read(&path).unwrap(), damaged);
+        std::fs::write(&path, kept).unwrap();
+    }
+    assert!(stderr(&run(folder.path(), &arguments)).contains("already complete"));
+}
+
+#[test]
 fn a_clock_that_was_set_back_changes_nothing() {
     let folder = stopped_run();
     let record = folder.path().join("cut/run.toml");
     let text = std::fs::read_to_string(&record).unwrap();
     let year =
         text.lines().find_map(|line| line.strip_prefix("updated = \"")).unwrap()[..4].to_string();
-    std::fs::write(&record, text.replace(&format!("= \"{year}-"), "= \"2099-")).unwrap();
+    edit_record(&record, &[(&format!("= \"{year}-"), "= \"2099-")]);
     for path in checkpoints(folder.path()) {
         let file = std::fs::File::options().write(true).open(path).unwrap();
         file.set_modified(
@@ -416,4 +444,33 @@ fn verify_finds_a_file_that_was_changed_removed_or_added() {
     std::fs::remove_file(file("run.toml")).unwrap();
     std::fs::remove_file(file("train.csv")).unwrap();
     verify(&["missing: runs/plain-8/seed-0/run.toml"]);
+}
+
+#[test]
+fn a_power_cut_test_that_is_ended_leaves_nothing_mounted() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/power-cut");
+    let mut child = Command::new(script)
+        .args(["--cuts", "50", "--program", env!("CARGO_BIN_EXE_resnet-repro")])
+        .env("TMPDIR", folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let name = folder.path().to_str().unwrap();
+    let mounted = || {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        mounts.lines().any(|line| line.contains(name))
+    };
+    wait_until("it neither mounts a disk nor ends", || {
+        mounted() || child.try_wait().unwrap().is_some()
+    });
+    if child.try_wait().unwrap().is_some() {
+        eprintln!("skipped: this system lets no test mount a disk");
+        return;
+    }
+    // SAFETY: a signal to a child that has not been waited for.
+    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+    child.wait().unwrap();
+    assert!(!mounted());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

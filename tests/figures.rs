@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{refuse, run, stderr, stdout, succeed};
+use common::{edit_record, refuse, run, stderr, stdout, succeed};
 use std::path::Path;
 
 use resnet_repro::config::dataset_name::DatasetName;
@@ -376,9 +376,7 @@ fn on_the_synthetic_shapes_nothing_is_compared_with_the_papers_length() {
 /// Replaces what is written in a run's record.
 fn change(results: &Path, network: &str, seed: u64, from: &str, to: &str) {
     let path = results.join("some-experiment").join(network).join(format!("seed-{seed}/run.toml"));
-    let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{from}: {text}");
-    std::fs::write(&path, text.replace(from, to)).unwrap();
+    edit_record(&path, &[(from, to)]);
 }
 
 fn read(results: &Path, file: &str) -> String {
@@ -395,9 +393,7 @@ fn runs_of_another_warm_up_or_on_a_subset_are_not_judged_with_the_papers() {
     write_run(&results, "resnet-20", 0, 64_000, 8.7);
     let change = |run: &str, from: &str, to: &str| {
         let path = results.join("some-experiment").join(run).join("run.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from));
-        std::fs::write(&path, text.replace(from, to)).unwrap();
+        edit_record(&path, &[(from, to)]);
     };
     change("resnet-110/seed-1", "warmup = true", "warmup = false");
     change("resnet-20/seed-0", "fingerprint = \"0", "fingerprint = \"1");

@@ -3,103 +3,18 @@
 
 #[path = "common/image_folder.rs"]
 mod image_folder;
+#[path = "common/mutation.rs"]
+mod mutation;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use mutation::{Outcome, Random, count};
 use resnet_repro::dataset::imagenet::decoder::crop::RandomCrop;
 use resnet_repro::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use resnet_repro::dataset::imagenet::listing::classes;
 use resnet_repro::dataset::imagenet::listing::index::Index;
 use resnet_repro::system::hash::sha256;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    fn of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
-        choices[self.below(choices.len())]
-    }
-
-    /// One to four changes of the kinds that find most.
-    fn mutated(&mut self, original: &[u8]) -> Vec<u8> {
-        const EXTREMES: [&[u8]; 9] = [
-            b"\0\0",
-            b"\xff\xff",
-            b"\x7f\xff",
-            b"\xff\xff\xff\xff",
-            b"\0\0\0\0\0\0\0\0",
-            b"18446744073709551615",
-            b"-1",
-            b"../",
-            b"\n",
-        ];
-        let mut bytes = original.to_vec();
-        for _ in 0..1 + self.below(4) {
-            let at = self.below(bytes.len());
-            match self.below(7) {
-                0 | 1 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
-                2 if !bytes.is_empty() => bytes[at] = self.next() as u8,
-                3 => bytes.truncate(at),
-                4 => {
-                    let extreme = self.of(&EXTREMES);
-                    let end = (at + extreme.len()).min(bytes.len());
-                    bytes.splice(at..end, extreme.iter().copied());
-                }
-                5 => {
-                    let part = bytes[at..(at + self.below(64)).min(bytes.len())].to_vec();
-                    let to = self.below(bytes.len());
-                    bytes.splice(to..to, part);
-                }
-                _ => {
-                    let end = (at + self.below(64)).min(bytes.len());
-                    bytes.drain(at..end);
-                }
-            }
-        }
-        bytes
-    }
-}
-
-/// What happened to the mutations of one kind.
-#[derive(Default)]
-struct Outcome {
-    read: usize,
-    refused: usize,
-    slowest: Duration,
-}
-
-impl Outcome {
-    fn add<T, E: std::fmt::Display>(&mut self, start: Instant, result: Result<T, E>) {
-        match result {
-            Ok(_) => self.read += 1,
-            Err(error) => {
-                let text = format!("{error:#}");
-                assert!(!text.trim().is_empty() && !text.contains('\n'), "{text:?}");
-                self.refused += 1;
-            }
-        }
-        self.slowest = self.slowest.max(start.elapsed());
-        assert!(self.slowest < Duration::from_secs(30), "{:?}", self.slowest);
-    }
-
-    fn tell(&self, what: &str) {
-        let Outcome { read, refused, slowest } = self;
-        println!("{what}: {read} read, {refused} refused, the slowest in {slowest:.1?}");
-        assert!(*refused > 0, "{what}: nothing was refused");
-    }
-}
 
 fn images(random: &mut Random, count: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/images");
@@ -233,8 +148,7 @@ fn kept_lists(random: &mut Random, count: usize, folder: &Path) {
 
 #[test]
 fn every_mutated_image_shard_and_list_is_read_or_refused_in_one_line() {
-    let count = std::env::var("RESNET_REPRO_MUTATIONS").ok();
-    let count: usize = count.map_or(3000, |count| count.parse().expect("a whole number"));
+    let count = count(3000);
     // SAFETY: no other thread of this program runs.
     for name in ["RESNET_REPRO_CACHE", "XDG_CACHE_HOME", "HOME"] {
         unsafe { std::env::remove_var(name) };

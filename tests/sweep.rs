@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    assert_same_run, command, lines, refuse, run, stderr, stdout, succeed, wait_until, workspace,
-    write_experiment,
+    assert_same_run, command, edit_record, lines, refuse, run, stderr, stdout, succeed, wait_until,
+    workspace, write_experiment,
 };
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -281,11 +281,11 @@ fn a_run_that_always_fails_is_given_up_and_the_others_are_trained() {
     write_experiment(folder.path(), "");
     succeed(folder.path(), &sweep("out", &["--iterations", "4", "--only", "plain-8"]));
     let record = folder.path().join("out/e/plain-8/seed-0/run.toml");
-    let text = std::fs::read_to_string(&record)
-        .unwrap()
-        .replace("state = \"finished\"", "state = \"running\"")
-        .replace("iterations = 4\nseconds", "iterations = 0\nseconds");
-    std::fs::write(&record, text).unwrap();
+    let changes = [
+        ("state = \"finished\"", "state = \"running\""),
+        ("iterations = 4\nseconds", "iterations = 0\nseconds"),
+    ];
+    edit_record(&record, &changes);
     // A folder stands where the log of one run must go.
     let log = folder.path().join("out/e/plain-8/seed-0/eval.csv");
     std::fs::remove_file(&log).unwrap();

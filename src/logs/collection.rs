@@ -14,7 +14,7 @@ use crate::logs::summary::{RunCurves, RunSummary, final_window};
 use crate::records::directory::RunDirectory;
 use crate::records::run_toml::{RunRecord, State};
 use crate::records::tests_csv::{TestRow, read_tests};
-use crate::records::verify::find_runs;
+use crate::records::verify::{check_logs, find_runs};
 use crate::system::parallel;
 use crate::training::evaluation::views::Views;
 
@@ -103,6 +103,7 @@ fn read_run(root: &Path, path: &Path) -> Result<LoggedRun> {
     };
     if let Some(record) = &record {
         plausible::check_recipe(&record.run.recipe, &directory.record())?;
+        check_logs(path, record)?;
     }
     let curves = RunCurves::read(&directory, network, seed)?;
     plausible::check_logs(&curves, &directory)?;

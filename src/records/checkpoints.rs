@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::records::log::LogPrefix;
@@ -170,6 +170,8 @@ impl Generation {
             bail!("its bytes do not have the checksum of its name");
         }
         let (checkpoint, beside) = Checkpoint::from_bytes(&bytes)?;
+        let (named, found) = (self.iteration, checkpoint.iteration);
+        ensure!(named == found, "its name says iteration {named}, its position {found}");
         let beside = beside
             .map(|text| serde_json::from_str(&text))
             .transpose()

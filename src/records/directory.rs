@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
 use crate::error::bad_input;
+use crate::network::architecture::table::Architecture;
 use crate::records::checkpoints::CheckpointFolder;
 use crate::records::position::{self, Position};
 use crate::records::run_toml::{RunConfig, RunRecord, State};
@@ -16,6 +17,7 @@ use crate::records::verify::{
     CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS,
 };
 use crate::system::atomic_file::{create_folder, is_leftover};
+use crate::training::checkpoint::StateSize;
 
 /// The directory of one run.
 #[derive(Debug, Clone)]
@@ -83,8 +85,10 @@ impl RunDirectory {
     }
 
     /// Where a stopped run goes on.
-    pub fn position(&self, recipe: &Recipe) -> Result<Position> {
-        position::find(&self.checkpoints(), &self.train_log(), &self.evaluation_log(), recipe)
+    pub fn position(&self, recipe: &Recipe, architecture: &Architecture) -> Result<Position> {
+        let size = StateSize::of(architecture);
+        let (train, evaluation) = (self.train_log(), self.evaluation_log());
+        position::find(&self.checkpoints(), &train, &evaluation, recipe, size)
     }
 
     /// Looks at what the directory holds, without changing anything. A run of another identity, or

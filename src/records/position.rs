@@ -12,7 +12,7 @@ use crate::config::recipe::Recipe;
 use crate::records::checkpoints::{CheckpointFolder, Saved};
 use crate::records::eval_csv::EvaluationRow;
 use crate::records::log;
-use crate::training::checkpoint::Checkpoint;
+use crate::training::checkpoint::{Checkpoint, StateSize};
 use crate::training::evaluation::splits::Split;
 use crate::training::metrics::TrainingRow;
 
@@ -38,16 +38,19 @@ pub struct Position {
     pub notes: Vec<String>,
 }
 
-/// Finds where the run with these checkpoints and logs goes on. Refuses if there are checkpoints
-/// and none can be used, or if a log is not one of ours. Changes nothing.
+/// Finds where the run of a network of this size, with these checkpoints and logs, goes on. Refuses
+/// if there are checkpoints and none can be used, or if a log is not one of ours. Changes nothing.
 pub fn find(
     checkpoints: &CheckpointFolder,
     train: &Path,
     evaluation: &Path,
     recipe: &Recipe,
+    size: StateSize,
 ) -> Result<Position> {
-    let (found, problems) =
-        checkpoints.newest(|saved| kept_logs(saved, train, evaluation, recipe))?;
+    let (found, problems) = checkpoints.newest(|saved| {
+        saved.checkpoint.check(size)?;
+        kept_logs(saved, train, evaluation, recipe)
+    })?;
     let (checkpoint, kept) = match found {
         Some((checkpoint, kept)) => (Some(checkpoint), kept),
         None => {
@@ -170,7 +173,8 @@ mod tests {
         fn find(&self) -> Result<Position> {
             let path = |name: &str| self.folder.path().join(name);
             let checkpoints = CheckpointFolder::at(path("checkpoint"));
-            find(&checkpoints, &path("train.csv"), &path("eval.csv"), &recipe())
+            let size = StateSize { parameters: 2, running_stats: 2 };
+            find(&checkpoints, &path("train.csv"), &path("eval.csv"), &recipe(), size)
         }
     }
 
@@ -258,6 +262,31 @@ mod tests {
             let message = format!("{:#}", files.find().map(|_| ()).unwrap_err());
             assert!(message.contains("eval.csv: ends at iteration 30"), "{message}");
         }
+    }
+
+    #[test]
+    fn the_state_of_another_network_or_precision_is_refused() {
+        let files = Files::write(true);
+        let path = |name: &str| files.folder.path().join(name);
+        let checkpoints = CheckpointFolder::at(path("checkpoint"));
+        let found = |parameters, running_stats| {
+            let size = StateSize { parameters, running_stats };
+            find(&checkpoints, &path("train.csv"), &path("eval.csv"), &recipe(), size)
+        };
+        assert!(found(2, 2).is_ok());
+        for (size, expected) in [((3, 2), "theta"), ((1, 2), "theta"), ((2, 4), "statistics")] {
+            let message = found(size.0, size.1).map(|_| ()).unwrap_err().to_string();
+            assert!(message.contains(&format!("tensor \"{expected}\" has shape [2]")), "{message}");
+        }
+        // As many bytes as its shape says, and not of float32: no panic.
+        let bytes = checkpoint(7).to_bytes(None).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+        let changed = header.replace("\"F32\",\"shape\":[2]", "\"F16\",\"shape\":[4]");
+        assert_ne!(changed, header);
+        let bytes = [&bytes[..8], changed.as_bytes(), &bytes[8 + length..]].concat();
+        let message = Checkpoint::from_bytes(&bytes).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("is F16"), "{message}");
     }
 
     #[test]

@@ -17,10 +17,15 @@ use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
 use crate::records::provenance::Provenance;
 use crate::system::atomic_file;
+use crate::system::hash::sha256;
 use crate::system::regular_file;
 
 /// Digits of a weight file's hash that stand for it in sentences and names; the record has all.
 const HASH_DIGITS: usize = 12;
+
+/// Begins the first line of a record, which ends with the SHA-256 of the lines after it. Records of
+/// earlier versions have none.
+const CHECKSUM: &str = "# SHA-256 of the lines below: ";
 
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,8 +145,8 @@ pub struct Progress {
     pub warmup_ended_after: Option<u64>,
     /// Training images per second, evaluations and checkpoints not counted, of the last attempt.
     pub images_per_second: f64,
-    /// Share of the time, in percent, that the last attempt spent on writing checkpoints and
-    /// flushing logs.
+    /// Share of the time, in percent, that the last attempt spent on writing, hashing and flushing
+    /// logs, record, checkpoints and weights.
     #[serde(default)]
     pub checkpoint_percent: f64,
 }
@@ -205,17 +210,25 @@ impl RunRecord {
     pub fn read(path: &Path) -> Result<RunRecord> {
         let text =
             regular_file::read_to_string(path).with_context(|| path.display().to_string())?;
-        toml::from_str(&text).map_err(|error| {
+        let record = toml::from_str(&text).map_err(|error| {
             bad_input(format!(
                 "{}: not a record of this version ({})",
                 path.display(),
                 error.message()
             ))
-            .into()
-        })
+        })?;
+        let stated = text.strip_prefix(CHECKSUM).and_then(|rest| rest.split_once('\n'));
+        if stated.is_some_and(|(checksum, below)| checksum != sha256(below.as_bytes())) {
+            let path = path.display();
+            return Err(bad_input(format!(
+                "{path}: is not as it was written: its first line has another SHA-256"
+            ))
+            .into());
+        }
+        Ok(record)
     }
 
-    /// The contents of `run.toml`.
+    /// The contents of `run.toml`, but for its first line.
     pub fn to_text(&self) -> Result<String> {
         Ok(toml::to_string(self)?)
     }
@@ -223,6 +236,7 @@ impl RunRecord {
     /// Writes `run.toml` as a whole.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = self.to_text().with_context(|| path.display().to_string())?;
+        let text = format!("{CHECKSUM}{}\n{text}", sha256(text.as_bytes()));
         atomic_file::write_atomically(path, text.as_bytes())
     }
 }
@@ -259,4 +273,57 @@ fn first_difference(prefix: &str, wanted: &toml::Table, found: &toml::Table) -> 
         }
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EARLIER: &str = include_str!("../../results/2026-11-24-demo/plain-20/seed-0/run.toml");
+
+    #[test]
+    fn no_flipped_bit_of_a_record_changes_what_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        // One of an earlier version has no checksum, and is read.
+        std::fs::write(&path, EARLIER).unwrap();
+        let record = RunRecord::read(&path).unwrap();
+        record.write(&path).unwrap();
+        let (whole, expected) = (std::fs::read(&path).unwrap(), record.to_text().unwrap());
+        assert_eq!(RunRecord::read(&path).unwrap().to_text().unwrap(), expected);
+        let (mut refused, mut harmless) = (0, 0);
+        for (byte, bit) in (0..whole.len()).flat_map(|byte| (0..8).map(move |bit| (byte, bit))) {
+            let mut damaged = whole.clone();
+            damaged[byte] ^= 1 << bit;
+            std::fs::write(&path, &damaged).unwrap();
+            match RunRecord::read(&path) {
+                Ok(read) => {
+                    assert_eq!(read.to_text().unwrap(), expected, "byte {byte}, bit {bit}");
+                    harmless += 1;
+                }
+                Err(error) => {
+                    let message = format!("{error:#}");
+                    assert!(message.contains("run.toml: "), "{message}");
+                    assert!(!message.contains('\n'), "{message}");
+                    refused += 1;
+                }
+            }
+        }
+        // In the words before the checksum.
+        assert!(harmless < 8 * CHECKSUM.len() && refused > 10_000, "{harmless} {refused}");
+    }
+
+    #[test]
+    fn a_record_of_which_a_part_is_lost_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, EARLIER).unwrap();
+        RunRecord::read(&path).unwrap().write(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        // Without its last table it would be another run's.
+        for end in (CHECKSUM.len() + 65..text.len()).filter(|&end| text.is_char_boundary(end)) {
+            std::fs::write(&path, &text[..end]).unwrap();
+            assert!(RunRecord::read(&path).is_err(), "{end}");
+        }
+    }
 }

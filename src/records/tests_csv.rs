@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::system::atomic_file;
+use crate::system::regular_file;
 use crate::training::evaluation::scores::Evaluation;
 use crate::training::evaluation::views::Views;
 
@@ -42,8 +43,8 @@ pub fn read_tests(path: &Path) -> Result<Vec<TestRow>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let mut reader = csv::Reader::from_path(path).with_context(|| path.display().to_string())?;
-    reader
+    let file = regular_file::open(path).with_context(|| path.display().to_string())?;
+    csv::Reader::from_reader(file)
         .deserialize()
         .collect::<Result<_, _>>()
         .with_context(|| format!("{}: not the tests of a run", path.display()))

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::error::{BadInput, bad_input};
 use crate::records::run_toml::{RunRecord, State};
@@ -95,6 +95,35 @@ impl fmt::Display for FileProblem {
             }
         }
     }
+}
+
+/// Refuses the finished run in `folder` if a file is not as it was, or a log is gone: what is
+/// called complete must be.
+pub fn check_finished(folder: &Path, record: &RunRecord) -> Result<()> {
+    check_files(folder, record, &RUN_FILES).with_context(|| {
+        let folder = folder.display();
+        format!("{folder}: the run is finished, but not intact: restore it from a backup, or remove it to train it again")
+    })
+}
+
+/// Refuses logs of the run in `folder` that are not as they were when it ended.
+pub fn check_logs(folder: &Path, record: &RunRecord) -> Result<()> {
+    check_files(folder, record, &[TRAIN_LOG, EVALUATION_LOG, TESTS])
+}
+
+fn check_files(folder: &Path, record: &RunRecord, names: &[&str]) -> Result<()> {
+    for &name in names {
+        let Some(hash) = record.files.get(name) else { continue };
+        let path = folder.join(name);
+        // Weights take room, and may be wanted no more.
+        if name == WEIGHTS && !path.exists() {
+            continue;
+        }
+        if hash_file(&path)? != *hash {
+            bail!("{}: is not as it was when the run ended (wrong SHA-256)", path.display());
+        }
+    }
+    Ok(())
 }
 
 /// Compares the run in `folder` with its record. An unfinished run's logs still grow: only files

@@ -41,6 +41,7 @@ pub struct RunRecorder<'a> {
     earlier_seconds: f64,
     first_iteration: u64,
     evaluating_seconds: f64,
+    /// Spent on writing, hashing and flushing logs, record, checkpoints and weights.
     saving_seconds: f64,
 }
 
@@ -128,6 +129,9 @@ impl<'a> RunRecorder<'a> {
         };
         if outcome == Outcome::Finished {
             self.test(network, evaluator)?;
+        }
+        let start = Instant::now();
+        if outcome == Outcome::Finished {
             self.save_weights(network)?;
         }
         if state != State::Interrupted {
@@ -136,6 +140,7 @@ impl<'a> RunRecorder<'a> {
             self.evaluation_log.check()?;
             self.hash_files()?;
         }
+        self.saving_seconds += start.elapsed().as_secs_f64();
         self.save(state)?;
         if state != State::Interrupted {
             self.run.directory.checkpoints().remove()?;
@@ -208,7 +213,9 @@ impl Recorder for RunRecorder<'_> {
     }
 
     fn trained(&mut self, rows: &[TrainingRow]) -> Result<()> {
+        let start = Instant::now();
         self.train_log.append(rows)?;
+        self.saving_seconds += start.elapsed().as_secs_f64();
         self.watch(|events| events.training(rows));
         if let Some(last) = rows.last() {
             self.record.progress.iterations = last.iteration;

@@ -13,6 +13,7 @@ use crate::records::directory::Claim;
 use crate::records::position::Position;
 use crate::records::provenance::{Provenance, timestamp};
 use crate::records::run_toml::{Attempt, Failure, Progress, RunRecord, State};
+use crate::records::verify::check_finished;
 use crate::run::evaluator::RunEvaluator;
 use crate::run::recorder::RunRecorder;
 use crate::run::spec::{Run, RunOptions};
@@ -95,6 +96,7 @@ impl Run<'_> {
             }
             Claim::Done(record) => {
                 let iterations = record.progress.iterations;
+                check_finished(self.directory.path(), &record)?;
                 // A kill right after the last record leaves them.
                 self.directory.checkpoints().remove()?;
                 listener(Event::AlreadyDone { iterations });
@@ -108,7 +110,7 @@ impl Run<'_> {
 
     /// Where a stopped run goes on; tells the listener what a person should know about it.
     fn resume(&self, record: RunRecord, listener: Listener) -> Result<Start> {
-        let position = self.directory.position(&self.config.recipe)?;
+        let position = self.directory.position(&self.config.recipe, &self.architecture)?;
         let older = |problem| format!("{problem}; the older checkpoint is used");
         for note in position.problems.iter().map(older).chain(position.notes.iter().cloned()) {
             listener(Event::Note(note));

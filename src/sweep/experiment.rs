@@ -18,6 +18,7 @@ use crate::error::{BadInput, bad_input};
 use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
 use crate::run::initial_weights::WeightSource;
+use crate::system::regular_file;
 
 /// An experiment, checked.
 #[derive(Debug, Clone)]
@@ -169,7 +170,7 @@ impl Source<'_> {
 impl Experiment {
     /// Reads and checks an experiment file. The error names file, line and key.
     pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, BadInput> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = regular_file::read_to_string(path).map_err(|error| {
             let meant = did_you_mean(nearest_file(path));
             bad_input(format!("{}: {error}{meant}", path.display()))
         })?;

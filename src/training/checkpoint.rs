@@ -3,11 +3,12 @@
 //! Batches are a pure function of (seed, iteration), so there is no generator to save: three
 //! tensors, the iteration and the schedule's memory are all.
 
-use anyhow::{Context, Result};
-use safetensors::tensor::SafeTensors;
+use anyhow::{Context, Result, ensure};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use crate::network::architecture::table::Architecture;
 use crate::network::weights::tensor_bytes;
 use crate::training::schedule::ScheduleState;
 
@@ -23,6 +24,27 @@ struct Position {
     /// Files of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     beside: Option<String>,
+}
+
+/// How many values the state of a network has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateSize {
+    /// Parameters, each with its place in the momentum buffer.
+    pub parameters: i64,
+    /// Running means and variances.
+    pub running_stats: i64,
+}
+
+impl StateSize {
+    /// Of a network.
+    pub fn of(architecture: &Architecture) -> StateSize {
+        let layers = architecture.layers();
+        let channels = layers.iter().filter_map(|layer| layer.norm.as_ref());
+        StateSize {
+            parameters: architecture.parameter_count(),
+            running_stats: channels.map(|norm| 2 * norm.channels).sum(),
+        }
+    }
 }
 
 /// A run after some iteration.
@@ -69,6 +91,7 @@ impl Checkpoint {
         let file = SafeTensors::deserialize(bytes)?;
         let tensor = |name: &str| -> Result<Tensor> {
             let view = file.tensor(name)?;
+            ensure!(view.dtype() == Dtype::F32, "tensor \"{name}\" is {:?}", view.dtype());
             let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
             Ok(Tensor::from_data_size(view.data(), &shape, Kind::Float))
         };
@@ -80,5 +103,18 @@ impl Checkpoint {
             running_stats: tensor("statistics")?,
         };
         Ok((checkpoint, position.beside))
+    }
+
+    /// Refuses the state of another network.
+    pub fn check(&self, size: StateSize) -> Result<()> {
+        for (name, tensor, wanted) in [
+            ("theta", &self.parameters, size.parameters),
+            ("velocity", &self.momentum_buffer, size.parameters),
+            ("statistics", &self.running_stats, size.running_stats),
+        ] {
+            let found = tensor.size();
+            ensure!(found == [wanted], "tensor \"{name}\" has shape {found:?}, not [{wanted}]");
+        }
+        Ok(())
     }
 }

@@ -23,6 +23,20 @@ pub fn write_experiment(folder: &Path, more: &str) {
     std::fs::write(folder.join("e.toml"), text).unwrap();
 }
 
+/// Replaces what is written in a run's record, whose first line, the checksum of the others, goes
+/// as well if it is there.
+pub fn edit_record(path: &Path, changes: &[(&str, &str)]) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let below = text.strip_prefix("# SHA-256 of the lines below: ");
+    let below = below.and_then(|below| below.split_once('\n')).map(|(_, below)| below);
+    let mut text = below.unwrap_or(&text).to_string();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}: {text}");
+        text = text.replace(from, to);
+    }
+    std::fs::write(path, text).unwrap();
+}
+
 /// Waits until `condition` holds, at most a minute.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
