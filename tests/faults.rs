@@ -5,7 +5,8 @@
 mod common;
 
 use common::{
-    assert_same_run, command, edit_record, lines, refuse, run, small, stderr, succeed, wait_until, workspace,
+    assert_same_run, command, edit_record, lines, refuse, run, small, stderr, succeed, wait_until,
+    workspace,
 };
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};

@@ -76,7 +76,11 @@ fn runs(random: &mut Random, watch: &Watch, count: usize, folder: &Path, files: 
         .collect();
     // What is mutated is the file that is read, not one that has another hash.
     let record = text(&format!("{RUN}/run.toml"));
-    let record: String = record.lines().filter(|line| !line.contains(".csv\" = ")).map(|line| format!("{line}\n")).collect();
+    let record: String = record
+        .lines()
+        .filter(|line| !line.contains(".csv\" = "))
+        .map(|line| format!("{line}\n"))
+        .collect();
     let write = |name: &str, original: &str| {
         let original = if name == "run.toml" { &record } else { original };
         std::fs::write(run.join(name), original).unwrap();
@@ -84,8 +88,11 @@ fn runs(random: &mut Random, watch: &Watch, count: usize, folder: &Path, files: 
     originals.iter().for_each(|(name, original)| write(name, original));
     for file in files {
         let mut outcome = Outcome::default();
-        let original =
-            if *file == "run.toml" { &record } else { &originals.iter().find(|(name, _)| name == file).unwrap().1 };
+        let original = if *file == "run.toml" {
+            &record
+        } else {
+            &originals.iter().find(|(name, _)| name == file).unwrap().1
+        };
         for number in 0..count / files.len() {
             std::fs::write(run.join(file), random.mutated_text(original)).unwrap();
             outcome.add(watch.next(), read_as_figures(folder, number % 50 == 0));

@@ -276,6 +276,20 @@ fn a_program_file_that_is_replaced_during_a_sweep_does_not_end_it() {
 }
 
 #[test]
+fn checkpoints_that_a_kill_left_in_a_finished_run_are_removed() {
+    let folder = workspace();
+    write_experiment(folder.path(), "");
+    let arguments = sweep("out", &["--iterations", "2", "--only", "plain-8"]);
+    succeed(folder.path(), &arguments);
+    let left = folder.path().join("out/e/plain-8/seed-0/checkpoint");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("000000002-0123456789abcdef.safetensors"), "left").unwrap();
+    assert_eq!(run(folder.path(), &["verify", "out"]).status.code(), Some(1));
+    succeed(folder.path(), &arguments);
+    succeed(folder.path(), &["verify", "out"]);
+}
+
+#[test]
 fn a_run_that_always_fails_is_given_up_and_the_others_are_trained() {
     let folder = workspace();
     write_experiment(folder.path(), "");

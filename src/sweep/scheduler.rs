@@ -91,6 +91,10 @@ pub struct Scheduler<'a> {
 impl<'a> Scheduler<'a> {
     /// Takes the locks of all runs that are not over. Refused if another process has one of them.
     pub fn new(tasks: &'a mut [Task], conditions: &'a SweepOptions) -> Result<Scheduler<'a>> {
+        for task in tasks.iter().filter(|task| task.status.is_over()) {
+            // A kill right after a run's last record leaves them, and costs no more than room.
+            let _ = task.directory.checkpoints().remove();
+        }
         let lock = |task: &Task| {
             if task.status.is_over() { Ok(None) } else { task.directory.lock().map(Some) }
         };
