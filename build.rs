@@ -2,11 +2,14 @@
 //! without LD_LIBRARY_PATH, and tells the program which revision of the source it was built from.
 //! Compiles the fused normalisation.
 
+#[path = "build/stamp.rs"]
+mod stamp;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the program is made of; a change here makes a build differ from its revision.
-const SOURCES: [&str; 4] = ["src", "Cargo.toml", "Cargo.lock", "build.rs"];
+const SOURCES: [&str; 5] = ["src", "Cargo.toml", "Cargo.lock", "build.rs", "build"];
 
 fn main() {
     // torch-sys hands its library folder to direct dependents under this name; its own linker
@@ -58,12 +61,17 @@ fn compile_fused_norm(libraries: &Path) {
         return;
     }
     // libtorch's own OpenMP: a second one would have threads of its own.
-    build()
-        .file(format!("{SOURCES}/norm.cpp"))
+    let mut norm = build();
+    norm.file(format!("{SOURCES}/norm.cpp"))
         .includes([include.clone(), include.join("torch/csrc/api/include")])
         .flag("-fopenmp")
-        .warnings(false)
-        .compile("resnet_norm");
+        .warnings(false);
+    compile_once(
+        &norm,
+        "resnet_norm",
+        Path::new(SOURCES),
+        &[include.join("torch/headeronly/version.h")],
+    );
     let x86 =
         std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "x86_64");
     // norm.cpp asks the processor for the same instructions.
@@ -86,10 +94,8 @@ fn compile_fused_norm(libraries: &Path) {
         for flag in *flags {
             kernels.flag(flag);
         }
-        kernels
-            .define("KERNELS", Some(*name))
-            .file(format!("{SOURCES}/kernels.cpp"))
-            .compile(&format!("resnet_{name}"));
+        kernels.define("KERNELS", Some(*name)).file(format!("{SOURCES}/kernels.cpp"));
+        compile_once(&kernels, &format!("resnet_{name}"), Path::new(SOURCES), &[]);
     }
     println!("cargo::rustc-link-search=native={}", libraries.display());
     println!("cargo::rustc-link-lib=dylib=torch_cpu");
@@ -97,6 +103,33 @@ fn compile_fused_norm(libraries: &Path) {
     match openmp(libraries) {
         Some(name) => println!("cargo::rustc-link-lib=dylib:+verbatim={name}"),
         None => println!("cargo::rustc-link-lib=dylib=gomp"),
+    }
+}
+
+/// Compiles a library of C++, unless that was done before from the same files in `folder`, the same
+/// `headers` and with the same compiler: norm.cpp alone takes most of a build of the program.
+fn compile_once(build: &cc::Build, name: &str, folder: &Path, headers: &[PathBuf]) {
+    // Tells cargo too which environment variables the compiler depends on.
+    let compiler = build.get_compiler();
+    let version = Command::new(compiler.path()).arg("--version").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let mut described = vec![name.to_string(), version.unwrap_or_default()];
+    described.push(format!("{compiler:?}"));
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    let compiled = stamp::sources(folder).and_then(|mut sources| {
+        sources.extend(headers.iter().filter(|header| header.is_file()).cloned());
+        let key = stamp::key(&described, &sources)?;
+        stamp::once(&out.join(format!("lib{name}.a")), &key, || build.compile(name))
+    });
+    match compiled {
+        Ok(true) => {}
+        // What `compile` tells cargo.
+        Ok(false) => {
+            println!("cargo::rustc-link-lib=static={name}");
+            println!("cargo::rustc-link-search=native={}", out.display());
+            println!("cargo::rustc-link-lib=stdc++");
+        }
+        Err(error) => println!("cargo::error={}: {error}", folder.display()),
     }
 }
 
