@@ -357,8 +357,8 @@ fn a_disk_that_is_full_at_a_checkpoint() {
 
 #[test]
 fn a_disk_that_is_full_at_a_log_flush() {
-    // Three blocks: the record, the evaluations and the first 4,096 bytes of rows fit.
-    full_disk(12, "200", "1000", "train.csv");
+    // Four blocks: the lock, the record, the evaluations and the first 4,096 bytes of rows fit.
+    full_disk(16, "200", "1000", "train.csv");
 }
 
 #[test]

@@ -346,13 +346,6 @@ fn a_second_sweep_on_the_same_runs_is_refused() {
     let log = folder.path().join("out/e/plain-8/seed-0/train.csv");
     wait_until("the sweep does not log", || lines(&log) > 2);
     refuse(folder.path(), &arguments, 2, &["out/e/plain-8/seed-0", "another process"]);
-    // A run that waits its turn belongs to the sweep too.
-    refuse(
-        folder.path(),
-        &[arguments.clone(), vec!["--only", "resnet-8"]].concat(),
-        2,
-        &["out/e/resnet-8/seed-0", "another process"],
-    );
     first.kill().unwrap();
     first.wait().unwrap();
 }

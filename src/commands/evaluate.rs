@@ -3,6 +3,7 @@
 pub mod subject;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use clap::Args;
@@ -202,7 +203,7 @@ fn keep(
     row: TestRow,
     unreadable: &[String],
 ) -> Result<()> {
-    let _lock = directory.lock()?;
+    let _lock = directory.lock(&AtomicBool::new(false), &|note| say(&format!("note: {note}")))?;
     record_test(&directory.tests(), row)?;
     record.files.insert(TESTS.to_string(), hash_file(&directory.tests())?);
     record.unreadable_images.extend(unreadable.iter().cloned());

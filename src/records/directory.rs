@@ -1,16 +1,16 @@
 //! A run's directory: `<experiment>/<network>/seed-<k>/`.
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
 use crate::error::bad_input;
 use crate::network::architecture::table::Architecture;
 use crate::records::checkpoints::CheckpointFolder;
+use crate::records::lock::{Attempt, LOCK, Patience, RunLock, refused, waiting};
 use crate::records::position::{self, Position};
 use crate::records::run_toml::{RunConfig, RunRecord, State};
 use crate::records::verify::{
@@ -24,9 +24,6 @@ use crate::training::checkpoint::StateSize;
 pub struct RunDirectory {
     path: PathBuf,
 }
-
-/// How long a process that was just killed may take to let go of its lock.
-const DYING: Duration = Duration::from_secs(1);
 
 /// What is found in a run's directory.
 pub enum Claim {
@@ -123,7 +120,7 @@ impl RunDirectory {
             }
         };
         // A half-written record is what a kill in the first instant leaves.
-        if names.iter().all(|name| is_leftover(name)) {
+        if names.iter().all(|name| is_no_data(name)) {
             return Ok(None);
         }
         let has_record = self.record().exists();
@@ -157,36 +154,51 @@ impl RunDirectory {
             std::fs::read(self.record()).is_ok_and(|bytes| bytes.iter().all(|&byte| byte == 0));
         let is_small = |path: PathBuf| path.metadata().map_or(true, |metadata| metadata.len() < 64);
         is_torn
-            && names.iter().all(|name| own.contains(&name.as_str()) || is_leftover(name))
+            && names.iter().all(|name| own.contains(&name.as_str()) || is_no_data(name))
             && is_small(self.train_log())
             && is_small(self.evaluation_log())
     }
 
-    /// Makes the directory, and keeps other processes off this run while the returned handle lives,
-    /// here or in a process that inherits it. The system drops the lock with the last of them.
-    pub fn lock(&self) -> Result<File> {
-        let path = self.path.display();
-        let refused = |error| {
+    /// Makes the directory, and tries once to keep other processes off this run.
+    pub fn try_lock(&self) -> Result<Attempt> {
+        create_folder(&self.path).map_err(|error| {
+            let path = self.path.display();
             bad_input(format!(
                 "{path}: cannot be created: {error}; choose another folder with --out"
             ))
-        };
-        create_folder(&self.path).map_err(refused)?;
-        let folder = File::open(&self.path).with_context(|| path.to_string())?;
-        let deadline = Instant::now() + DYING;
+        })?;
+        RunLock::attempt(&self.path)
+    }
+
+    /// Makes the directory, and keeps other processes off this run while the returned lock lives,
+    /// here or in a process that it was handed down to. A process that was just killed is waited
+    /// for, and in a cluster's job a node that may have died; `None` if `stop` was set meanwhile.
+    /// What a person should know is told to `tell`.
+    pub fn lock(&self, stop: &AtomicBool, tell: &dyn Fn(String)) -> Result<Option<RunLock>> {
+        let patience = Patience::new();
+        let mut told = false;
         loop {
-            match folder.try_lock() {
-                Ok(()) => return Ok(folder),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(20))
+            let holder = match self.try_lock()? {
+                Attempt::Taken(lock) => {
+                    lock.note.iter().for_each(|note| tell(note.clone()));
+                    return Ok(Some(lock));
                 }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(bad_input(format!("{path}: another process is at this run; wait for it, or choose another --out")).into());
-                }
-                // Some network file systems cannot lock; one process at a time is then up to the
-                // user.
-                Err(TryLockError::Error(_)) => return Ok(folder),
+                Attempt::Held(holder) => holder,
+            };
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            if patience.is_long(&holder) && !std::mem::replace(&mut told, true) {
+                tell(waiting(&self.path, &holder));
+            }
+            if !patience.wait_for(&holder) {
+                return Err(refused(&self.path, &holder).into());
             }
         }
     }
+}
+
+/// Whether a file of this name holds nothing of a run.
+fn is_no_data(name: &str) -> bool {
+    name == LOCK || is_leftover(name)
 }

@@ -4,6 +4,7 @@ pub mod checkpoints;
 pub mod directory;
 pub mod eval_csv;
 pub mod json;
+pub mod lock;
 pub mod log;
 pub mod log_rows;
 pub mod measurements;

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::error::{BadInput, bad_input};
+use crate::records::lock::LOCK;
 use crate::records::run_toml::{RunRecord, State};
 use crate::system::atomic_file::is_leftover;
 use crate::system::hash::hash_file;
@@ -175,7 +176,7 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
             true => record.files.contains_key(&name),
             false => RUN_FILES.contains(&name.as_str()) || name == CHECKPOINT_FOLDER,
         };
-        if name != RECORD && !expected && !is_leftover(&name) {
+        if name != RECORD && name != LOCK && !expected && !is_leftover(&name) {
             problems.push(FileProblem::Extra(folder.join(name)));
         }
     }

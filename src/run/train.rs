@@ -39,8 +39,15 @@ impl Run<'_> {
         listener: Listener,
         stop: &AtomicBool,
     ) -> Result<Outcome> {
-        let _lock = self.directory.lock()?;
-        self.train_locked(options, listener, stop)
+        let told = |note| listener(Event::Note(note));
+        match self.directory.lock(stop, &told)? {
+            Some(_lock) => self.train_locked(options, listener, stop),
+            None => {
+                let record = self.directory.recorded()?;
+                let iterations = record.map_or(0, |(record, _)| record.progress.iterations);
+                Ok(Outcome::Interrupted(iterations))
+            }
+        }
     }
 
     /// [`train`](Self::train) for a caller that holds the directory's lock.

@@ -24,9 +24,13 @@ pub struct Screen {
     last_line: Instant,
     /// Whether the sweep saves and ends.
     stopping: bool,
-    /// Multiply-adds that this sweep has to do, and has done, per run.
+    /// Multiply-adds that this sweep has to do, and has done, per run, and of all.
     to_do: Vec<f64>,
     done: Vec<f64>,
+    all_to_do: f64,
+    all_done: f64,
+    /// Runs that are over.
+    over: usize,
 }
 
 impl Screen {
@@ -43,7 +47,10 @@ impl Screen {
             last_line: Instant::now(),
             stopping: false,
             done: vec![0.0; to_do.len()],
+            all_to_do: to_do.iter().sum(),
             to_do,
+            all_done: 0.0,
+            over: tasks.iter().filter(|task| task.status.is_over()).count(),
         }
     }
 
@@ -56,7 +63,7 @@ impl Screen {
     pub fn event(&mut self, index: usize, task: &Task, event: Event) {
         if let Event::Iteration(iteration) = event {
             let left = (task.cost() - task.iteration_cost() * iteration as f64).max(0.0);
-            self.done[index] = (self.to_do[index] - left).max(0.0);
+            self.set_done(index, (self.to_do[index] - left).max(0.0));
         }
         if let Some(run) = self.runs.get(&index) {
             run.show(event);
@@ -69,8 +76,14 @@ impl Screen {
             self.display.retire(run);
         }
         if over {
-            self.done[index] = self.to_do[index];
+            self.set_done(index, self.to_do[index]);
+            self.over += 1;
         }
+    }
+
+    fn set_done(&mut self, index: usize, done: f64) {
+        self.all_done += done - self.done[index];
+        self.done[index] = done;
     }
 
     /// Says something about a run.
@@ -84,9 +97,9 @@ impl Screen {
     }
 
     /// Shows how far the sweep is; `now` also where there is no terminal.
-    pub fn total(&mut self, tasks: &[Task], now: bool) {
-        let over = tasks.iter().filter(|task| task.status.is_over()).count();
-        let [done, to_do] = [&self.done, &self.to_do].map(|costs| costs.iter().sum::<f64>());
+    pub fn total(&mut self, now: bool) {
+        let (over, runs) = (self.over, self.to_do.len());
+        let (done, to_do) = (self.all_done, self.all_to_do);
         let elapsed = self.started.elapsed().as_secs_f64();
         let left = match done > 0.0 {
             true if to_do > done => format!(
@@ -95,13 +108,12 @@ impl Screen {
             ),
             _ => String::new(),
         };
-        let text =
-            format!("{over} of {} runs done, {} in progress{left}", tasks.len(), self.runs.len());
-        let short = format!("{over}/{} runs{left}", tasks.len());
+        let text = format!("{over} of {runs} runs done, {} in progress{left}", self.runs.len());
+        let short = format!("{over}/{runs} runs{left}");
         let texts = match self.stopping {
             true => [STOPPING, STOPPING_SHORT].map(str::to_string).to_vec(),
             false => {
-                vec![text.clone(), short.replace(", about", ","), format!("{over}/{}", tasks.len())]
+                vec![text.clone(), short.replace(", about", ","), format!("{over}/{runs}")]
             }
         };
         self.total.show(done / to_do.max(1.0), texts);

@@ -5,5 +5,6 @@ pub mod display;
 pub mod estimate;
 pub mod experiment;
 pub mod plan;
+pub mod queue;
 pub mod scheduler;
 pub mod worker;

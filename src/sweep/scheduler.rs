@@ -1,37 +1,37 @@
 //! Starts workers, listens to them, tries failed runs again, and stops them all when asked to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::config::dataset_name::DatasetName;
+use crate::config::recipe::Recipe;
 use crate::console::event::Event;
 use crate::error::{EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
+use crate::records::lock::{Attempt, Patience, RunLock, refused, taken, waiting};
 use crate::records::provenance::timestamp;
 use crate::records::run_toml::{Failure, RunRecord};
 use crate::run::spec::RunOptions;
 use crate::sweep::display::Screen;
 use crate::sweep::plan::{Task, TaskStatus};
+use crate::sweep::queue::Queue;
 use crate::sweep::worker::Job;
 use crate::system::device::DeviceChoice;
 use crate::system::parallel;
 
-/// The first pause before a failed run is tried again; each further one is twice as long.
-const PAUSE: Duration = Duration::from_secs(1);
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
 /// How often the supervisor looks whether it was asked to stop.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often a run is looked at again that another process has.
+const TAKEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a sweep is conducted.
 pub struct SweepOptions {
@@ -60,25 +60,18 @@ struct Worker {
     task: usize,
     slot: usize,
     process: u32,
+    /// The run's, which the process has too.
+    _lock: RunLock,
     /// The last error that it told.
     error: Option<String>,
-}
-
-/// Attempts at a run, and when the next may begin.
-struct Attempts {
-    /// Since the run last got farther.
-    failed: u32,
-    /// The iteration on record at the last failure.
-    at: u64,
-    not_before: Instant,
 }
 
 /// A sweep in progress.
 pub struct Scheduler<'a> {
     tasks: &'a mut [Task],
-    /// The lock of each run that is not over.
-    locks: Vec<Option<File>>,
-    attempts: Vec<Attempts>,
+    queue: Queue,
+    /// Runs of which it was said that another process has them.
+    told_taken: HashSet<usize>,
     conditions: &'a SweepOptions,
     workers: Vec<Worker>,
     screen: Screen,
@@ -89,40 +82,57 @@ pub struct Scheduler<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// Takes the locks of all runs that are not over. Refused if another process has one of them.
-    pub fn new(tasks: &'a mut [Task], conditions: &'a SweepOptions) -> Result<Scheduler<'a>> {
+    /// A sweep of all runs that are not over.
+    pub fn new(tasks: &'a mut [Task], conditions: &'a SweepOptions) -> Scheduler<'a> {
         for task in tasks.iter().filter(|task| task.status.is_over()) {
             // A kill right after a run's last record leaves them, and costs no more than room.
             let _ = task.directory.checkpoints().remove();
         }
-        let lock = |task: &Task| {
-            if task.status.is_over() { Ok(None) } else { task.directory.lock().map(Some) }
-        };
-        let locks = tasks.iter().map(lock).collect::<Result<Vec<_>>>()?;
-        let attempts = tasks
-            .iter()
-            .map(|_| Attempts { failed: 0, at: 0, not_before: Instant::now() })
-            .collect();
         let (sender, receiver) = channel();
-        let name = std::env::args_os().next().unwrap_or_default();
-        Ok(Scheduler {
-            name,
+        let open = (0..tasks.len()).filter(|&task| !tasks[task].status.is_over());
+        Scheduler {
+            name: std::env::args_os().next().unwrap_or_default(),
             screen: Screen::new(tasks),
-            locks,
-            attempts,
+            queue: Queue::new(open),
+            told_taken: HashSet::new(),
             conditions,
             workers: Vec::new(),
             sender,
             receiver,
             tasks,
-        })
+        }
+    }
+
+    /// Refuses if another process is at one of the runs; one that was just killed is waited for, and
+    /// in a cluster's job a node that may have died.
+    ///
+    /// Locks are held for runs at work alone: a plan may have more runs than a process may have
+    /// files open.
+    fn refuse_taken(&self, stop: &AtomicBool) -> Result<()> {
+        let patience = Patience::new();
+        let mut told = false;
+        for task in self.queue.waiting() {
+            let folder = self.tasks[task].directory.path();
+            while let Some(holder) = RunLock::holder_of(folder)?
+                && !stop.load(Ordering::Relaxed)
+            {
+                if patience.is_long(&holder) && !std::mem::replace(&mut told, true) {
+                    self.screen.note(&self.tasks[task], &waiting(folder, &holder));
+                }
+                if !patience.wait_for(&holder) {
+                    return Err(refused(folder, &holder).into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Trains until every run is over or has failed too often, or until `stop` is set: then every
     /// worker saves and ends first. Returns whether it was stopped.
     pub fn run(&mut self, stop: &AtomicBool) -> Result<bool> {
+        self.refuse_taken(stop)?;
         let mut told_to_stop = false;
-        self.screen.total(self.tasks, true);
+        self.screen.total(true);
         loop {
             let stopping = stop.load(Ordering::Relaxed);
             if stopping && !told_to_stop {
@@ -133,14 +143,14 @@ impl<'a> Scheduler<'a> {
             if !stopping {
                 self.start_workers();
             }
-            if self.workers.is_empty() && (stopping || !self.someone_waits()) {
+            if self.workers.is_empty() && (stopping || self.queue.is_empty()) {
                 return Ok(stopping);
             }
             match self.receiver.recv_timeout(TICK) {
                 Ok((task, message)) => self.hear(task, message, stopping),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
-            self.screen.total(self.tasks, false);
+            self.screen.total(false);
         }
     }
 
@@ -156,45 +166,41 @@ impl<'a> Scheduler<'a> {
         while let Some(slot) = (0..self.conditions.slots.len())
             .find(|slot| self.workers.iter().all(|worker| worker.slot != *slot))
         {
-            let Some(task) = self.next_task() else { break };
-            if let Err(error) = self.start(task, slot) {
-                self.failed(task, format!("{error:#}"), false, false, false);
+            let Some(task) = self.queue.next() else { break };
+            match self.start(task, slot) {
+                Ok(None) => {}
+                Ok(Some(told)) => {
+                    self.queue.put_back(task, TAKEN_PAUSE);
+                    if self.told_taken.insert(task) {
+                        self.screen.note(&self.tasks[task], &told);
+                    }
+                }
+                Err(error) => self.failed(task, format!("{error:#}"), false, false),
             }
         }
     }
 
-    fn is_waiting(&self, task: usize) -> bool {
-        let open = matches!(self.tasks[task].status, TaskStatus::New | TaskStatus::Partial(_));
-        open && self.workers.iter().all(|worker| worker.task != task)
-    }
-
-    /// The first run in order that waits and is not pausing.
-    fn next_task(&self) -> Option<usize> {
-        let now = Instant::now();
-        (0..self.tasks.len())
-            .find(|&task| self.is_waiting(task) && self.attempts[task].not_before <= now)
-    }
-
-    /// Whether a run waits, be it for a slot or for the end of its pause.
-    fn someone_waits(&self) -> bool {
-        (0..self.tasks.len()).any(|task| self.is_waiting(task))
-    }
-
-    fn start(&mut self, index: usize, slot: usize) -> Result<()> {
+    /// Starts a run's process; or says why that has to wait.
+    fn start(&mut self, index: usize, slot: usize) -> Result<Option<String>> {
         let task = &self.tasks[index];
+        let lock = match task.directory.try_lock()? {
+            Attempt::Taken(lock) => lock,
+            Attempt::Held(holder) => {
+                let who = taken(task.directory.path(), &holder);
+                return Ok(Some(format!("{who}; left to it, and looked at again")));
+            }
+        };
+        if let Some(note) = &lock.note {
+            self.screen.note(task, note);
+        }
         let assignment = self.assignment(task, slot);
-        let lock = self.locks[index]
-            .as_ref()
-            .context("the run is not locked")?
-            .try_clone()
-            .context("the lock of a run")?;
         // The program that runs, even if its file was replaced by a newer build since.
         let mut command = Command::new("/proc/self/exe");
         command
             .arg0(&self.name)
             .arg("worker")
             .arg(assignment.to_text()?)
-            .stdin(lock)
+            .stdin(lock.handed_down().context("the lock of a run")?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // Ctrl-C in a terminal reaches the supervisor alone, which then stops the workers.
@@ -203,10 +209,11 @@ impl<'a> Scheduler<'a> {
             command.env("OMP_NUM_THREADS", threads.to_string());
         }
         let child = command.spawn().context("a worker cannot be started")?;
-        self.workers.push(Worker { task: index, slot, process: child.id(), error: None });
         self.screen.start(index, task);
+        let process = child.id();
+        self.workers.push(Worker { task: index, slot, process, _lock: lock, error: None });
         listen(child, index, &self.sender);
-        Ok(())
+        Ok(None)
     }
 
     fn assignment(&self, task: &Task, slot: usize) -> Job {
@@ -229,7 +236,7 @@ impl<'a> Scheduler<'a> {
                 .as_ref()
                 .map(|folder| folder.join(&task.id)),
             supervisor: std::process::id(),
-            recipe: task.run.recipe.clone(),
+            recipe: Recipe::clone(&task.run.recipe),
             weights: task.run.weights.clone(),
         }
     }
@@ -273,40 +280,27 @@ impl<'a> Scheduler<'a> {
             }
             _ => {
                 let told = worker.error.is_some();
-                self.failed(
-                    index,
-                    reason(status, worker.error),
-                    told,
-                    code == Some(EXIT_BAD_INPUT),
-                    stopping,
-                );
+                let reason = reason(status, worker.error);
+                self.record_failure(index, &reason, told);
+                self.failed(index, reason, code == Some(EXIT_BAD_INPUT), stopping);
             }
         }
         let over = self.tasks[index].status.is_over();
-        if over {
-            self.locks[index] = None;
-        }
         self.screen.end(index, over);
-        self.screen.total(self.tasks, true);
+        self.screen.total(true);
     }
 
     /// Notes a failed attempt, and decides whether there is another.
-    fn failed(&mut self, index: usize, reason: String, told: bool, hopeless: bool, stopping: bool) {
-        self.record_failure(index, &reason, told);
+    fn failed(&mut self, index: usize, reason: String, hopeless: bool, stopping: bool) {
         let standing = self.partial(index);
         let now_at = if let TaskStatus::Partial(iterations) = standing { iterations } else { 0 };
-        let attempts = &mut self.attempts[index];
-        // A run that gets farther each time is not a hopeless one.
-        attempts.failed = if now_at > attempts.at { 1 } else { attempts.failed + 1 };
-        attempts.at = now_at;
-        if stopping || !hopeless && attempts.failed <= self.conditions.retries {
-            let pause =
-                (PAUSE * 2u32.saturating_pow(attempts.failed - 1).min(1000)).min(LONGEST_PAUSE);
-            attempts.not_before = Instant::now() + pause;
+        let (failed, pause) = self.queue.failed(index, now_at);
+        if stopping || !hopeless && failed <= self.conditions.retries {
+            self.queue.put_back(index, pause);
             self.tasks[index].status = standing;
             let again = format!(
                 "attempt {} of {} in {} s",
-                attempts.failed + 1,
+                failed + 1,
                 self.conditions.retries + 1,
                 pause.as_secs()
             );
@@ -319,10 +313,7 @@ impl<'a> Scheduler<'a> {
         } else {
             self.screen.note(
                 &self.tasks[index],
-                &format!(
-                    "failed: {reason}; given up after {} attempts, the sweep continues",
-                    attempts.failed
-                ),
+                &format!("failed: {reason}; given up after {failed} attempts, the sweep continues"),
             );
             self.tasks[index].status = TaskStatus::Failed(reason);
         }

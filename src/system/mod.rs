@@ -4,6 +4,7 @@ pub mod atomic_file;
 pub mod cuda_graph;
 pub mod device;
 pub mod hash;
+pub mod host;
 pub mod parallel;
 pub mod regular_file;
 pub mod signals;

@@ -126,7 +126,7 @@ pub fn available_threads() -> usize {
 }
 
 /// Raises the number of files that may be open at once to the most that is allowed: a sweep holds
-/// the lock of each of its runs.
+/// the lock and the pipes of each of its runs at work.
 pub fn raise_open_files() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls read or write the limit, which is there.
