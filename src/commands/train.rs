@@ -10,7 +10,8 @@ use crate::config::network_name::NetworkName;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
-use crate::logs::summary::{RunCurves, RunSummary, final_window};
+use crate::logs::summary::{RunCurves, RunSummary};
+use crate::logs::windows::final_window;
 use crate::network::architecture;
 use crate::records::directory::RunDirectory;
 use crate::run::initial_weights::WeightSource;
@@ -93,8 +94,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         say(&format!("stopped after iteration {iteration}; the same command resumes from there"));
         return Ok(EXIT_INTERRUPTED);
     }
-    let summary =
-        RunSummary::of(&RunCurves::read(&run.directory, arguments.network, arguments.seed)?);
+    let planned = Some(run.config.recipe.iterations);
+    let (network, seed) = (arguments.network, arguments.seed);
+    let summary = RunSummary::of(&RunCurves::read(&run.directory, network, seed, planned)?);
     if arguments.json {
         print_json(&summary)?;
     } else {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::config::network_name::NetworkName;
 use crate::logs::plausible;
 use crate::logs::plotted::PlottedRun;
-use crate::logs::summary::{RunCurves, RunSummary, final_window};
+use crate::logs::summary::{RunCurves, RunSummary};
 use crate::records::directory::RunDirectory;
 use crate::records::run_toml::{RunRecord, State};
 use crate::records::tests_csv::{TestRow, read_tests};
@@ -105,10 +105,11 @@ fn read_run(root: &Path, path: &Path) -> Result<LoggedRun> {
         plausible::check_recipe(&record.run.recipe, &directory.record())?;
         check_logs(path, record)?;
     }
-    let curves = RunCurves::read(&directory, network, seed)?;
+    let planned = record.as_ref().map(|record| record.run.recipe.iterations);
+    let curves = RunCurves::read(&directory, network, seed, planned)?;
     plausible::check_logs(&curves, &directory)?;
-    let done = curves.training.errors.len() as u64;
-    let planned = record.as_ref().map_or(done, |record| record.run.recipe.iterations);
+    let done = curves.training.rows as u64;
+    let planned = planned.unwrap_or(done);
     let mut summary = RunSummary::of(&curves);
     if record.as_ref().is_some_and(|record| record.state == State::Diverged)
         && summary.diverged_at.is_none()
@@ -121,7 +122,7 @@ fn read_run(root: &Path, path: &Path) -> Result<LoggedRun> {
         network,
         seed,
         summary,
-        quarters: quarters(&curves.training.errors, planned as usize),
+        quarters: curves.training.quarters,
         drawn: PlottedRun::of(&curves, planned),
         tests: read_tests(&directory.tests())?,
         record,
@@ -134,22 +135,12 @@ fn named(path: &Path) -> Option<(NetworkName, u64)> {
     Some((path.parent()?.file_name()?.to_str()?.parse().ok()?, seed))
 }
 
-fn quarters(errors: &[f64], planned: usize) -> [Option<f64>; 4] {
-    let window = final_window(planned).max(1);
-    [1, 2, 3, 4].map(|quarter| {
-        let end = planned * quarter / 4;
-        let values =
-            errors.get(end.saturating_sub(window)..end).filter(|values| !values.is_empty())?;
-        Some(values.iter().sum::<f64>() / values.len() as f64)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_found_by_their_logs_and_half_a_run_has_half_of_its_quarters() {
+    fn runs_are_found_by_their_logs() {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("some/where/plain-20/seed-3");
         std::fs::create_dir_all(&run).unwrap();
@@ -178,8 +169,5 @@ mod tests {
             "{:?}",
             collection.problems
         );
-        let errors: Vec<f64> = (1..=40).map(f64::from).collect();
-        // Windows of 80 / 6 = 13 iterations that end at 20 and 40 of 80.
-        assert_eq!(quarters(&errors, 80), [Some(14.0), Some(34.0), None, None]);
     }
 }

@@ -6,3 +6,5 @@ pub mod plausible;
 pub mod plotted;
 pub mod statistics;
 pub mod summary;
+pub mod training;
+pub mod windows;

@@ -10,10 +10,8 @@ use crate::config::recipe::Recipe;
 use crate::error::BadInput;
 use crate::logs::curves::EvaluationCurve;
 use crate::logs::summary::RunCurves;
+use crate::logs::training::is_error;
 use crate::records::directory::RunDirectory;
-
-/// Learning rates that can be drawn on one axis. A log may also have 0, or none.
-const RATES: std::ops::RangeInclusive<f64> = 1e-30..=100.0;
 
 /// Refuses values of a recipe that no run was started with.
 pub fn check_recipe(recipe: &Recipe, path: &Path) -> Result<()> {
@@ -25,30 +23,8 @@ pub fn check_recipe(recipe: &Recipe, path: &Path) -> Result<()> {
 /// Refuses iterations that do not rise one by one, and errors and rates out of range; names the file
 /// and the row, counted from 1 after the header.
 pub fn check_logs(curves: &RunCurves, directory: &RunDirectory) -> Result<()> {
-    let training = &curves.training;
-    let path = directory.train_log();
-    for (index, &iteration) in training.iterations.iter().enumerate() {
-        let expected = index as f64 + 1.0;
-        if iteration != expected {
-            bail!(
-                "{}: row {expected} has iteration {iteration}, not {expected}: rows were lost, \
-                 doubled or changed",
-                path.display()
-            );
-        }
-    }
-    check_errors(&training.errors, &path)?;
-    let strange = training
-        .learning_rates
-        .iter()
-        .position(|rate| !(rate.is_nan() || *rate == 0.0 || RATES.contains(rate)));
-    if let Some(index) = strange {
-        bail!(
-            "{}: row {}: no run has a learning rate of {:e}",
-            path.display(),
-            index + 1,
-            training.learning_rates[index]
-        );
+    if let Some(strange) = &curves.training.strange {
+        bail!("{}: {strange}", directory.train_log().display());
     }
     for (split, curve) in [("test", &curves.test), ("validation", &curves.validation)] {
         check_evaluations(curve, split, &directory.evaluation_log())?;
@@ -70,7 +46,7 @@ fn check_evaluations(curve: &EvaluationCurve, split: &str, path: &Path) -> Resul
 }
 
 fn check_errors(errors: &[f64], path: &Path) -> Result<()> {
-    let strange = errors.iter().find(|error| !(error.is_nan() || (0.0..=100.0).contains(*error)));
+    let strange = errors.iter().find(|error| !is_error(**error));
     ensure!(
         strange.is_none(),
         "{}: an error of {:e} % is out of range, 0 to 100",

@@ -5,14 +5,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::config::network_name::NetworkName;
-use crate::logs::curves::{EvaluationCurve, TrainingCurve, evaluation_curve, training_curve};
-use crate::logs::statistics::mean;
+use crate::logs::curves::{EvaluationCurve, evaluation_curve, read_training};
+use crate::logs::training::TrainingDigest;
 use crate::records::directory::RunDirectory;
 use crate::training::evaluation::splits::Split;
-
-/// Iterations of an epoch of CIFAR-10 at batch 128: the longest window that a final training error
-/// is averaged over.
-pub const EPOCH: usize = 391;
 
 /// The curves of one run.
 #[derive(Debug, Clone)]
@@ -21,8 +17,8 @@ pub struct RunCurves {
     pub network: NetworkName,
     /// The seed.
     pub seed: u64,
-    /// Training error of every iteration.
-    pub training: TrainingCurve,
+    /// What is needed of the training log.
+    pub training: TrainingDigest,
     /// Evaluations on the test set.
     pub test: EvaluationCurve,
     /// Evaluations on the validation set; empty if there is none.
@@ -30,12 +26,17 @@ pub struct RunCurves {
 }
 
 impl RunCurves {
-    /// Reads a run's logs.
-    pub fn read(directory: &RunDirectory, network: NetworkName, seed: u64) -> Result<RunCurves> {
+    /// Reads the logs of a run of `planned` iterations; without that number, as many as there are.
+    pub fn read(
+        directory: &RunDirectory,
+        network: NetworkName,
+        seed: u64,
+        planned: Option<u64>,
+    ) -> Result<RunCurves> {
         Ok(RunCurves {
             network,
             seed,
-            training: training_curve(&directory.train_log())?,
+            training: read_training(&directory.train_log(), planned)?,
             test: evaluation_curve(&directory.evaluation_log(), Split::Test)?,
             validation: evaluation_curve(&directory.evaluation_log(), Split::Validation)?,
         })
@@ -68,19 +69,16 @@ pub struct RunSummary {
 impl RunSummary {
     /// Summarises a run.
     pub fn of(curves: &RunCurves) -> RunSummary {
-        let errors = &curves.training.errors;
-        let diverged = curves.training.losses.last().is_some_and(|loss| !loss.is_finite());
-        if diverged {
-            let diverged_at = curves.training.iterations.last().map(|&iteration| iteration as u64);
+        if let Some(last) = curves.training.last.filter(|last| !last.loss.is_finite()) {
+            let diverged_at = Some(last.iteration as u64);
             return RunSummary { diverged_at, ..RunSummary::empty(curves) };
         }
-        let last = &errors[errors.len() - final_window(errors.len())..];
         let best = lowest(&curves.validation.errors).and_then(|position| {
             let iteration = curves.validation.iterations[position];
             curves.test.iterations.iter().position(|&other| other == iteration)
         });
         RunSummary {
-            training_error: mean(last),
+            training_error: curves.training.final_error,
             final_test_error: curves.test.errors.last().copied(),
             best_test_error: lowest(&curves.test.errors)
                 .map(|position| curves.test.errors[position]),
@@ -106,7 +104,7 @@ impl RunSummary {
         RunSummary {
             network: curves.network,
             seed: curves.seed,
-            iterations: curves.training.errors.len(),
+            iterations: curves.training.rows,
             diverged_at: None,
             training_error: None,
             final_test_error: None,
@@ -116,12 +114,6 @@ impl RunSummary {
     }
 }
 
-/// How many of the last iterations a run's training error is the mean of: a sixth of the run, at
-/// most an epoch.
-pub fn final_window(iterations: usize) -> usize {
-    (iterations / 6).clamp(1.min(iterations), EPOCH)
-}
-
 fn lowest(values: &[f64]) -> Option<usize> {
     (0..values.len()).min_by(|&a, &b| values[a].total_cmp(&values[b]))
 }
@@ -129,10 +121,16 @@ fn lowest(values: &[f64]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::plotted::{PlottedRun, smoothed, smoothing_window};
+    use crate::logs::plotted::PlottedRun;
     use crate::logs::statistics::MeanStd;
+    use crate::logs::training::{Reduction, TrainingPoint};
+    use crate::logs::windows::{final_window, smoothing_window};
 
     fn curves(training: &[f64], test: &[f64], validation: &[f64]) -> RunCurves {
+        planned(training.len() as u64, training, test, validation)
+    }
+
+    fn planned(planned: u64, training: &[f64], test: &[f64], validation: &[f64]) -> RunCurves {
         let curve = |errors: &[f64]| EvaluationCurve {
             iterations: (1..=errors.len()).map(|i| i as f64 * 10.0).collect(),
             errors: errors.to_vec(),
@@ -140,15 +138,20 @@ mod tests {
         RunCurves {
             network: NetworkName::plain(8),
             seed: 0,
-            training: TrainingCurve {
-                iterations: (1..=training.len()).map(|i| i as f64).collect(),
-                errors: training.to_vec(),
-                losses: vec![1.0; training.len()],
-                learning_rates: vec![0.1; training.len()],
-            },
+            training: digest(planned, training, 1.0),
             test: curve(test),
             validation: curve(validation),
         }
+    }
+
+    fn digest(planned: u64, errors: &[f64], last_loss: f64) -> TrainingDigest {
+        let mut reduction = Reduction::new(planned);
+        for (index, &error) in errors.iter().enumerate() {
+            let loss = if index + 1 == errors.len() { last_loss } else { 1.0 };
+            let iteration = index as f64 + 1.0;
+            reduction.push(TrainingPoint { iteration, learning_rate: 0.1, loss, error });
+        }
+        reduction.finish()
     }
 
     #[test]
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn a_run_that_diverged_has_no_errors_to_compare() {
         let mut run = curves(&[90.0, 80.0, 70.0], &[85.0], &[]);
-        *run.training.losses.last_mut().unwrap() = f64::INFINITY;
+        run.training = digest(3, &[90.0, 80.0, 70.0], f64::INFINITY);
         let summary = RunSummary::of(&run);
         assert_eq!(
             (summary.diverged_at, summary.training_error, summary.final_test_error),
@@ -188,14 +191,16 @@ mod tests {
 
     #[test]
     fn a_curve_is_smoothed_over_the_window_before_each_point() {
-        assert_eq!(smoothed(&[1.0, 3.0, 5.0, 7.0], 2, 0..4), [1.0, 2.0, 4.0, 6.0]);
+        // Two of 60 rows.
+        let curve = digest(60, &[1.0, 3.0, 5.0, 7.0], 1.0).curve;
+        assert_eq!(curve, [(1.0, 1.0), (2.0, 2.0), (3.0, 4.0), (4.0, 6.0)]);
     }
 
     #[test]
     fn a_drawn_run_has_the_same_iterations_however_far_it_is_and_ends_at_its_last() {
         let errors: Vec<f64> = (0..6000).map(f64::from).collect();
-        let whole = PlottedRun::of(&curves(&errors, &[], &[]), 6000);
-        let half = PlottedRun::of(&curves(&errors[..3000], &[], &[]), 6000);
+        let whole = PlottedRun::of(&planned(6000, &errors, &[], &[]), 6000);
+        let half = PlottedRun::of(&planned(6000, &errors[..3000], &[], &[]), 6000);
         let iterations =
             |run: &PlottedRun| run.training.iter().map(|point| point.0).collect::<Vec<_>>();
         assert!(

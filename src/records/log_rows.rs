@@ -2,13 +2,15 @@
 //! row.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use csv::StringRecord;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::system::regular_file;
 
 /// A row of a log: its fields are the columns, the first of which is the iteration.
 pub trait LogRow: Serialize + DeserializeOwned + Clone {
@@ -38,15 +40,10 @@ pub struct Rows<Row> {
 impl<Row: LogRow> Rows<Row> {
     /// The rows of the file at `path`, which must be a regular one; `None` if there is no file.
     pub fn open(path: &Path) -> Result<Option<Rows<Row>>> {
-        match std::fs::metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Ok(metadata) if !metadata.is_file() => {
-                bail!("{}: is not a regular file", path.display())
-            }
-            _ => {}
-        }
-        let file =
-            File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        let file = match regular_file::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file.with_context(|| format!("{}: cannot be read", path.display()))?,
+        };
         Ok(Some(Rows {
             path: path.to_path_buf(),
             reader: BufReader::new(file),

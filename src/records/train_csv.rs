@@ -1,10 +1,6 @@
 //! `train.csv`: loss and error of every iteration.
 
-use std::path::Path;
-
-use anyhow::Result;
-
-use crate::records::log::{self, Log};
+use crate::records::log::Log;
 use crate::records::log_rows::LogRow;
 use crate::training::metrics::TrainingRow;
 
@@ -30,14 +26,10 @@ impl LogRow for TrainingRow {
 /// The file, open for appending.
 pub type TrainingLog = Log<TrainingRow>;
 
-/// Reads `train.csv`, but for a torn last row; no file is no rows.
-pub fn read(path: &Path) -> Result<Vec<TrainingRow>> {
-    log::read(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::log;
 
     #[test]
     fn rows_are_written_as_short_numbers_under_the_header_and_read_back() {
@@ -55,6 +47,6 @@ mod tests {
             std::fs::read_to_string(&path).unwrap(),
             "iteration,learning_rate,loss,error\n1,0.01,2.25,61.71875\n2,0.01,2.25,61.71875\n"
         );
-        assert_eq!(read(&path).unwrap(), [row(1), row(2)]);
+        assert_eq!(log::read::<TrainingRow>(&path).unwrap(), [row(1), row(2)]);
     }
 }

@@ -8,7 +8,8 @@ use crate::config::network_name::NetworkName;
 use crate::config::paper;
 use crate::dataset::data::DataStatus;
 use crate::logs::statistics::MeanStd;
-use crate::logs::summary::{RunSummary, final_window};
+use crate::logs::summary::RunSummary;
+use crate::logs::windows::final_window;
 use crate::report::findings::{Finding, findings};
 use crate::report::protocol::Protocol;
 

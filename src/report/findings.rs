@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::config::network_name::NetworkName;
 use crate::logs::statistics::MeanStd;
-use crate::logs::summary::{RunSummary, final_window};
+use crate::logs::summary::RunSummary;
+use crate::logs::windows::final_window;
 
 /// Differences that are known to be smaller, in percentage points, are called none; where less is
 /// known, nothing is said.

@@ -11,7 +11,7 @@ use prost::Message;
 
 use crate::records::directory::RunDirectory;
 use crate::records::eval_csv::{self, EvaluationRow};
-use crate::records::train_csv;
+use crate::records::log_rows::Rows;
 use crate::system::atomic_file::open_own;
 use crate::training::metrics::TrainingRow;
 
@@ -66,20 +66,24 @@ impl EventFile {
         let writer = BufWriter::new(file);
         let mut file = EventFile { path, writer };
         file.write(Event { file_version: Some(VERSION.to_string()), ..Event::default() })?;
-        file.training(&train_csv::read(&run.train_log())?)?;
+        // Row by row: a log may be longer than the memory.
+        for row in Rows::open(&run.train_log())?.into_iter().flatten() {
+            file.training_row(&row?.0)?;
+        }
+        file.flush()?;
         file.evaluations(&eval_csv::read(&run.evaluation_log())?)?;
         Ok(file)
     }
 
     /// Adds training rows.
     pub fn training(&mut self, rows: &[TrainingRow]) -> Result<()> {
-        for row in rows {
-            self.scalars(
-                row.iteration as i64,
-                &[("loss/train", row.loss), ("error/train", row.error)],
-            )?;
-        }
+        rows.iter().try_for_each(|row| self.training_row(row))?;
         self.flush()
+    }
+
+    fn training_row(&mut self, row: &TrainingRow) -> Result<()> {
+        let values = [("loss/train", row.loss), ("error/train", row.error)];
+        self.scalars(row.iteration as i64, &values)
     }
 
     /// Adds evaluations.

@@ -1,8 +1,9 @@
 //! Differences between pairs of networks, drawn.
 
 use crate::config::network_name::NetworkName;
-use crate::logs::plotted::{PlottedRun, smoothing_window};
+use crate::logs::plotted::PlottedRun;
 use crate::logs::statistics::MeanStd;
+use crate::logs::windows::smoothing_window;
 use crate::report::draw::chart::{Chart, Panel, Series};
 use crate::report::pairing::Pairs;
 use crate::report::protocol::Protocol;

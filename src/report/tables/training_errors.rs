@@ -3,7 +3,7 @@
 use crate::config::network_name::NetworkName;
 use crate::logs::collection::LoggedRun;
 use crate::logs::statistics::MeanStd;
-use crate::logs::summary::final_window;
+use crate::logs::windows::final_window;
 use crate::report::format::thousands;
 use crate::report::protocol::Protocol;
 use crate::report::tables::cell::Cell;
