@@ -22,7 +22,7 @@ use crate::run::spec::RunOptions;
 use crate::run::tensorboard::EventFile;
 use crate::sweep::estimate::{Speed, disk_bytes};
 use crate::sweep::experiment;
-use crate::sweep::experiment::{Experiment, Overrides};
+use crate::sweep::experiment::{Experiment, Overrides, PlannedRun};
 use crate::sweep::plan::{Task, TaskStatus, tasks};
 use crate::sweep::scheduler::{Scheduler, SweepOptions};
 use crate::system::atomic_file::check_writable;
@@ -175,7 +175,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     };
     parallel::raise_open_files();
     let stop = signals::stop_flag()?;
-    let stopped = Scheduler::new(&mut tasks, &conditions)?.run(&stop)?;
+    let stopped = Scheduler::new(&mut tasks, &conditions).run(&stop)?;
     finish(arguments, &tasks, stopped)
 }
 
@@ -222,7 +222,8 @@ fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
 }
 
 fn result(task: &Task) -> RunResult {
-    let summary = RunCurves::read(&task.directory, task.run.network, task.run.seed)
+    let PlannedRun { network, seed, recipe, .. } = &task.run;
+    let summary = RunCurves::read(&task.directory, *network, *seed, Some(recipe.iterations))
         .map(|curves| RunSummary::of(&curves))
         .ok();
     let state = match &task.status {

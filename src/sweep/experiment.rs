@@ -46,8 +46,8 @@ pub struct PlannedRun {
     pub seed: u64,
     /// What sets it apart from other runs of this network and seed, if there are any.
     pub label: Option<String>,
-    /// The recipe.
-    pub recipe: Recipe,
+    /// The recipe, which a network's seeds share.
+    pub recipe: Arc<Recipe>,
     /// The weight file that it starts from, if it has one.
     pub weights: Option<WeightSource>,
     /// The network's table, for as many classes as the published data has.
@@ -284,7 +284,7 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
                 file.dataset.classes() as i64,
             )
             .map_err(|error| source.refuse(name.span(), format!("networks: {error}")))?;
-            networks.push((name, network, recipe, Arc::new(architecture)));
+            networks.push((name, network, Arc::new(recipe), Arc::new(architecture)));
         }
         for seed in &group.seeds {
             let whole = u64::try_from(*seed.get_ref()).map_err(|_| {
@@ -302,7 +302,7 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
                     network,
                     seed: whole,
                     label: label.clone(),
-                    recipe: recipe.clone(),
+                    recipe: Arc::clone(recipe),
                     weights: weights.clone(),
                     architecture: Arc::clone(architecture),
                 });

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use glob::Pattern;
 
 use crate::config::dataset_name::DatasetName;
+use crate::config::recipe::Recipe;
 use crate::error::{BadInput, bad_input};
 use crate::records::directory::{Claim, RunDirectory};
 use crate::records::run_toml::{DatasetRecord, RunConfig, RunRecord, State};
@@ -117,7 +118,7 @@ impl Task {
             network: self.run.network,
             seed: self.run.seed,
             dataset,
-            recipe: self.run.recipe.clone(),
+            recipe: Recipe::clone(&self.run.recipe),
             initial_weights: None,
         };
         match &self.run.weights {

@@ -94,8 +94,9 @@ pub fn load(
     let mut records = HashMap::new();
     for name in needed(experiments, tasks) {
         let folder = folders.get(&name).map(PathBuf::as_path);
-        // What leave_out_missing has told.
-        if dry_run && is_missing(name, folders) {
+        // What leave_out_missing has told. A plan without a run on record needs no data either:
+        // reading it can take longer, and more memory, than all the rest.
+        if dry_run && (is_missing(name, folders) || !is_begun(name, experiments, tasks)) {
             continue;
         }
         match dataset::load(name, folder)
@@ -109,6 +110,12 @@ pub fn load(
         }
     }
     Ok(records)
+}
+
+/// Whether there is a run on the dataset, whose data has to be compared.
+fn is_begun(name: DatasetName, experiments: &[Experiment], tasks: &[Task]) -> bool {
+    let mut runs = tasks.iter().filter(|task| experiments[task.experiment].dataset == name);
+    runs.any(|task| task.directory.record().exists())
 }
 
 fn check_splits(tasks: &[Task], experiments: &[Experiment], data: &data::Dataset) -> Result<()> {
