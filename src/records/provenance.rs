@@ -1,6 +1,6 @@
 //! Where numbers come from: program, libraries, machine, time.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -86,5 +86,37 @@ impl Machine {
 
 /// The time now, as 2026-01-31T12:00:00Z.
 pub fn timestamp() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+    written(SystemTime::now())
+}
+
+/// A time as RFC 3339 writes it; one before 1970 or after 9999, of a clock that is wrong, as the
+/// nearest that can be written.
+fn written(time: SystemTime) -> String {
+    // 9999-12-31T23:59:59Z.
+    const LAST: u64 = 253_402_300_799;
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST));
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_are_wrong_by_centuries_give_a_time_and_end_nothing() {
+        let at = |seconds: i64| {
+            let distance = Duration::from_secs(seconds.unsigned_abs());
+            let epoch = SystemTime::UNIX_EPOCH;
+            written(if seconds < 0 { epoch - distance } else { epoch + distance })
+        };
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(1_769_860_800), "2026-01-31T12:00:00Z");
+        for before in [-1, -1_000_000_000, i64::MIN / 2] {
+            assert_eq!(at(before), "1970-01-01T00:00:00Z", "{before}");
+        }
+        for after in [253_402_300_799, 253_402_300_800, i64::MAX / 2] {
+            assert_eq!(at(after), "9999-12-31T23:59:59Z", "{after}");
+        }
+    }
 }
