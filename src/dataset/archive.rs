@@ -1,6 +1,5 @@
 //! Unpacking a downloaded archive without trusting it.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::{Component, Path};
 
@@ -8,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
+use crate::system::atomic_file::{create_new, temporary_folder};
 use crate::system::regular_file;
 
 /// More than this is no dataset that this program knows (CIFAR-10 unpacks to 180 MB).
@@ -19,11 +19,8 @@ pub const MOST_BYTES: u64 = 1 << 30;
 /// Only plain files and folders are accepted, with paths that stay inside; links, devices and
 /// absolute or climbing paths are refused.
 pub fn unpack(archive: &Path, target: &Path) -> Result<()> {
-    let staging = target.join(".unpacking");
-    if staging.exists() {
-        std::fs::remove_dir_all(&staging)
-            .with_context(|| format!("{}: cannot be removed", staging.display()))?;
-    }
+    let staging = temporary_folder(&target.join("unpacked"))
+        .with_context(|| format!("{}: cannot be written", target.display()))?;
     let result = unpack_into(archive, &staging).and_then(|()| move_into(&staging, target));
     // Left empty after success, half full after failure; it is in the way in both cases.
     let _ = std::fs::remove_dir_all(&staging);
@@ -62,7 +59,7 @@ fn unpack_into(archive: &Path, staging: &Path) -> Result<()> {
         } else {
             std::fs::create_dir_all(destination.parent().unwrap_or(staging))
                 .with_context(context)?;
-            let mut file = File::create(&destination).with_context(context)?;
+            let mut file = create_new(&destination).with_context(context)?;
             std::io::copy(&mut entry, &mut file)
                 .with_context(|| format!("{name}: cannot unpack \"{}\"", path.display()))?;
         }

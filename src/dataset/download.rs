@@ -1,8 +1,7 @@
 //! Downloading a file, and resuming where a broken download stopped.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
 
 use crate::console::output::say;
+use crate::system::atomic_file::open_own;
 use crate::system::hash::hexadecimal;
 use crate::system::regular_file;
 
@@ -112,7 +112,7 @@ fn attempt_download(
     partial: &Path,
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
-    let have = std::fs::metadata(partial).map_or(0, |metadata| metadata.len());
+    let have = arrived_before(partial);
     let mut request = agent.get(url);
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
@@ -207,19 +207,30 @@ fn continues_at(response: &ureq::http::Response<ureq::Body>, have: u64) -> bool 
         == Some(have)
 }
 
+/// Bytes of an earlier call. What stands at that place and is no file, a link or a pipe, goes.
+fn arrived_before(partial: &Path) -> u64 {
+    match std::fs::symlink_metadata(partial) {
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        Ok(_) => {
+            // If it cannot be removed, opening it is refused.
+            let _ = std::fs::remove_file(partial);
+            0
+        }
+        Err(_) => 0,
+    }
+}
+
+/// Opens the file, which is new or an earlier call's, to go on after `start` bytes.
 fn open_at(path: &Path, start: u64) -> Result<File> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        // A link that someone put there is not written through.
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
-        .with_context(|| format!("{}: cannot be opened for writing", path.display()))?;
-    file.set_len(start).with_context(|| path.display().to_string())?;
+    let mut file = open_own(path)?;
+    file.set_len(start)
+        .and_then(|()| file.seek(SeekFrom::End(0)))
+        .with_context(|| path.display().to_string())?;
     Ok(file)
 }
 
-/// Where the bytes of an unfinished download of `path` are.
+/// Where the bytes of an unfinished download of `path` are: a name that the next call knows, to go on.
+/// Its checksum is compared before anything is done with them.
 pub fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
@@ -269,5 +280,23 @@ mod tests {
         }
         assert!(listener.accept().is_err(), "nobody was connected to");
         assert!(!partial.exists());
+    }
+
+    #[test]
+    fn a_link_or_a_pipe_at_the_place_of_the_download_is_replaced_and_a_file_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, partial) = (folder.path().join("victim"), folder.path().join("a.partial"));
+        std::fs::write(&victim, "kept").unwrap();
+        std::os::unix::fs::symlink(&victim, &partial).unwrap();
+        assert_eq!(arrived_before(&partial), 0);
+        open_at(&partial, 0).unwrap().write_all(b"half").unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"kept");
+        assert_eq!(arrived_before(&partial), 4);
+        open_at(&partial, 4).unwrap().write_all(b" and half").unwrap();
+        assert_eq!(std::fs::read(&partial).unwrap(), b"half and half");
+        std::fs::remove_file(&partial).unwrap();
+        std::process::Command::new("mkfifo").arg(&partial).status().unwrap();
+        assert_eq!(arrived_before(&partial), 0);
+        open_at(&partial, 0).unwrap();
     }
 }

@@ -52,6 +52,8 @@ pub fn make<'a>(
     unread: &[String],
 ) -> Result<Report<'a>> {
     check_writable("--out", out)?;
+    // What a kill left of a figure that was being written.
+    atomic_file::remove_old_leftovers(out);
     let mut problems: Vec<String> =
         unread.iter().map(|problem| format!("not read: {problem}")).collect();
     let (ensembles, unread) = table_5::read(results)?;

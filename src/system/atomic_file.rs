@@ -11,6 +11,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -22,6 +23,9 @@ pub const PARTIAL_ENDING: &str = ".partial";
 /// The probe of earlier versions.
 const EARLIER_PROBE: &str = ".writable";
 
+/// No file is written for so long.
+const OLD: Duration = Duration::from_secs(3600);
+
 /// Whether a file of this name is what a process that was killed may have left.
 pub fn is_leftover(name: &str) -> bool {
     name == EARLIER_PROBE || name.ends_with(PARTIAL_ENDING)
@@ -32,6 +36,22 @@ pub fn remove_leftovers(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if is_leftover(&entry.file_name().to_string_lossy()) {
             // One file too many costs space and nothing else.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Removes the leftovers in `folder` and those below it that are older than an hour: a folder that
+/// another process may be writing to. A link to a folder is not followed.
+pub fn remove_old_leftovers(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        let age = metadata.modified().ok().and_then(|time| time.elapsed().ok());
+        if metadata.is_dir() {
+            remove_old_leftovers(&entry.path());
+        } else if is_leftover(&entry.file_name().to_string_lossy())
+            && age.is_some_and(|age| age > OLD)
+        {
             let _ = std::fs::remove_file(entry.path());
         }
     }
@@ -106,22 +126,29 @@ pub fn open_own(path: &Path) -> Result<File> {
 
 /// A new file beside `path`, with a name that nobody can foresee and no link can be put in place of
 /// (`O_EXCL`).
-fn temporary_file(path: &Path) -> io::Result<(File, PathBuf)> {
+pub fn temporary_file(path: &Path) -> io::Result<(File, PathBuf)> {
+    at_new_name(path, create_new)
+}
+
+/// The same with a folder.
+pub fn temporary_folder(path: &Path) -> io::Result<PathBuf> {
+    at_new_name(path, |folder| std::fs::create_dir(folder)).map(|((), folder)| folder)
+}
+
+/// Makes a file that is not there, and follows no link that is.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).open(path)
+}
+
+fn at_new_name<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(T, PathBuf)> {
     loop {
         // Each state of the standard library's hash tables has random keys of its own.
         let random = RandomState::new().build_hasher().finish();
-        let mut name = std::ffi::OsString::from(".");
         // A name has at most 255 bytes.
-        name.push(format!("{random:016x}{PARTIAL_ENDING}"));
-        let temporary = path.with_file_name(name);
-        let created = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&temporary);
-        match created {
+        let temporary = path.with_file_name(format!(".{random:016x}{PARTIAL_ENDING}"));
+        match make(&temporary) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            created => return created.map(|file| (file, temporary)),
+            made => return made.map(|made| (made, temporary)),
         }
     }
 }

@@ -173,9 +173,8 @@ pub struct Writer {
 impl Writer {
     /// Begins a shard.
     pub fn create(path: &Path) -> Result<Writer> {
-        let partial = path.with_extension(format!("tar{}", atomic_file::PARTIAL_ENDING));
-        let file = File::create(&partial)
-            .with_context(|| format!("{}: cannot be written", partial.display()))?;
+        let (file, partial) = atomic_file::temporary_file(path)
+            .with_context(|| format!("{}: cannot be written", path.display()))?;
         Ok(Writer {
             path: path.to_path_buf(),
             partial,
@@ -226,5 +225,19 @@ mod tests {
             assert_eq!(name(path), None, "{path}");
         }
         assert_eq!(name_in_class(b"n0/\xff.jpg"), None);
+    }
+
+    #[test]
+    fn a_shard_is_written_under_a_name_that_no_link_can_take_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("val-000000.tar"));
+        std::fs::write(&victim, "kept").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join("val-000000.tar.partial")).unwrap();
+        let mut writer = Writer::create(&path).unwrap();
+        assert!(atomic_file::is_leftover(&writer.partial.file_name().unwrap().to_string_lossy()));
+        writer.add("n0/a", "png", 3, b"image").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"kept");
+        assert!(std::fs::metadata(&path).unwrap().len() > 1024);
     }
 }
