@@ -5,10 +5,15 @@
 //! with a message of its own before its first line. The loader itself is asked here which libraries
 //! it does not find, and the answer says what to do.
 
+// The library cannot be used here: it needs libtorch.
+#[path = "console/escape.rs"]
+#[allow(dead_code)]
+mod escape;
+
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-/// Exit code for a failure, as in the library (which cannot be used here: it needs libtorch).
+/// Exit code for a failure, as in the library.
 const EXIT_FAILED: u8 = 1;
 
 /// Variables that say how OpenMP's threads wait for one another, the first of them in turns of a
@@ -61,6 +66,7 @@ fn missing_libraries(program: &std::path::Path) -> Vec<String> {
 }
 
 fn fail(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
+    // Names of folders may hold anything.
+    eprintln!("error: {}", escape::one_line(message));
     ExitCode::from(EXIT_FAILED)
 }

@@ -17,12 +17,15 @@ pub mod train;
 pub mod verify;
 pub mod worker;
 
+use std::ffi::OsString;
+
 use anyhow::Result;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::settings;
 use crate::config::suggestion::nearest;
+use crate::console::escape::one_line;
 
 /// Plain against residual networks: reproduces "Deep Residual Learning for Image Recognition" (He
 /// et al. 2015).
@@ -66,12 +69,27 @@ enum Command {
 
 /// Reads the command line; ends the program as clap does where it is wrong.
 pub fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|mut error| {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let mut error = in_one_line(std::env::args_os()).unwrap_or(error);
         if let Some(tip) = tip(&error) {
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
         }
         error.exit()
     })
+}
+
+/// What is wrong with a command line of which some value holds a line break or commands a terminal,
+/// said of the value as it is shown; nothing if there is no such value.
+fn in_one_line(arguments: impl Iterator<Item = OsString>) -> Option<clap::Error> {
+    let mut is_odd = false;
+    let shown = arguments.map(|argument| {
+        let text = argument.to_string_lossy().into_owned();
+        let shown = one_line(&text).into_owned();
+        is_odd |= shown != text;
+        shown
+    });
+    let shown: Vec<String> = shown.collect();
+    if is_odd { Cli::try_parse_from(shown).err() } else { None }
 }
 
 /// What an unknown option may mean that is a key of the recipe.
