@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub mod bench;
+pub mod claims;
 pub mod compare;
 pub mod completions;
 pub mod construct;
@@ -53,6 +54,7 @@ enum Command {
     Compare(compare::Arguments),
     Sweep(sweep::Arguments),
     Figures(figures::Arguments),
+    Claims(claims::Arguments),
     Verify(verify::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
@@ -121,6 +123,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Figures(arguments) => figures::run(&arguments),
+        Command::Claims(arguments) => claims::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Construct(arguments) => construct::run(&arguments),

@@ -1,6 +1,7 @@
 //! What can be asked for: networks, datasets, recipes, and what the paper says of them. No
 //! libtorch, no files.
 
+pub mod claims;
 pub mod dataset_name;
 pub mod depths;
 pub mod deviations;

@@ -16,9 +16,14 @@ const EQUAL_WITHIN: f64 = 1.0;
 /// an error of 50 %, where they are largest, over the seeds; or half the 95 % confidence interval
 /// over seeds, if that is larger.
 fn uncertainty(difference: MeanStd, iterations: usize, batch_size: u64) -> f64 {
-    let images = batch_size.max(1) as f64 * final_window(iterations).max(1) as f64;
-    let of_batches = 2.0 * 2f64.sqrt() * 50.0 / (images * difference.count.max(1) as f64).sqrt();
+    let of_batches = of_batches(iterations, batch_size, difference.count);
     difference.confidence().unwrap_or(0.0).max(of_batches)
+}
+
+/// The part of it that comes from the number of images in the final window of so many runs each.
+pub fn of_batches(iterations: usize, batch_size: u64, runs: usize) -> f64 {
+    let images = batch_size.max(1) as f64 * final_window(iterations).max(1) as f64;
+    2.0 * 2f64.sqrt() * 50.0 / (images * runs.max(1) as f64).sqrt()
 }
 
 /// A difference between two networks' training errors, paired over seeds.

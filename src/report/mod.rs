@@ -1,6 +1,7 @@
 //! From logs to the report: the flow of `figures`. Protocols become sections, each with its
 //! sentences, figures and tables; all of them become one page.
 
+pub mod claims;
 pub mod comparison;
 pub mod draw;
 pub mod figures;
@@ -71,9 +72,13 @@ pub fn make<'a>(
         sections.push(section(protocol, ensembles, out, &mut problems)?);
     }
     let cost = cost(results, out, &mut problems)?;
+    let claims = tables::claims::table(&claims::ledger(protocols, results)?);
+    let folder = out.join(page::CLAIMS);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    claims.write(&folder)?;
     let command = format!("resnet-repro figures {}", results.display());
     let path = out.join("report.html");
-    let text = page(&sections, &cost, &command, &problems)?;
+    let text = page(&sections, &cost, &claims, &command, &problems)?;
     atomic_file::write_atomically(&path, text.as_bytes())?;
     Ok(Report { sections, page: path, problems })
 }

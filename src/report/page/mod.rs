@@ -40,10 +40,14 @@ pub struct Cost {
 /// Folder and identifier of the section about the cost of a step.
 pub const COST: &str = "cost";
 
+/// The same of the ledger of claims.
+pub const CLAIMS: &str = "claims";
+
 /// The page. `command` is what makes it again; `problems` are runs that could not be read.
 pub fn page(
     sections: &[Section],
     cost: &Cost,
+    claims: &Table,
     command: &str,
     problems: &[String],
 ) -> Result<String> {
@@ -63,7 +67,7 @@ pub fn page(
         );
     }
     let data = BASE64_STANDARD.encode(compressed(&serde_json::json!({ "charts": charts }))?);
-    let body = body(sections, cost, command, problems);
+    let body = body(sections, cost, claims, command, problems);
     // In this order nothing that was inserted is looked at again for placeholders of the template.
     let (before_data, after_data) = TEMPLATE.split_once("{{data}}").context("the template")?;
     let (before_body, between) = before_data.split_once("{{body}}").context("the template")?;
@@ -104,7 +108,13 @@ fn drawn(chart: &Chart) -> Chart {
     chart
 }
 
-fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -> String {
+fn body(
+    sections: &[Section],
+    cost: &Cost,
+    claims: &Table,
+    command: &str,
+    problems: &[String],
+) -> String {
     let measured = !cost.table.rows.is_empty();
     let mut links: String = sections
         .iter()
@@ -119,6 +129,7 @@ fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -
     if measured {
         links.push_str(&format!("<a href=\"#{COST}\">{}</a>\n", cost.table.title));
     }
+    links.push_str(&format!("<a href=\"#{CLAIMS}\">{}</a>\n", claims.title));
     let mut html = format!(
         "<header>\n<h1>Plain against residual nets</h1>\n<p class=\"lead\">The experiments of <a href=\"https://arxiv.org/abs/1512.03385\">Deep Residual Learning for \
          Image Recognition</a> (He, Zhang, Ren, Sun 2015), from the logs of real runs. Errors are in percent. This page is made by <code>{}</code>, from the logs \
@@ -138,6 +149,11 @@ fn body(sections: &[Section], cost: &Cost, command: &str, problems: &[String]) -
         }
         html.push_str(&format!("{}</section>\n", table_html(&cost.table)));
     }
+    html.push_str(&format!(
+        "<section id=\"{CLAIMS}\">\n<h2>{}</h2>\n{}</section>\n",
+        claims.title,
+        table_html(claims)
+    ));
     let sources = "Hover, touch or use the arrow keys on a figure to read its values; the buttons above it show and hide networks.";
     html.push_str(&format!(
         "</main>\n<footer><p>{sources}</p><p>resnet-repro {}</p></footer>\n",
@@ -264,8 +280,13 @@ fn table_html(table: &Table) -> String {
 fn chip(verdict: &str, kind: RowKind) -> String {
     let class = match verdict {
         _ if kind == RowKind::Quoted => return String::new(),
-        text if text.starts_with("inside") => "inside",
-        text if text.starts_with("outside") || text.starts_with("diverged") => "outside",
+        text if text.starts_with("inside") || text.starts_with("confirmed") => "inside",
+        text if ["outside", "diverged", "contradicted"]
+            .iter()
+            .any(|word| text.starts_with(word)) =>
+        {
+            "outside"
+        }
         _ => "none",
     };
     format!("<span class=\"verdict {class}\">{}</span>", escaped(verdict))

@@ -1,6 +1,7 @@
 //! The tables of a protocol.
 
 pub mod cell;
+pub mod claims;
 pub mod comparison;
 pub mod cost;
 pub mod pairs;

@@ -1,0 +1,173 @@
+//! Claims that an analysis of trained nets decides: one number from a run's `analysis/` folder,
+//! against that of another network's run of the same seed, or against a bound.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::config::claims::{Expectation, Measure, Statistic};
+use crate::config::network_name::NetworkName;
+use crate::logs::collection::LoggedRun;
+use crate::report::claims::Ruling;
+use crate::report::claims::errors::complete;
+use crate::report::claims::scale::{Observation, Outcome, Scale, verdict};
+use crate::report::protocol::Protocol;
+use crate::system::regular_file;
+
+/// The folder in a run's that analyses are kept in.
+const FOLDER: &str = "analysis";
+
+/// The verdict: every seed must agree.
+pub fn measured(measure: &Measure, protocols: &[Protocol], results: &Path) -> Ruling {
+    let mut observations = Vec::new();
+    for protocol in protocols {
+        let Some(scale) = Scale::of(protocol, measure.family.into()) else { continue };
+        let stand_ins = measure.small.iter().filter(|_| scale == Scale::Small);
+        let networks = std::iter::once(&measure.network).chain(stand_ins);
+        let observed = networks.enumerate().find_map(|(place, &network)| {
+            let reference = measure.references.get(place).copied();
+            observe(measure, network, reference, protocol, scale, results)
+        });
+        observations.extend(observed);
+    }
+    verdict(&observations)
+}
+
+fn observe(
+    measure: &Measure,
+    network: NetworkName,
+    reference: Option<NetworkName>,
+    protocol: &Protocol,
+    scale: Scale,
+    results: &Path,
+) -> Option<Observation> {
+    let number = |run: &LoggedRun| number_of(measure, &results.join(&run.path)).ok();
+    let path = |run: &LoggedRun| run.path.display().to_string();
+    let (mut signs, mut numbers, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+    let references = reference.map(|name| complete(protocol, name));
+    for run in complete(protocol, network) {
+        let Some(ours) = number(run) else { continue };
+        let other = match (&references, measure.bound) {
+            (Some(others), _) => {
+                let Some(twin) = others.iter().find(|other| other.seed == run.seed) else {
+                    continue;
+                };
+                let Some(theirs) = number(twin) else { continue };
+                runs.push(path(twin));
+                theirs
+            }
+            (None, Some(bound)) => bound,
+            (None, None) => continue,
+        };
+        runs.push(path(run));
+        signs.push(ours.total_cmp(&other));
+        let against = reference.map_or("bound".to_string(), |name| name.to_string());
+        numbers.push(format!("{network} {ours:.3}, {against} {other:.3} (seed {})", run.seed));
+    }
+    let wanted = match measure.expect {
+        Expectation::Above => std::cmp::Ordering::Greater,
+        Expectation::Below => std::cmp::Ordering::Less,
+        Expectation::Equal => std::cmp::Ordering::Equal,
+    };
+    let agreeing = signs.iter().filter(|sign| **sign == wanted).count();
+    let outcome = match (signs.len(), agreeing) {
+        (0, _) => return None,
+        (_, 0) => Outcome::Opposes,
+        (all, agreeing) if all == agreeing => Outcome::Supports,
+        _ => Outcome::Undecided,
+    };
+    let numbers = format!("{}: {}", protocol.title(), numbers.join("; "));
+    Some(Observation { scale, outcome, numbers, runs })
+}
+
+/// The number of one run.
+fn number_of(measure: &Measure, run: &Path) -> Result<f64> {
+    let path = run.join(FOLDER).join(format!("{}.csv", measure.file));
+    let bytes = regular_file::read(&path).with_context(|| path.display().to_string())?;
+    let mut reader = csv::Reader::from_reader(&bytes[..]);
+    let header = reader.headers()?.clone();
+    let place = |column: &str| header.iter().position(|name| name == column);
+    let column = place(&measure.column).context("no such column")?;
+    let (mut values, mut baseline) = (Vec::new(), None);
+    for record in reader.records() {
+        let record = record?;
+        let is = |wanted: &std::collections::BTreeMap<String, String>| {
+            wanted.iter().all(|(key, value)| {
+                place(key).and_then(|place| record.get(place)) == Some(value.as_str())
+            })
+        };
+        let Some(Ok(value)) = record.get(column).map(str::parse::<f64>) else { continue };
+        if !measure.minus.is_empty() && is(&measure.minus) {
+            baseline = baseline.or(Some(value));
+        }
+        if is(&measure.rows) {
+            values.push(value);
+        }
+    }
+    let subtracted = match measure.minus.is_empty() {
+        true => 0.0,
+        false => baseline.context("no row to compare with")?,
+    };
+    Ok(reduced(values, measure.statistic).context("no such row")? - subtracted)
+}
+
+fn reduced(mut values: Vec<f64>, statistic: Statistic) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let count = values.len();
+    Some(match statistic {
+        Statistic::Mean => values.iter().sum::<f64>() / (count > 0).then_some(count)? as f64,
+        Statistic::Median => {
+            let upper = *values.get(count / 2)?;
+            if count.is_multiple_of(2) { (values[count / 2 - 1] + upper) / 2.0 } else { upper }
+        }
+        Statistic::Largest => *values.last()?,
+    })
+}
+
+/// The rule in words.
+pub fn rule(measure: &Measure) -> String {
+    let statistic = match measure.statistic {
+        Statistic::Mean => "mean",
+        Statistic::Median => "median",
+        Statistic::Largest => "largest",
+    };
+    let side = match measure.expect {
+        Expectation::Above => "above",
+        Expectation::Below => "below",
+        Expectation::Equal => "equal to",
+    };
+    let change = if measure.minus.is_empty() { "" } else { " increase of" };
+    let other = measure.bound.map_or("the other network's".to_string(), |bound| bound.to_string());
+    format!(
+        "{statistic}{change} {} of {}.csv is {side} {other}, for every seed",
+        measure.column, measure.file
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::claims::{Evidence, claims};
+
+    #[test]
+    fn a_lesions_median_increase_is_taken_from_the_rows_that_it_is_of() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("analysis")).unwrap();
+        let rows = "test,block,count,sample,tau,wrong,error,loss\nwhole,,0,,,85,8.5,0.3\n\
+                    single,layer1.0,1,,,230,23.0,1\nsingle,layer1.1,1,,,211,21.1,1\n\
+                    single,layer1.2,1,,,371,37.1,1\nrandom,,1,0,,900,90.0,5\n";
+        std::fs::write(folder.path().join("analysis/lesion.csv"), rows).unwrap();
+        let claim = claims().iter().find(|claim| claim.id == "a-deleted-block-hardly-matters");
+        let Evidence::Analysis(measure) = &claim.unwrap().evidence else { panic!("{claim:?}") };
+        let found = number_of(measure, folder.path()).unwrap();
+        assert!((found - (23.0 - 8.5)).abs() < 1e-9, "{found}");
+        let other = Measure { file: "responses".to_string(), ..measure.clone() };
+        assert!(number_of(&other, folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_median_of_an_even_count_is_the_mean_of_two() {
+        assert_eq!(reduced(vec![4.0, 1.0, 3.0, 2.0], Statistic::Median), Some(2.5));
+        assert_eq!(reduced(Vec::new(), Statistic::Mean), None);
+    }
+}

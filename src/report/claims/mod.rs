@@ -1,0 +1,174 @@
+//! The ledger: what the paper and others claim, judged by what is there.
+//!
+//! A rule is code, one a kind of evidence. Nothing is judged that the evidence does not carry: only
+//! the paper's own protocol confirms or contradicts what training shows; a smaller one can confirm
+//! at small scale, and contradicts nothing.
+
+pub mod analysis;
+pub mod errors;
+pub mod levels;
+pub mod scale;
+pub mod structure;
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Serialize, Serializer};
+
+use crate::config::claims::{Claim, Evidence, Source, claims};
+use crate::report::protocol::Protocol;
+
+/// What is said of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// By the paper's own protocol, or by the networks alone.
+    Confirmed,
+    /// The opposite is so, by the same.
+    Contradicted,
+    /// By a smaller protocol.
+    ConfirmedAtSmallScale,
+    /// There is evidence, and it does not decide.
+    Inconclusive,
+    /// There is none.
+    NotTestedYet,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Verdict::Confirmed => "confirmed",
+            Verdict::Contradicted => "contradicted",
+            Verdict::ConfirmedAtSmallScale => "confirmed at small scale",
+            Verdict::Inconclusive => "inconclusive",
+            Verdict::NotTestedYet => "not tested yet",
+        })
+    }
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A verdict with its reasons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruling {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The numbers that say so.
+    pub numbers: String,
+    /// Paths of the runs that they are of.
+    pub runs: Vec<String>,
+}
+
+impl Ruling {
+    /// There is no evidence.
+    pub fn not_tested() -> Ruling {
+        Ruling { verdict: Verdict::NotTestedYet, numbers: String::new(), runs: Vec::new() }
+    }
+}
+
+/// A claim, judged.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judged {
+    /// Its short name.
+    pub claim: String,
+    /// Whose it is.
+    pub source: Source,
+    /// Section, table or figure there.
+    pub section: String,
+    /// What is claimed.
+    pub sentence: String,
+    /// What the source gives for it.
+    pub paper: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The numbers that say so.
+    pub numbers: String,
+    /// What was asked of them.
+    pub rule: String,
+    /// The runs that they are of.
+    pub runs: Vec<String>,
+    /// The command that would decide what is open.
+    pub command: Option<String>,
+}
+
+/// Judges every claim by the runs of `protocols`, best evidence first, and by the analyses that lie
+/// in their folders below `results`.
+pub fn ledger(protocols: &[Protocol], results: &Path) -> Result<Vec<Judged>> {
+    claims().iter().map(|claim| judged(claim, protocols, results)).collect()
+}
+
+fn judged(claim: &Claim, protocols: &[Protocol], results: &Path) -> Result<Judged> {
+    let Ruling { verdict, numbers, runs } = ruling(&claim.evidence, protocols, results)?;
+    let is_settled = matches!(verdict, Verdict::Confirmed | Verdict::Contradicted);
+    Ok(Judged {
+        claim: claim.id.clone(),
+        source: claim.source,
+        section: claim.section.clone(),
+        sentence: claim.sentence.clone(),
+        paper: claim.paper.clone(),
+        verdict,
+        numbers,
+        rule: rule(&claim.evidence),
+        runs,
+        command: claim.command.clone().filter(|_| !is_settled),
+    })
+}
+
+fn ruling(evidence: &Evidence, protocols: &[Protocol], results: &Path) -> Result<Ruling> {
+    Ok(match evidence {
+        Evidence::Counts { quantity, family, values, within_percent } => {
+            structure::counts(*quantity, (*family).into(), values, *within_percent)
+        }
+        Evidence::Smaller { quantity, family, pairs } => {
+            structure::smaller(*quantity, (*family).into(), pairs)
+        }
+        Evidence::Same { quantity, family, pairs, within_percent } => {
+            structure::same(*quantity, (*family).into(), pairs, *within_percent)
+        }
+        Evidence::Embedding { pairs } => structure::embedding(pairs)?,
+        Evidence::Errors { of, family, pair, small, expect } => {
+            errors::pairs(*of, (*family).into(), *pair, small, *expect, protocols)
+        }
+        Evidence::Continued { network } => errors::continued(*network, protocols),
+        Evidence::Level { networks, within_points } => {
+            levels::level(networks, *within_points, protocols)
+        }
+        Evidence::Bound { of, network, expect, bound } => {
+            levels::bound(*of, *network, *expect, *bound, protocols)
+        }
+        Evidence::Analysis(measure) => analysis::measured(measure, protocols, results),
+        Evidence::Open { .. } => Ruling::not_tested(),
+    })
+}
+
+/// The rule in words.
+fn rule(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::Counts { within_percent, .. } => {
+            format!("counted from the networks: within {within_percent} % of the stated values")
+        }
+        Evidence::Smaller { .. } => "counted from the networks: the first is smaller".to_string(),
+        Evidence::Same { within_percent, .. } => {
+            format!("counted from the networks: at most {within_percent} % apart")
+        }
+        Evidence::Embedding { .. } => {
+            "computed with random weights: no score differs by more than 1e-4 of the largest"
+                .to_string()
+        }
+        Evidence::Errors { .. } | Evidence::Continued { .. } => {
+            "mean difference, paired over seeds, is beyond its uncertainty (95 % interval; one seed: \
+             twice the spread over seeds)"
+                .to_string()
+        }
+        Evidence::Level { within_points, .. } => {
+            format!("the paper's protocol: each mean within {within_points} points")
+        }
+        Evidence::Bound { .. } => "the paper's protocol: every run on that side".to_string(),
+        Evidence::Analysis(measure) => analysis::rule(measure),
+        Evidence::Open { rule } => rule.clone(),
+    }
+}
