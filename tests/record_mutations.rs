@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mutation::{Outcome, Random, Watch, check_line, count};
 use resnet_repro::config::dataset_name::DatasetName;
-use resnet_repro::config::recipe::Recipe;
+use resnet_repro::config::recipe::{Normalize, Recipe};
 use resnet_repro::logs::collection::Collection;
 use resnet_repro::network::architecture;
 use resnet_repro::network::architecture::table::Architecture;
@@ -137,7 +137,7 @@ fn weights(random: &mut Random, watch: &Watch, count: usize, folder: &Path) {
     let mut network = Network::new(plain_8(), 0, Device::Cpu);
     // Not in a run's folder.
     let path = folder.join("file.safetensors");
-    network.save_weights(&path).unwrap();
+    network.save_weights(&path, Normalize::PixelMean).unwrap();
     let original = std::fs::read(&path).unwrap();
     let mut outcome = Outcome::default();
     for _ in 0..count {
