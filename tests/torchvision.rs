@@ -11,6 +11,7 @@ use std::process::Command;
 use tch::{Device, Kind, Tensor};
 
 use resnet_repro::config::network_name::Family;
+use resnet_repro::config::recipe::Normalize;
 use resnet_repro::network::architecture;
 use resnet_repro::network::forward::pass::Mode;
 use resnet_repro::network::parameters::{Compute, Network};
@@ -69,7 +70,7 @@ fn scores_agree_and_weight_files_go_both_ways(networks: &[&str]) {
             );
             assert!(difference < TOLERANCE, "{name}, fused {fused}: {difference:.1e}");
         }
-        network.save_weights(&path("ours.safetensors")).unwrap();
+        network.save_weights(&path("ours.safetensors"), Normalize::Imagenet).unwrap();
         python(&["load", name, path("ours.safetensors").to_str().unwrap()]);
     }
 }
@@ -129,7 +130,7 @@ fn a_converted_pytorch_checkpoint_can_be_read() {
     let net =
         || architecture::build("resnet-18b".parse().unwrap(), Family::Imagenet, 224, 1000).unwrap();
     let network = Network::new(net(), 5, Device::Cpu);
-    network.save_weights(Path::new(&path("ours.safetensors"))).unwrap();
+    network.save_weights(Path::new(&path("ours.safetensors")), Normalize::Imagenet).unwrap();
     python(&["to-pth", &path("ours.safetensors"), &path("module.pth")]);
     let converter = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/to_safetensors.py");
     let status = Command::new(interpreter)

@@ -51,7 +51,7 @@ impl WeightSource {
         Ok(match directory.claim(&config)? {
             Claim::Done(_) => Some(config),
             Claim::Resume(..) => {
-                let position = directory.position(&config.recipe)?;
+                let position = directory.position(&config.recipe, &config.architecture()?)?;
                 position.checkpoint.map(|_| config)
             }
             Claim::New => None,

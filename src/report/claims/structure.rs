@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(of(0.30e6).verdict, Verdict::Contradicted);
         assert_eq!(of(0.27e6).numbers, "resnet-20 269,722");
         let pair = |one: u64, other: u64| [(NetworkName::plain(one), NetworkName::plain(other))];
-        let smaller = |pairs| smaller(Quantity::MultiplyAdds, Family::Cifar, pairs).verdict;
+        let smaller = |pairs: &[_]| smaller(Quantity::MultiplyAdds, Family::Cifar, pairs).verdict;
         assert_eq!(smaller(&pair(20, 32)), Verdict::Confirmed);
         assert_eq!(smaller(&pair(32, 20)), Verdict::Contradicted);
     }
