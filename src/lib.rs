@@ -3,12 +3,13 @@
 //!
 //! Imports go down this list only. [`commands`] is the command line, one file per subcommand;
 //! [`sweep`] trains many runs; [`bench`] measures the step; [`report`] makes tables, figures and
-//! the HTML page from [`logs`], which are logs read back; [`run`] is one run; [`records`] are the
-//! files that it leaves behind; [`training`] is the loop, its batches and its evaluation;
+//! the HTML page from [`logs`], which are logs read back; [`run`] is one run; [`analysis`] looks
+//! inside a trained net; [`records`] are the files that a run leaves behind; [`training`] is the loop, its batches and its evaluation;
 //! [`dataset`] and [`network`] are what is trained on and what is trained; [`config`] is what can
 //! be asked for: names, the recipe, the paper's numbers; [`console`], [`system`], [`random`] and
 //! [`error`] are used by all.
 
+pub mod analysis;
 pub mod bench;
 pub mod commands;
 pub mod config;

@@ -22,6 +22,8 @@ pub enum Purpose {
     Validation = 4,
     /// The images of the synthetic shapes dataset; the index is the image.
     Shapes = 5,
+    /// What an analysis draws; the index holds its kind and the draw.
+    Analysis = 6,
 }
 
 /// An endless, reproducible sequence of random numbers.

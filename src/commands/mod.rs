@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+pub mod analyze;
 pub mod bench;
 pub mod claims;
 pub mod compare;
@@ -59,6 +60,7 @@ enum Command {
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
     Construct(construct::Arguments),
+    Analyze(analyze::Arguments),
     Describe(describe::Arguments),
     Data(data::Arguments),
     Bench(bench::Arguments),
@@ -128,6 +130,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Train(arguments) => train::run(&arguments),
         Command::Construct(arguments) => construct::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -6,14 +6,15 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::analysis::record;
 use crate::console::output::{print, print_json};
 use crate::error::{EXIT_DONE, EXIT_FAILED, bad_input};
 use crate::records::verify::{FileProblem, find_runs, verify_run};
 
 /// Find every logged file that was changed, removed or added since its run
 ///
-/// Compares the logs and weights of every run under the folder with the SHA-256 in its run.toml:
-/// changed, missing and extra files are named, and the exit code is 1. A run whose whole folder was
+/// Compares the logs and weights of every run under the folder with the SHA-256 in its run.toml,
+/// and the rows of every analysis with that in its own record: changed, missing and extra files are named, and the exit code is 1. A run whose whole folder was
 /// removed leaves nothing to compare.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -34,6 +35,7 @@ pub struct Arguments {
 struct Output {
     finished_runs: usize,
     unfinished_runs: usize,
+    analyses: usize,
     problems: Vec<String>,
 }
 
@@ -41,7 +43,8 @@ struct Output {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let root = &arguments.results;
     let (folders, unreadable) = find_runs(root)?;
-    if folders.is_empty() && unreadable.is_empty() {
+    let (analyses, strange) = record::find(root);
+    if folders.is_empty() && unreadable.is_empty() && analyses.is_empty() {
         return Err(bad_input(format!("{}: no run there", root.display())).into());
     }
     let (mut finished, mut unfinished, mut problems) = (0, 0, Vec::new());
@@ -51,12 +54,19 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             false => unfinished += 1,
         }
     }
+    analyses.iter().for_each(|analysis| record::verify(analysis, &mut problems));
+    let unreadable = unreadable.iter().chain(&strange);
     let problems: Vec<String> = problems
         .iter()
         .map(FileProblem::to_string)
-        .chain(unreadable.iter().map(|text| format!("not verified: {text}")))
+        .chain(unreadable.map(|text| format!("not verified: {text}")))
         .collect();
-    let output = Output { finished_runs: finished, unfinished_runs: unfinished, problems };
+    let output = Output {
+        finished_runs: finished,
+        unfinished_runs: unfinished,
+        analyses: analyses.len(),
+        problems,
+    };
     if arguments.json {
         print_json(&output)?;
     } else {
@@ -76,7 +86,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
                 problems => format!("{problems} problems"),
             }
         };
-        print(&format!("{}: {finished} finished runs{open}: {verdict}", root.display()))?;
+        let analyses = match output.analyses {
+            0 => String::new(),
+            1 => ", 1 analysis".to_string(),
+            several => format!(", {several} analyses"),
+        };
+        print(&format!("{}: {finished} finished runs{analyses}{open}: {verdict}", root.display()))?;
     }
     Ok(if output.problems.is_empty() { EXIT_DONE } else { EXIT_FAILED })
 }

@@ -93,7 +93,7 @@ impl Display {
 }
 
 /// The style of a bar, in signs that the terminal has.
-fn style(template: &str) -> ProgressStyle {
+pub fn style(template: &str) -> ProgressStyle {
     let narrow = template.replace("bar:16", "bar:8");
     let template = if terminal_columns() < WIDE { &narrow } else { template };
     let signs = if locale::unicode() { "━━─" } else { "==-" };

@@ -5,3 +5,4 @@ pub mod escape;
 pub mod event;
 pub mod locale;
 pub mod output;
+pub mod steps;

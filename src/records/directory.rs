@@ -17,6 +17,7 @@ use crate::records::verify::{
     CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS,
 };
 use crate::system::atomic_file::{create_folder, is_leftover};
+use crate::system::hash::hash_file;
 use crate::training::checkpoint::StateSize;
 
 /// The directory of one run.
@@ -100,6 +101,28 @@ impl RunDirectory {
             State::Finished | State::Diverged => Claim::Done(Box::new(record)),
             State::Running | State::Interrupted => Claim::Resume(Box::new(record), note),
         })
+    }
+
+    /// The record of the run that `--run` named, which must be finished and have the weights that it
+    /// ended with.
+    pub fn finished(&self) -> Result<RunRecord> {
+        let path = self.path.display();
+        let record = RunRecord::read(&self.record())?;
+        let weights = self.weights();
+        let refused = |reason: &str| Err(bad_input(format!("--run {path}: {reason}")).into());
+        if record.state != State::Finished {
+            return refused("the run is not finished");
+        }
+        if !weights.exists() {
+            return refused("its weights were not kept: train it again without --no-weights");
+        }
+        if Some(hash_file(&weights)?) != record.weights_sha256 {
+            let weights = weights.display();
+            return Err(
+                bad_input(format!("{weights}: not the weights that the run ended with")).into()
+            );
+        }
+        Ok(record)
     }
 
     /// The record of the run in the directory, if there is one. One that cannot be read is taken

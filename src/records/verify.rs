@@ -30,6 +30,9 @@ pub const RUN_FILES: [&str; 4] = [TRAIN_LOG, EVALUATION_LOG, WEIGHTS, TESTS];
 /// The record.
 pub const RECORD: &str = "run.toml";
 
+/// The folder that a run has in addition once it was analysed. Its files are on record there.
+pub const ANALYSIS_FOLDER: &str = "analysis";
+
 /// The folder that an unfinished run has in addition.
 pub const CHECKPOINT_FOLDER: &str = "checkpoint";
 
@@ -176,7 +179,8 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
             true => record.files.contains_key(&name),
             false => RUN_FILES.contains(&name.as_str()) || name == CHECKPOINT_FOLDER,
         };
-        if name != RECORD && name != LOCK && !expected && !is_leftover(&name) {
+        let known = [RECORD, LOCK, ANALYSIS_FOLDER].contains(&name.as_str());
+        if !known && !expected && !is_leftover(&name) {
             problems.push(FileProblem::Extra(folder.join(name)));
         }
     }

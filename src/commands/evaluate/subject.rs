@@ -12,8 +12,7 @@ use crate::console::output::say;
 use crate::error::{BadInput, bad_input};
 use crate::network::weights::normalization_of;
 use crate::records::directory::RunDirectory;
-use crate::records::run_toml::{RunConfig, RunRecord, State};
-use crate::system::hash::hash_file;
+use crate::records::run_toml::{RunConfig, RunRecord};
 
 /// Which nets are tested, and how.
 pub struct Subject {
@@ -73,24 +72,8 @@ impl Subject {
 
     /// The net of `--run`, with its record.
     pub fn of_run(directory: &RunDirectory) -> Result<(Subject, RunRecord)> {
-        let (path, record) = (directory.path().display(), RunRecord::read(&directory.record())?);
+        let (path, record) = (directory.path().display(), directory.finished()?);
         let weights = directory.weights();
-        if record.state != State::Finished {
-            return Err(bad_input(format!("--run {path}: the run is not finished")).into());
-        }
-        if !weights.exists() {
-            return Err(bad_input(format!(
-                "--run {path}: its weights were not kept: train it again without --no-weights"
-            ))
-            .into());
-        }
-        if Some(hash_file(&weights)?) != record.weights_sha256 {
-            return Err(bad_input(format!(
-                "{}: not the weights that the run ended with",
-                weights.display()
-            ))
-            .into());
-        }
         let RunConfig { network, dataset, recipe, .. } = record.run.clone();
         if dataset.name.family() != Family::Imagenet {
             return Err(bad_input(format!(

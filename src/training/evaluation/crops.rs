@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::config::recipe::Recipe;
 use crate::dataset::imagenet::decoder::crop::Size;
@@ -135,6 +135,45 @@ impl ViewTest {
                     waiting.clear();
                 }
                 Ok(())
+            },
+        )
+    }
+
+    /// Hands on the images' centre crops themselves, in order, at most `at_once` at a time:
+    /// normalised, float32 [images, 3, crop, crop], and labels, int64 [images], on the device. Images
+    /// that cannot be read are told to `unreadable` and left out. An error of `take` ends it.
+    pub fn centre_crops(
+        &self,
+        (normalization, device): (&Normalization, Device),
+        at_once: usize,
+        unreadable: &mut dyn FnMut(String),
+        mut take: impl FnMut(Tensor, Tensor) -> Result<()>,
+    ) -> Result<()> {
+        let count = self.positions.as_ref().map_or(self.index.len(), Vec::len);
+        let (mut pixels, mut labels): (Vec<u8>, Vec<i64>) = (Vec::new(), Vec::new());
+        let state = || (Decoder::new(Quality::Exact), Vec::new());
+        in_order(
+            count,
+            self.threads,
+            state,
+            |(decoder, bytes), item| self.decode(decoder, bytes, item),
+            |item, decoded| {
+                match decoded.problem {
+                    Some(problem) => unreadable(problem),
+                    None => {
+                        pixels.extend(&decoded.crops);
+                        labels.push(decoded.label);
+                    }
+                }
+                if labels.is_empty() || (labels.len() < at_once && item + 1 < count) {
+                    return Ok(());
+                }
+                let crop = i64::from(self.crop);
+                let batch = Tensor::from_slice(&pixels).view([-1, crop, crop, 3]).to_device(device);
+                let own = Tensor::from_slice(&labels).to_device(device);
+                pixels.clear();
+                labels.clear();
+                take(normalization.apply(&batch), own)
             },
         )
     }

@@ -1,0 +1,52 @@
+//! The kinds of analyses.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::images::Split;
+use crate::random::{Purpose, Stream};
+
+/// What can be looked at. The numbers are part of the random streams: do not renumber.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Standard deviations of the layers' responses (He et al. 2015, Figure 7).
+    Responses = 0,
+    /// Errors of the net without some of its blocks, or with blocks exchanged (Veit et al. 2016).
+    Lesion = 1,
+}
+
+impl Kind {
+    /// All kinds, in the order in which `all` does them.
+    pub const ALL: [Kind; 2] = [Kind::Responses, Kind::Lesion];
+
+    /// Its name: what the user writes, and what its files are called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Responses => "responses",
+            Kind::Lesion => "lesion",
+        }
+    }
+
+    /// The random numbers of one of its draws; `index` is below 2^52.
+    pub fn stream(self, seed: u64, index: u64) -> Stream {
+        Stream::new(seed, Purpose::Analysis, (self as u64) << 52 | index)
+    }
+
+    /// The images that it looks at where nothing else is said, and the most of them.
+    pub fn default_images(self) -> (Split, usize) {
+        match self {
+            Kind::Responses => (Split::Test, usize::MAX),
+            Kind::Lesion => (Split::Test, 1000),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}

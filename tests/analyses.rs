@@ -1,0 +1,129 @@
+//! `analyze`: its files, and what it refuses.
+
+mod common;
+
+use common::{command, refuse, run, stderr, succeed, workspace};
+use std::path::Path;
+
+/// A finished run of two iterations in `run/` on the small data.
+fn trained(network: &str) -> tempfile::TempDir {
+    let folder = workspace();
+    let arguments = ["train", "--network", network, "--iterations", "2", "--out", "run"];
+    succeed(folder.path(), &common::small(&arguments));
+    folder
+}
+
+fn rows(folder: &Path, kind: &str, more: &[&str]) -> Vec<serde_json::Value> {
+    let arguments = ["analyze", kind, "--run", "run", "--data", "data", "--json"];
+    let output = succeed(folder, &[&arguments[..], more].concat());
+    let value: serde_json::Value = serde_json::from_str(&output).unwrap();
+    value["rows"].as_array().unwrap().clone()
+}
+
+#[test]
+fn an_analysis_is_written_into_the_run_and_verified_with_it() {
+    let folder = trained("resnet-8");
+    let whole =
+        succeed(folder.path(), &["analyze", "responses,lesion", "--run", "run", "--data", "data"]);
+    assert!(whole.contains("responses: resnet-8, 100 test images: 7 layers"), "{whole}");
+    let verified = succeed(folder.path(), &["verify", "run"]);
+    assert!(verified.contains("1 finished runs, 2 analyses: every file is as"), "{verified}");
+    let path = folder.path().join("run/analysis/lesion.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        text.starts_with("test,block,count,sample,tau,wrong,error,loss\nwhole,,0,,,"),
+        "{text}"
+    );
+    assert_eq!(text.lines().filter(|line| line.starts_with("single,")).count(), 3);
+    let evaluated = std::fs::read_to_string(folder.path().join("run/eval.csv")).unwrap();
+    let error = evaluated.lines().last().unwrap().split(',').nth(3).unwrap().to_string();
+    let whole: Vec<&str> = text.lines().nth(1).unwrap().split(',').collect();
+    assert_eq!(whole[6].parse::<f64>().unwrap(), error.parse::<f64>().unwrap());
+    std::fs::write(&path, text.replace("single", "singly")).unwrap();
+    let output = run(folder.path(), &["verify", "run"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(common::stdout(&output).contains("changed: run/analysis/lesion.csv"));
+}
+
+#[test]
+fn rows_repeat_and_a_plain_net_loses_only_blocks_that_keep_their_shape() {
+    let folder = trained("plain-14");
+    let found = rows(folder.path(), "lesion", &["--samples", "1"]);
+    assert_eq!(found, rows(folder.path(), "lesion", &["--samples", "1"]));
+    let singles = found.iter().filter(|row| row["test"] == "single");
+    let blocks: Vec<&str> = singles.map(|row| row["block"].as_str().unwrap()).collect();
+    assert_eq!(blocks, ["layer1.0", "layer1.1", "layer2.1", "layer3.1"]);
+    let taus = found.iter().filter(|row| row["test"] == "exchange");
+    assert!(taus.clone().count() > 0 && taus.clone().all(|row| row["tau"].is_f64()));
+}
+
+#[test]
+fn what_cannot_be_analysed_is_refused_in_one_line() {
+    let folder = trained("resnet-8");
+    let of = |network: &'static str, weights: &'static str| {
+        [
+            "analyze",
+            "lesion",
+            "--network",
+            network,
+            "--weights",
+            weights,
+            "--data",
+            "data",
+            "--json",
+        ]
+    };
+    refuse(folder.path(), &of("resnet-20", "run/weights.safetensors"), 2, &["layer1.1", "missing"]);
+    refuse(folder.path(), &of("resnet-8", "nowhere"), 2, &["nowhere"]);
+    refuse(folder.path(), &["analyze", "lesions", "--run", "run"], 2, &["lesions", "responses"]);
+    refuse(folder.path(), &["analyze", "all", "--run", "."], 2, &["run.toml"]);
+    refuse(
+        folder.path(),
+        &["analyze", "lesion", "--run", "run", "--data", "data", "--images", "0"],
+        2,
+        &["--images"],
+    );
+    let without_out = &of("resnet-8", "run/weights.safetensors")[..8];
+    refuse(folder.path(), without_out, 2, &["--out"]);
+    succeed(
+        folder.path(),
+        &common::small(&[
+            "train",
+            "--network",
+            "highway-19",
+            "--iterations",
+            "1",
+            "--out",
+            "gated",
+        ]),
+    );
+    let highway = ["analyze", "lesion", "--run", "gated", "--data", "data"];
+    refuse(folder.path(), &highway, 2, &["highway-19", "blocks"]);
+    std::fs::remove_file(folder.path().join("run/weights.safetensors")).unwrap();
+    refuse(
+        folder.path(),
+        &["analyze", "all", "--run", "run", "--data", "data"],
+        2,
+        &["--no-weights"],
+    );
+}
+
+#[test]
+fn an_interrupt_keeps_what_is_done() {
+    let folder = trained("resnet-20");
+    // More work than a second's.
+    common::write_cifar(&folder.path().join("data"), 320, 100);
+    let arguments = ["analyze", "lesion", "--run", "run", "--data", "data", "--samples", "40"];
+    let mut child = command(folder.path(), &arguments)
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    // SAFETY: sends a signal to a child that is not waited for yet.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    let code = child.wait().unwrap().code();
+    assert!(matches!(code, Some(75) | Some(0)), "{code:?}");
+    let output = run(folder.path(), &["verify", "run"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
