@@ -205,7 +205,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         None => None,
         Some(out) => {
             check_writable("--out", out)?;
-            Some(RunDirectory::at(out).lock()?)
+            let lock = RunDirectory::at(out).lock(&stop, &|text| say(&text))?;
+            // A signal came while another process was at the folder.
+            let Some(lock) = lock else { return Ok(EXIT_INTERRUPTED) };
+            Some(lock)
         }
     };
     let weights_sha256 = hash_file(&origin.weights)?;
