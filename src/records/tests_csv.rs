@@ -44,10 +44,13 @@ pub fn read_tests(path: &Path) -> Result<Vec<TestRow>> {
         return Ok(Vec::new());
     }
     let file = regular_file::open(path).with_context(|| path.display().to_string())?;
-    csv::Reader::from_reader(file)
-        .deserialize()
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("{}: not the tests of a run", path.display()))
+    csv::Reader::from_reader(file).deserialize().collect::<Result<_, csv::Error>>().map_err(
+        |error| {
+            // A value of a damaged file may be as long as the file.
+            let reason: String = error.to_string().chars().take(200).collect();
+            anyhow::anyhow!("{}: not the tests of a run: {reason}", path.display())
+        },
+    )
 }
 
 /// Writes `tests.csv` with `row` in it, in place of an earlier one of the same views.
