@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_RUN_FAILED};
 use crate::logs::collection::Collection;
-use crate::report::claims::{Judged, Verdict, ledger};
+use crate::report::claims::ruling::Verdict;
+use crate::report::claims::{Judged, ledger};
 use crate::report::protocol::Protocol;
 
 /// Judge the claims of the paper, and of those that followed it, by logged runs

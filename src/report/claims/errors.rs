@@ -5,7 +5,7 @@ use crate::config::network_name::{Family, NetworkName};
 use crate::config::recipe::Recipe;
 use crate::logs::collection::LoggedRun;
 use crate::logs::statistics::MeanStd;
-use crate::report::claims::Ruling;
+use crate::report::claims::ruling::Ruling;
 use crate::report::claims::scale::{Observation, Outcome, Scale, verdict};
 use crate::report::findings::of_batches;
 use crate::report::protocol::Protocol;

@@ -5,8 +5,8 @@ use crate::config::network_name::{Family, NetworkName};
 use crate::config::paper;
 use crate::logs::statistics::MeanStd;
 use crate::report::claims::errors::{complete, error};
+use crate::report::claims::ruling::{Ruling, Verdict};
 use crate::report::claims::scale::Scale;
-use crate::report::claims::{Ruling, Verdict};
 use crate::report::protocol::Protocol;
 
 /// Final errors of a network over the seeds of a protocol that is the paper's.

@@ -2,7 +2,7 @@
 
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
-use crate::report::claims::{Ruling, Verdict};
+use crate::report::claims::ruling::{Ruling, Verdict};
 use crate::report::judgement::Judgement;
 use crate::report::protocol::Protocol;
 

@@ -16,7 +16,7 @@ use crate::network::embedding;
 use crate::network::forward::pass::Mode;
 use crate::network::parameters::Network;
 use crate::random::{Purpose, Stream};
-use crate::report::claims::{Ruling, Verdict};
+use crate::report::claims::ruling::{Ruling, Verdict};
 use crate::report::format::thousands;
 
 /// How far a score may be off, as a share of the largest one.

@@ -1,6 +1,7 @@
 //! The ledger of claims as a table.
 
-use crate::report::claims::{Judged, Verdict};
+use crate::report::claims::Judged;
+use crate::report::claims::ruling::Verdict;
 use crate::report::tables::table::{Column, RowKind, Table};
 
 /// A column of this table.
