@@ -149,7 +149,7 @@ struct Origin {
 impl Origin {
     fn of_run(path: &Path) -> Result<Origin> {
         let directory = RunDirectory::at(path);
-        let RunConfig { network, dataset, recipe, seed } = directory.finished()?.run;
+        let RunConfig { network, dataset, recipe, seed, .. } = directory.finished()?.run;
         Ok(Origin {
             dataset: dataset.name,
             network,
