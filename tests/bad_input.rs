@@ -273,11 +273,11 @@ fn not_tested(reason: &str) {
 #[test]
 fn a_disk_that_fills_up_keeps_all_rows_and_names_the_log() {
     let folder = workspace();
-    // A disk of 64 KiB in a name space of its own; the record, the first log rows and no more fit
-    // on it.
+    // A disk of 64 KiB in a name space of its own; the lock, the record, the first log rows and no
+    // more fit on it.
     let script = format!(
         "mkdir disk && mount -t tmpfs -o size=64k tmpfs disk || exit 99
-         dd if=/dev/zero of=disk/ballast bs=1k count=48 status=none
+         dd if=/dev/zero of=disk/ballast bs=1k count=44 status=none
          {program} train --network plain-8 --data data --device cpu --iterations 2000 --set batch_size=2 --set evaluate_every=2000 --set augment=false --out disk/run
          code=$?; cp -r disk/run kept; rm disk/ballast
          mount -o remount,size=8m disk && {program} train --network plain-8 --data data --device cpu --iterations 2000 --set batch_size=2 --set evaluate_every=2000 --set augment=false --out disk/run >/dev/null 2>&1 || exit 98

@@ -182,8 +182,8 @@ fn every_file_that_the_documentation_names_is_there() {
 
 #[test]
 fn every_test_that_the_documentation_names_is_there() {
-    let tests: String =
-        matching("tests/*.rs").iter().map(|path| Document::read(path).text).collect();
+    let files = ["tests/*.rs", "src/**/*.rs"].map(matching).concat();
+    let tests: String = files.iter().map(|path| Document::read(path).text).collect();
     let mut found = 0;
     for source in markdown() {
         for name in

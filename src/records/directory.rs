@@ -107,9 +107,12 @@ impl RunDirectory {
     /// ended with.
     pub fn finished(&self) -> Result<RunRecord> {
         let path = self.path.display();
+        let refused = |reason: &str| Err(bad_input(format!("--run {path}: {reason}")).into());
+        if !self.record().exists() {
+            return refused("there is no run in this folder (it has no run.toml)");
+        }
         let record = RunRecord::read(&self.record())?;
         let weights = self.weights();
-        let refused = |reason: &str| Err(bad_input(format!("--run {path}: {reason}")).into());
         if record.state != State::Finished {
             return refused("the run is not finished");
         }
