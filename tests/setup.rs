@@ -20,7 +20,9 @@ fn setup_without(missing: &str, arguments: &[&str]) -> Output {
         let found =
             Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
         let target = String::from_utf8(found.stdout).unwrap();
-        std::os::unix::fs::symlink(target.trim(), folder.path().join(program)).unwrap();
+        // On a machine without nasm any program stands for it: it is only looked for.
+        let target = if target.is_empty() { "/bin/true" } else { target.trim() };
+        std::os::unix::fs::symlink(target, folder.path().join(program)).unwrap();
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/setup");
     Command::new("bash").arg(script).args(arguments).env("PATH", folder.path()).output().unwrap()

@@ -100,14 +100,14 @@ class Program:
         return self.run([self.path, "verify", out], codes=[0, 1])
 
     def check_finished(self, kind, out):
-        """All bytes are those of the undisturbed one, nothing is left over, and the record is of a finished run."""
+        """All bytes are those of the undisturbed one, nothing is left over but the lock file, and the record is of a finished run."""
         for network, run in self.runs(kind, out).items():
             for name in COMPARED:
                 if not (run / name).exists():
                     raise Failed(f"{network}: {name} is not there")
                 if (run / name).read_bytes() != self.whole[network][name]:
                     raise Failed(f"{network}: {name} has other bytes")
-            if left := {path.name for path in run.iterdir()} - {*COMPARED, "run.toml"}:
+            if left := {path.name for path in run.iterdir()} - {*COMPARED, "run.toml", ".lock"}:
                 raise Failed(f"{network}: left over: {', '.join(sorted(left))}")
             record = tomllib.loads((run / "run.toml").read_text())
             if record["state"] != "finished":

@@ -31,7 +31,7 @@ impl WeightSource {
             Ok(file) => file,
             Err(error) => match self.recorded(&config, directory)? {
                 Some(config) => return Ok(config),
-                None => return Err(error.into()),
+                None => return Err(error),
             },
         };
         let mut network = Network::new(config.architecture()?, config.seed, Device::Cpu);

@@ -42,7 +42,7 @@ impl Queue {
     }
 
     /// Takes out the first run that is not pausing.
-    pub fn next(&mut self) -> Option<usize> {
+    pub fn take_next(&mut self) -> Option<usize> {
         let now = Instant::now();
         let pauses = |task: &usize| {
             let until = self.delays.get(task).and_then(|delay| delay.not_before);
@@ -79,12 +79,15 @@ mod tests {
     #[test]
     fn runs_come_in_order_and_one_that_pauses_lets_the_others_pass() {
         let mut queue = Queue::new([0, 2, 5].into_iter());
-        assert_eq!(queue.next(), Some(0));
+        assert_eq!(queue.take_next(), Some(0));
         queue.put_back(0, Duration::from_secs(60));
-        assert_eq!([queue.next(), queue.next(), queue.next()], [Some(2), Some(5), None]);
+        assert_eq!(
+            [queue.take_next(), queue.take_next(), queue.take_next()],
+            [Some(2), Some(5), None]
+        );
         assert!(!queue.is_empty());
         queue.put_back(0, Duration::ZERO);
-        assert_eq!(queue.next(), Some(0));
+        assert_eq!(queue.take_next(), Some(0));
         assert!(queue.is_empty());
     }
 
@@ -102,7 +105,7 @@ mod tests {
         let mut queue = Queue::new(0..1_000_000);
         let start = Instant::now();
         let mut taken = 0;
-        while let Some(task) = queue.next() {
+        while let Some(task) = queue.take_next() {
             assert_eq!(task, taken);
             taken += 1;
         }

@@ -166,7 +166,7 @@ impl<'a> Scheduler<'a> {
         while let Some(slot) = (0..self.conditions.slots.len())
             .find(|slot| self.workers.iter().all(|worker| worker.slot != *slot))
         {
-            let Some(task) = self.queue.next() else { break };
+            let Some(task) = self.queue.take_next() else { break };
             match self.start(task, slot) {
                 Ok(None) => {}
                 Ok(Some(told)) => {
