@@ -116,7 +116,7 @@ fn packed_shards_train_to_the_same_bytes_as_the_files_they_were_packed_from() {
             .map(|run| std::fs::read(folder.path().join(run).join(name)).unwrap());
         assert!(one == other, "{name} differs");
     }
-    // Any tar reads them: a image and its class, one after the other.
+    // Any tar reads them: an image and its class, one after the other.
     let listing = Command::new("tar")
         .args(["-tf", "shards/train-000000.tar"])
         .current_dir(folder.path())

@@ -146,7 +146,7 @@ pub struct Recipe {
     /// Images that go through the network at once and share batch normalisation's statistics. A
     /// batch is made of such groups, whose gradients are averaged. 0: the whole batch.
     pub group_size: u64,
-    /// Side of the square that is cut out of a image (section 3.4); only for datasets of
+    /// Side of the square that is cut out of an image (section 3.4); only for datasets of
     /// images, as are the keys below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<u64>,

@@ -167,7 +167,7 @@ pub struct RunRecord {
     /// place, in tests they count as wrong.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unreadable_images: BTreeSet<String>,
-    /// SHA-256 of the mean image of images, float32: a resumed run must subtract the same.
+    /// SHA-256 of the mean image of an ImageFolder, float32: a resumed run must subtract the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_image_sha256: Option<String>,
     /// How far it is.

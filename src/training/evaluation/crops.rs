@@ -88,7 +88,7 @@ impl ViewTest {
 
     /// Hands on the scores of each batch of images, in order: logarithms of the classes'
     /// probabilities averaged over views and networks, float32 [images, classes], and labels, int64
-    /// [images], -1 for a image that cannot be read.
+    /// [images], -1 for an image that cannot be read.
     pub fn scores(
         &self,
         networks: &[(&Network, &Normalization)],

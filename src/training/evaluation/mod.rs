@@ -24,7 +24,7 @@ use crate::training::evaluation::views::Views;
 const BATCH: i64 = 500;
 
 /// Images that are evaluated again and again, each seen once: as it is (CIFAR's single original
-/// view), or a image's centre crop.
+/// view), or an image's centre crop.
 pub enum EvaluationSet {
     /// On the device: uint8, [images, side, side, 3], and labels, int64 [images].
     Resident(Tensor, Tensor),
