@@ -27,7 +27,7 @@ fn an_analysis_is_written_into_the_run_and_verified_with_it() {
         succeed(folder.path(), &["analyze", "responses,lesion", "--run", "run", "--data", "data"]);
     assert!(whole.contains("responses: resnet-8, 100 test images: 7 layers"), "{whole}");
     let verified = succeed(folder.path(), &["verify", "run"]);
-    assert!(verified.contains("1 finished runs, 2 analyses: every file is as"), "{verified}");
+    assert!(verified.contains("1 finished run, 2 analyses: every file is as"), "{verified}");
     let path = folder.path().join("run/analysis/lesion.csv");
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(

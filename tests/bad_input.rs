@@ -367,6 +367,15 @@ fn a_depth_of_both_families_says_which_net_was_built() {
     assert!(text.contains("755,802") && text.contains("--dataset imagenet"), "{text}");
     let text = succeed(folder.path(), &["describe", "--network", "resnet-56"]);
     assert!(!text.contains("note: "), "{text}");
+    let built = |command: &[&str]| {
+        let output = run(folder.path(), &small(&[command, &["--iterations", "1"]].concat()));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let told = stderr(&output);
+        told.contains("755802 parameters") && told.contains("--dataset imagenet")
+    };
+    assert!(built(&["train", "--network", "resnet-50"]));
+    assert!(built(&["compare", "50", "--shallow", "8"]));
+    assert!(!built(&["compare", "14", "--shallow", "8"]));
     refuse(
         folder.path(),
         &["train", "--network", "resnet-34", "--dataset", "cifar10", "--data", "data"],

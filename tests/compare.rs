@@ -423,7 +423,7 @@ fn weights_that_are_not_kept_are_on_record_all_the_same() {
     for out in ["kept", "not"] {
         assert!(
             succeed(folder.path(), &["verify", out])
-                .contains("1 finished runs: every file is as it was logged")
+                .contains("1 finished run: every file is as it was logged")
         );
     }
 }

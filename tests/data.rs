@@ -122,7 +122,7 @@ fn a_good_server_gives_data_that_check_counts() {
     let text = succeed(folder.path(), &fetch(&address, &hash));
     assert!(
         text.contains("subset")
-            && text.contains("training images: 40 (4 a class)")
+            && text.contains("training images: 40 (4 per class)")
             && text.contains("test images: 20"),
         "{text}"
     );
@@ -387,7 +387,7 @@ fn shapes_are_built_in_and_can_be_looked_at() {
             folder.path(),
             &["data", "picture", "shapes", "--out", name],
             2,
-            &[&format!("--out {name}"), "end its name in .png"],
+            &[&format!("--out {name}"), "ends in .png"],
         );
         assert!(!folder.path().join(name).exists(), "no PNG under the name of another format");
     }

@@ -272,6 +272,32 @@ fn every_column_of_the_report_is_documented() {
 }
 
 #[test]
+fn runs_and_reports_of_a_user_are_in_a_folder_that_git_ignores() {
+    let program = Cli::command();
+    let default = |command: &str, argument: &str| {
+        let command = program.find_subcommand(command).unwrap();
+        let argument = command.get_arguments().find(|other| other.get_id() == argument).unwrap();
+        argument.get_default_values()[0].to_str().unwrap().to_string()
+    };
+    for (command, argument) in
+        [("sweep", "out"), ("figures", "results"), ("verify", "results"), ("claims", "results")]
+    {
+        assert_eq!(default(command, argument), "runs", "{command}");
+    }
+    let ignored = |path: &str| {
+        Command::new("git").args(["check-ignore", "--quiet", path]).current_dir(root()).status()
+    };
+    match ignored("runs/report/report.html").map(|status| status.code()) {
+        Ok(Some(code @ (0 | 1))) => {
+            assert_eq!(code, 0, "git does not ignore runs/");
+            let published = ignored("results/report/report.html").unwrap();
+            assert_eq!(published.code(), Some(1), "git ignores what is published");
+        }
+        _ => eprintln!("not tested: this is no git repository"),
+    }
+}
+
+#[test]
 fn readme_is_short() {
     let lines = Document::read(&root().join("README.md")).text.lines().count();
     assert!(

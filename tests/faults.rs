@@ -388,7 +388,7 @@ fn a_results_folder_that_cannot_be_written_is_refused_at_once() {
         read("first.txt")
     );
     assert!(
-        read("verify.txt").contains("1 finished runs: every file is as it was logged"),
+        read("verify.txt").contains("1 finished run: every file is as it was logged"),
         "reading needs no writing: {}",
         read("verify.txt")
     );

@@ -295,8 +295,8 @@ fn a_bad_run_is_named_and_the_others_are_shown() {
         "doubled/some-experiment/plain-20/seed-0/train.csv: line 9: iteration 7 after iteration 7",
         "falling/some-experiment/plain-20/seed-0/train.csv: line 8: iteration 3 after iteration 6",
         "lost/some-experiment/plain-20/seed-0/train.csv: line 9: iteration 8 after iteration 97",
-        "rate/some-experiment/plain-20/seed-0/train.csv: row 7: no run has a learning rate of 1e-300",
-        "rates/some-experiment/plain-20/seed-0/train.csv: row 7: no run has a learning rate of 1e308",
+        "rate/some-experiment/plain-20/seed-0/train.csv: row 7: a learning rate of 1e-300 is out of range",
+        "rates/some-experiment/plain-20/seed-0/train.csv: row 7: a learning rate of 1e308 is out of range",
         "error/some-experiment/plain-20/seed-0/train.csv: an error of",
         "overflow/some-experiment/plain-20/seed-0/run.toml",
         "tiny-rate/some-experiment/plain-20/seed-0/train.csv: row 1: ",
@@ -570,7 +570,7 @@ fn logs_that_cannot_be_read_are_named_and_the_others_are_shown() {
     let folder = tempfile::tempdir().unwrap();
     refuse(folder.path(), &["figures", "nowhere"], 2, &["nowhere", "No such file"]);
     std::fs::create_dir(folder.path().join("runs")).unwrap();
-    refuse(folder.path(), &["figures"], 2, &["runs", "no run there", "sweep"]);
+    refuse(folder.path(), &["figures"], 2, &["runs", "no runs found", "sweep"]);
     write_run(&folder.path().join("runs"), "plain-20", 0, 64_000, 9.5);
     let broken = folder.path().join("runs/other/plain-32/seed-0");
     std::fs::create_dir_all(&broken).unwrap();

@@ -237,7 +237,7 @@ fn a_layout_that_is_not_one_of_class_folders_is_refused_and_said_what_to_do() {
         folder.path(),
         &check,
         2,
-        &["images/train", "1 images lie beside the class folders", "stray.JPEG"],
+        &["images/train", "images beside the class folders (1), such as", "stray.JPEG"],
     );
     std::fs::remove_file(&stray).unwrap();
     // A class without images.
@@ -265,7 +265,7 @@ fn a_layout_that_is_not_one_of_class_folders_is_refused_and_said_what_to_do() {
     std::fs::create_dir(root.join("val")).unwrap();
     std::fs::copy(file(&root, "train", 0, 0), root.join("val/ILSVRC2012_val_00000001.JPEG"))
         .unwrap();
-    refuse(folder.path(), &check, 2, &["images/val", "lie in no class folders"]);
+    refuse(folder.path(), &check, 2, &["images/val", "are in no class folders"]);
     // No validation images.
     std::fs::rename(root.join("val"), root.join("validation")).unwrap();
     refuse(folder.path(), &train("run", &[]), 2, &["no val/<class>/", "nothing to test on"]);
@@ -427,7 +427,7 @@ fn keys_of_images_are_refused_elsewhere_and_out_of_range() {
         folder.path(),
         &["train", "--network", "resnet-20", "--set", "crop=32", "--out", "run"],
         2,
-        &["crop", "images in folders"],
+        &["crop", "ImageFolder datasets"],
     );
     refuse(folder.path(), &["train", "--network", "resnet-18", "--out", "run"], 2, &["6n+2"]);
     refuse(

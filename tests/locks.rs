@@ -57,7 +57,8 @@ fn the_second_process_is_told_the_firsts_host_number_and_job_and_a_killed_one_is
     assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
     drop(lock);
     let process = format!("process {}", first.id());
-    let parts = ["out: another process is at this run (host ", &process, "Slurm job 4711, since"];
+    let parts =
+        ["out: another process is working on this run (host ", &process, "Slurm job 4711, since"];
     refuse(folder.path(), &arguments, 2, &parts);
     signal(&first, libc::SIGKILL);
     first.wait_with_output().unwrap();
@@ -72,7 +73,8 @@ fn a_lock_that_a_dead_node_left_is_waited_for_in_a_job_and_only_there() {
     let folder = workspace();
     let arguments = train("4", "out");
     let lock = dead_nodes_lock(&folder.path().join("out"));
-    let who = "another process is at this run (host node-7, process 12, Slurm job 5, since then)";
+    let who =
+        "another process is working on this run (host node-7, process 12, Slurm job 5, since then)";
     refuse(folder.path(), &arguments, 2, &[who]);
     // A signal ends the waiting.
     let stopped = in_job(folder.path(), &arguments);

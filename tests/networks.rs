@@ -28,7 +28,7 @@ fn a_network_of_too_many_layers_is_refused_at_once_and_the_largest_is_described_
 fn a_pre_activation_net_is_described_in_few_lines_and_trains() {
     let folder = workspace();
     let text = succeed(folder.path(), &["describe", "--network", "preact-resnet-164"]);
-    for part in ["1,703,258 parameters", "option B", "5.46 %", "before every convolution"] {
+    for part in ["1,703,258 parameters", "option B", "5.46 %", "precede every convolution"] {
         assert!(text.contains(part), "\"{part}\" is not in: {text}");
     }
     assert!(text.contains("layer1.1.conv3 … layer1.17.conv3"), "{text}");

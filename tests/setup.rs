@@ -53,11 +53,41 @@ fn without_nasm_the_set_up_goes_on_and_one_line_says_what_is_slower() {
     assert_eq!(output.status.code(), Some(0), "{message}");
     assert!(
         message.lines().count() == 1
-            && message.contains("slowly")
+            && message.contains("slower")
             && message.contains("package nasm")
             && message.contains("cargo clean --release -p mozjpeg-sys"),
         "{message}"
     );
+}
+
+#[test]
+fn without_nasm_the_image_decoder_is_built_without_assembly() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = folder.path().join("programs");
+    std::fs::create_dir(&programs).unwrap();
+    // Every program of this machine but nasm; the first of a name counts.
+    let path = std::env::var_os("PATH").unwrap();
+    let entries = std::env::split_paths(&path).filter_map(|part| std::fs::read_dir(part).ok());
+    for entry in entries.flatten().flatten().filter(|entry| entry.file_name() != "nasm") {
+        let _ = std::os::unix::fs::symlink(entry.path(), programs.join(entry.file_name()));
+    }
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--offline", "--package", "mozjpeg-sys"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("CARGO_TARGET_DIR", folder.path().join("target"))
+        .env("PATH", &programs)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // What build.rs tells the program by, and "doctor" the user.
+    let pattern =
+        format!("{}/target/release/build/mozjpeg-sys-*/out/**/jconfig.h", folder.path().display());
+    let headers: Vec<_> = glob::glob(&pattern).unwrap().map(Result::unwrap).collect();
+    assert!(!headers.is_empty(), "{pattern}");
+    for header in headers {
+        let text = std::fs::read_to_string(&header).unwrap();
+        assert!(!text.lines().any(|line| line.trim() == "#define WITH_SIMD 1"), "{text}");
+    }
 }
 
 /// A copy of this project's build files, without libtorch.

@@ -473,7 +473,7 @@ fn experiments_without_data_are_refused_by_name_or_left_out_if_asked_for() {
     assert!(!folder.path().join("runs").exists(), "nothing was started");
     let output = run(folder.path(), &sweep("data", &["--skip-missing-data"]));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stderr(&output).contains("left out, no data: i (imagenet"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("skipped, no data: i (imagenet"), "{}", stderr(&output));
     assert_eq!(lines(&folder.path().join("runs/c/plain-8/seed-0/train.csv")), 3, "default folder");
     assert!(!folder.path().join("runs/i").exists());
 }
@@ -549,7 +549,7 @@ fn a_closed_terminal_saves_and_a_second_signal_is_answered() {
     let output = child.wait_with_output().unwrap();
     let told = stderr(&output);
     match output.status.code() {
-        Some(130) => assert!(told.contains("stopped at once, without saving"), "{told}"),
+        Some(130) => assert!(told.contains("stopped immediately, without saving"), "{told}"),
         code => assert_eq!(code, Some(75), "{told}"),
     }
 }
