@@ -113,90 +113,130 @@ fn attempt_download(
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
     let have = arrived_before(partial);
+    let response = request(agent, url, have)?;
+    let Some(start) = first_byte(&response, url, have, partial)? else { return Ok(()) };
+    let download =
+        Download { url, limits, partial, start, length: response.body().content_length() };
+    if download.length.is_some_and(|length| length > limits.most_bytes.saturating_sub(start)) {
+        return Err(download.too_long());
+    }
+    download.receive(response.into_body().into_reader(), bar)
+}
+
+/// Asks for the file from byte `have` on.
+fn request(
+    agent: &ureq::Agent,
+    url: &str,
+    have: u64,
+) -> Result<ureq::http::Response<ureq::Body>, Failure> {
     let mut request = agent.get(url);
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
     }
-    let response = request.call().map_err(|error| match error {
+    request.call().map_err(|error| match error {
         ureq::Error::RequireHttpsOnly(to) => Failure::Final(anyhow!(
-            "{url}: refused: it leads to {to}, which is not encrypted; give another address with --from"
+            "{url}: refused: it redirects to {to}, which is not encrypted; give another address with --from"
         )),
         ureq::Error::BadUri(reason) => Failure::Final(anyhow!(
-            "{url}: refused: it leads to no address of the web ({reason}); give another with --from"
+            "{url}: refused: it redirects to an invalid address ({reason}); give another with --from"
         )),
         ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => Failure::Final(anyhow!(
             "{url}: refused: {error}; give another address with --from"
         )),
         error => Failure::Broken(anyhow!("{error}")),
-    })?;
-    let length = response.body().content_length();
-    let start = match response.status() {
-        StatusCode::OK => 0,
-        StatusCode::PARTIAL_CONTENT if continues_at(&response, have) => have,
+    })
+}
+
+/// The byte of the file that the answer begins with; none if all of it may be there already, which
+/// the checksum will tell.
+fn first_byte(
+    response: &ureq::http::Response<ureq::Body>,
+    url: &str,
+    have: u64,
+    partial: &Path,
+) -> Result<Option<u64>, Failure> {
+    match response.status() {
+        StatusCode::OK => Ok(Some(0)),
+        StatusCode::PARTIAL_CONTENT if continues_at(response, have) => Ok(Some(have)),
         StatusCode::PARTIAL_CONTENT => {
             // Another part than was asked for: only from the start is it known what comes.
             let _ = std::fs::remove_file(partial);
-            return Err(Failure::Broken(anyhow!(
+            Err(Failure::Broken(anyhow!(
                 "the server continued at another place than it was asked to"
-            )));
+            )))
         }
-        // The file may have been complete already: the checksum will tell.
-        StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => return Ok(()),
-        status => {
-            return Err(Failure::Final(anyhow!(
-                "{url}: the server answered {status}; give another address with --from"
-            )));
-        }
-    };
-    let too_long = || {
-        // It is not the file that was asked for: nothing of it is kept.
-        let _ = std::fs::remove_file(partial);
-        Failure::Final(anyhow!(
-            "{url}: refused: the server sends more than {} bytes, which the file has at most",
-            limits.most_bytes
-        ))
-    };
-    if length.is_some_and(|length| length > limits.most_bytes.saturating_sub(start)) {
-        return Err(too_long());
-    }
-    bar.set_length(start + length.unwrap_or(0));
-    bar.set_position(start);
-    let mut file = open_at(partial, start).map_err(Failure::Final)?;
-    let mut body = response.into_body().into_reader();
-    let mut buffer = vec![0; 1 << 16];
-    let mut arrived = 0;
-    let mut window = (Instant::now(), 0);
-    loop {
-        let count = body.read(&mut buffer).map_err(|error| Failure::Broken(error.into()))?;
-        if count == 0 {
-            break;
-        }
-        if start + arrived + count as u64 > limits.most_bytes {
-            return Err(too_long());
-        }
-        file.write_all(&buffer[..count])
-            .with_context(|| partial.display().to_string())
-            .map_err(Failure::Final)?;
-        arrived += count as u64;
-        if window.0.elapsed() >= limits.window {
-            if arrived - window.1 < limits.least_bytes {
-                return Err(Failure::Broken(anyhow!(
-                    "only {} bytes arrived in {} s",
-                    arrived - window.1,
-                    limits.window.as_secs_f64()
-                )));
-            }
-            window = (Instant::now(), arrived);
-        }
-        bar.inc(count as u64);
-    }
-    match length {
-        Some(length) if arrived < length => Err(Failure::Broken(anyhow!(
-            "the connection ended after {} of {} bytes",
-            start + arrived,
-            start + length
+        StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => Ok(None),
+        status => Err(Failure::Final(anyhow!(
+            "{url}: the server answered {status}; give another address with --from"
         ))),
-        _ => Ok(()),
+    }
+}
+
+/// An answer that is being received.
+struct Download<'a> {
+    url: &'a str,
+    limits: Limits,
+    /// Where it is written.
+    partial: &'a Path,
+    /// Its first byte, as counted from the start of the file.
+    start: u64,
+    /// Its bytes, if the server says how many they are.
+    length: Option<u64>,
+}
+
+impl Download<'_> {
+    fn receive(&self, mut body: impl Read, bar: &ProgressBar) -> Result<(), Failure> {
+        bar.set_length(self.start + self.length.unwrap_or(0));
+        bar.set_position(self.start);
+        let mut file = open_at(self.partial, self.start).map_err(Failure::Final)?;
+        let mut buffer = vec![0; 1 << 16];
+        let mut arrived = 0;
+        let mut window = (Instant::now(), 0);
+        loop {
+            let count = body.read(&mut buffer).map_err(|error| Failure::Broken(error.into()))?;
+            if count == 0 {
+                break;
+            }
+            if self.start + arrived + count as u64 > self.limits.most_bytes {
+                return Err(self.too_long());
+            }
+            file.write_all(&buffer[..count])
+                .with_context(|| self.partial.display().to_string())
+                .map_err(Failure::Final)?;
+            arrived += count as u64;
+            if window.0.elapsed() >= self.limits.window {
+                self.check_speed(arrived - window.1)?;
+                window = (Instant::now(), arrived);
+            }
+            bar.inc(count as u64);
+        }
+        match self.length {
+            Some(length) if arrived < length => Err(Failure::Broken(anyhow!(
+                "the connection ended after {} of {} bytes",
+                self.start + arrived,
+                self.start + length
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives up a server of which less arrives in a window than the limit says.
+    fn check_speed(&self, bytes: u64) -> Result<(), Failure> {
+        if bytes >= self.limits.least_bytes {
+            return Ok(());
+        }
+        let seconds = self.limits.window.as_secs_f64();
+        Err(Failure::Broken(anyhow!("only {bytes} bytes arrived in {seconds} s")))
+    }
+
+    /// It is not the file that was asked for: nothing of it is kept.
+    fn too_long(&self) -> Failure {
+        let _ = std::fs::remove_file(self.partial);
+        Failure::Final(anyhow!(
+            "{}: refused: the server sends more than {} bytes, the maximum for this file",
+            self.url,
+            self.limits.most_bytes
+        ))
     }
 }
 

@@ -183,27 +183,12 @@ impl Generation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::schedule::ScheduleState;
-    use tch::Device;
-    use tch::Kind;
-    use tch::Tensor;
-
-    fn checkpoint(iteration: u64) -> Checkpoint {
-        let tensor = || Tensor::arange(5, (Kind::Float, Device::Cpu)) * iteration as f64;
-        Checkpoint {
-            iteration,
-            schedule: ScheduleState::default(),
-            parameters: tensor(),
-            momentum_buffer: tensor(),
-            running_stats: tensor(),
-        }
-    }
 
     fn folder() -> (tempfile::TempDir, CheckpointFolder, Vec<PathBuf>) {
         let temporary = tempfile::tempdir().unwrap();
         let folder = CheckpointFolder::at(temporary.path().join("checkpoint"));
         for iteration in [10, 20, 30] {
-            folder.write(&checkpoint(iteration), None).unwrap();
+            folder.write(&Checkpoint::example(iteration), None).unwrap();
         }
         let paths =
             folder.generations().unwrap().into_iter().map(|generation| generation.path).collect();
@@ -216,7 +201,7 @@ mod tests {
         assert_eq!(paths.len(), 2);
         std::fs::write(folder.path.join("000000040-0123456789abcdef.safetensors.partial"), "half")
             .unwrap();
-        folder.write(&checkpoint(30), None).unwrap();
+        folder.write(&Checkpoint::example(30), None).unwrap();
         assert_eq!(
             std::fs::read_dir(&folder.path).unwrap().count(),
             2,
@@ -226,7 +211,7 @@ mod tests {
         let found = found.unwrap().0;
         assert_eq!(
             (found.iteration, &found.parameters, problems.len()),
-            (30, &checkpoint(30).parameters, 0)
+            (30, &Checkpoint::example(30).parameters, 0)
         );
     }
 
@@ -262,7 +247,7 @@ mod tests {
     fn a_damaged_checkpoint_is_gone_once_a_newer_one_is_written() {
         let (_temporary, folder, paths) = folder();
         std::fs::write(&paths[0], "damaged").unwrap();
-        folder.write(&checkpoint(25), None).unwrap();
+        folder.write(&Checkpoint::example(25), None).unwrap();
         let iterations: Vec<u64> =
             folder.generations().unwrap().iter().map(|generation| generation.iteration).collect();
         assert_eq!(iterations, [25, 20]);
@@ -292,7 +277,7 @@ mod tests {
         let log = LogPrefix { bytes: 3, sha256: "ab".to_string() };
         let record = "state = \"running\"\n".to_string();
         let beside = Beside { record, train_log: log.clone(), evaluation_log: log };
-        folder.write(&checkpoint(40), Some(&beside)).unwrap();
+        folder.write(&Checkpoint::example(40), Some(&beside)).unwrap();
         let found = folder.newest(|saved| Ok(saved.beside.clone())).unwrap().0.unwrap();
         assert_eq!(found.1.as_ref(), Some(&beside));
         assert_eq!(folder.record(), Some(beside.record));

@@ -112,17 +112,6 @@ mod tests {
     use crate::training::schedule::ScheduleState;
     use tch::{Device, Kind, Tensor};
 
-    fn checkpoint(iteration: u64) -> Checkpoint {
-        let tensor = || Tensor::zeros([2], (Kind::Float, Device::Cpu));
-        Checkpoint {
-            iteration,
-            schedule: ScheduleState::default(),
-            parameters: tensor(),
-            momentum_buffer: tensor(),
-            running_stats: tensor(),
-        }
-    }
-
     fn recipe() -> Recipe {
         Recipe { evaluate_every: 10, ..Recipe::default() }
     }
@@ -164,7 +153,9 @@ mod tests {
                         evaluation: evaluation.prefix().bytes,
                     };
                     kept.push((iteration, lengths));
-                    checkpoints.write(&checkpoint(iteration), hashed.then_some(&beside)).unwrap();
+                    checkpoints
+                        .write(&Checkpoint::example(iteration), hashed.then_some(&beside))
+                        .unwrap();
                 }
             }
             Files { folder, kept }
@@ -279,7 +270,7 @@ mod tests {
             assert!(message.contains(&format!("tensor \"{expected}\" has shape [2]")), "{message}");
         }
         // As many bytes as its shape says, and not of float32: no panic.
-        let bytes = checkpoint(7).to_bytes(None).unwrap();
+        let bytes = Checkpoint::example(7).to_bytes(None).unwrap();
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
         let changed = header.replace("\"F32\",\"shape\":[2]", "\"F16\",\"shape\":[4]");

@@ -18,8 +18,8 @@ use crate::run::evaluator::RunEvaluator;
 use crate::run::recorder::RunRecorder;
 use crate::run::spec::{Run, RunOptions};
 use crate::system::hash;
-use crate::training::batches::Normalization;
 use crate::training::batches::source::batches;
+use crate::training::batches::{Batches, Normalization};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::trainer::{Outcome, Trainer};
 
@@ -29,6 +29,40 @@ enum Start {
     Done(Outcome),
     /// Training from the position, with this record.
     At(Box<RunRecord>, Position),
+}
+
+/// A run that is ready to be trained.
+struct Built<'a> {
+    run: &'a Run<'a>,
+    network: Network,
+    batches: Box<dyn Batches>,
+    /// Where it resumes, unless it begins.
+    checkpoint: Option<Checkpoint>,
+    /// Whether it begins with weights from a file, which are evaluated first.
+    given: bool,
+    evaluator: RunEvaluator<'a>,
+    recorder: RunRecorder<'a>,
+}
+
+impl Built<'_> {
+    /// Trains to the recipe's end, or until `stop` is set, and closes the record.
+    fn train(self, options: &RunOptions, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
+        let Built { run, mut network, batches, checkpoint, given, .. } = self;
+        let (mut evaluator, mut recorder) = (self.evaluator, self.recorder);
+        let recipe = &run.config.recipe;
+        let mut trainer = Trainer::new(&mut network, batches, recipe, checkpoint.as_ref());
+        if options.graph
+            && let Some(note) = trainer.use_graph(run.device)
+        {
+            listener(Event::Note(note));
+        }
+        let begun = if given { trainer.begin(&mut recorder, &mut evaluator) } else { Ok(()) };
+        let outcome = begun.and_then(|()| {
+            trainer.run(&mut recorder, &mut evaluator, stop, options.checkpoint_every)
+        });
+        let warmup_ended_after = trainer.warmup_ended_after();
+        recorder.close(outcome, warmup_ended_after, &network, &evaluator)
+    }
 }
 
 impl Run<'_> {
@@ -57,40 +91,12 @@ impl Run<'_> {
         listener: Listener,
         stop: &AtomicBool,
     ) -> Result<Outcome> {
-        let (mut record, Position { checkpoint, kept, .. }) = match self.claim(listener)? {
-            Start::Done(outcome) => return Ok(outcome),
-            Start::At(record, position) => (*record, position),
-        };
-        // Build.
-        let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device)
-            .with_compute(self.compute(listener));
-        let given = self.initial_weights(&mut network, checkpoint.as_ref())?;
-        let normalization = self.normalization(options, listener, &mut record)?;
-        let batches = batches(
-            self.data,
-            self.config.seed,
-            &self.config.recipe,
-            normalization.share(),
-            self.device,
-            options.loaders,
-        );
-        let mut evaluator = RunEvaluator::new(self, options, normalization, listener);
-        let mut recorder = RunRecorder::open(self, options, record, kept, listener)?;
-        let mut trainer =
-            Trainer::new(&mut network, batches, &self.config.recipe, checkpoint.as_ref());
-        if options.graph
-            && let Some(note) = trainer.use_graph(self.device)
-        {
-            listener(Event::Note(note));
+        match self.claim(listener)? {
+            Start::Done(outcome) => Ok(outcome),
+            Start::At(record, position) => {
+                self.build(*record, position, options, listener)?.train(options, listener, stop)
+            }
         }
-        // Train.
-        let begun = if given { trainer.begin(&mut recorder, &mut evaluator) } else { Ok(()) };
-        let outcome = begun.and_then(|()| {
-            trainer.run(&mut recorder, &mut evaluator, stop, options.checkpoint_every)
-        });
-        // Close.
-        let warmup_ended_after = trainer.warmup_ended_after();
-        recorder.close(outcome, warmup_ended_after, &network, &evaluator)
     }
 
     /// Finds out where the run begins, which the caller has locked.
@@ -131,12 +137,37 @@ impl Run<'_> {
         let machine = Provenance::now(self.device).machine;
         if let Some(change) = record.provenance.machine.change(&machine) {
             listener(Event::Note(format!(
-                "{change}: a different floating-point summation order from here on, the bytes are \
+                "{change}: the floating-point summation order differs from here on, so the bytes are \
                  not those of an uninterrupted run"
             )));
         }
         let record = self.resumed(record, position.checkpoint.as_ref(), &position.problems);
         Ok(Start::At(Box::new(record), position))
+    }
+
+    /// Makes what the training needs, and opens the logs at `position`.
+    fn build<'a>(
+        &'a self,
+        mut record: RunRecord,
+        Position { checkpoint, kept, .. }: Position,
+        options: &'a RunOptions,
+        listener: Listener<'a>,
+    ) -> Result<Built<'a>> {
+        let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device)
+            .with_compute(self.compute(listener));
+        let given = self.initial_weights(&mut network, checkpoint.as_ref())?;
+        let normalization = self.normalization(options, listener, &mut record)?;
+        let batches = batches(
+            self.data,
+            self.config.seed,
+            &self.config.recipe,
+            normalization.share(),
+            self.device,
+            options.loaders,
+        );
+        let evaluator = RunEvaluator::new(self, options, normalization, listener);
+        let recorder = RunRecorder::open(self, options, record, kept, listener)?;
+        Ok(Built { run: self, network, batches, checkpoint, given, evaluator, recorder })
     }
 
     /// Puts the initial weights into the network of a run that begins and has them from a file.
@@ -171,7 +202,7 @@ impl Run<'_> {
         let parts = if segments > 1 {
             let whole = memory::activation_bytes(architecture, batch_size, precision, 1);
             format!(
-                " in {segments} segments that are recomputed in the backward pass ({} would be needed for all at once)",
+                " in {segments} segments, recomputed in the backward pass ({} without)",
                 memory::gib(whole)
             )
         } else {
@@ -197,7 +228,7 @@ impl Run<'_> {
         };
         let mean = || {
             if matches!(self.data.train, Source::Streamed(_)) {
-                listener(Event::Note("the mean image of all training images is computed now, unless it was kept from an earlier run".to_string()));
+                listener(Event::Note("computing the mean image of all training images, unless it is cached from an earlier run".to_string()));
             }
             let mean = self.data.train.mean_image(recipe, options.loaders, unreadable)?;
             if matches!(self.data.train, Source::Streamed(_)) {
@@ -206,8 +237,8 @@ impl Run<'_> {
                 );
                 if record.mean_image_sha256.as_ref().is_some_and(|before| *before != hash) {
                     bail!(
-                        "{}: the mean image is another than when this run began: some images cannot be read now, or could not then; make sure that all \
-                         of the data is there, and remove the kept mean images (*.mean in the cache folder)",
+                        "{}: the mean image is not the one that this run began with: some images cannot be read now, or could not be then; make sure \
+                         that all data is there, and remove the cached mean images (*.mean in the cache folder)",
                         self.directory.path().display()
                     );
                 }

@@ -61,6 +61,21 @@ pub struct Checkpoint {
     pub running_stats: Tensor,
 }
 
+#[cfg(test)]
+impl Checkpoint {
+    /// A checkpoint of five parameters, whose values tell its iteration.
+    pub fn example(iteration: u64) -> Checkpoint {
+        let tensor = || Tensor::arange(5, (Kind::Float, Device::Cpu)) * iteration as f64;
+        Checkpoint {
+            iteration,
+            schedule: ScheduleState::default(),
+            parameters: tensor(),
+            momentum_buffer: tensor(),
+            running_stats: tensor(),
+        }
+    }
+}
+
 impl Checkpoint {
     /// The checkpoint as a safetensors file, with a text that the records keep beside the state.
     /// The same state and text make the same bytes.

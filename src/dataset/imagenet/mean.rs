@@ -39,11 +39,31 @@ pub fn mean_image(
         Ok(Some(mean)) => return Ok(mean),
         Ok(None) => {}
         Err(reason) => say(&format!(
-            "{}: {reason}: the mean image is computed anew",
+            "{}: {reason}: the mean image is computed again",
             file.as_deref().unwrap_or(Path::new("")).display()
         )),
     }
-    let mut sums = vec![0u64; values];
+    let (mean, is_final) = computed(index, crop, test_scale, threads, &mut unreadable)?;
+    // A cache that cannot be written costs time alone.
+    if let Some(file) = file
+        && is_final
+        && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
+    {
+        let _ = atomic_file::write_atomically(&file, &to_bytes(&mean));
+    }
+    Ok(mean)
+}
+
+/// The mean image, and whether it may be kept: a disk that was away gives another one.
+fn computed(
+    index: &Index,
+    crop: u32,
+    test_scale: u32,
+    threads: usize,
+    unreadable: &mut dyn FnMut(String),
+) -> Result<(Vec<f32>, bool)> {
+    let mut sums = vec![0u64; (crop * crop * 3) as usize];
+    let values = sums.len();
     let (mut readable, mut no_bytes) = (0u64, false);
     let view = View::Centre { shorter_side: test_scale };
     let make = |(decoder, bytes): &mut (Decoder, Vec<u8>),
@@ -77,15 +97,7 @@ pub fn mean_image(
     }
     let mean: Vec<f32> =
         sums.iter().map(|&sum| (sum as f64 / (readable as f64 * 255.0)) as f32).collect();
-    // A cache that cannot be written costs time alone.
-    if let Some(file) = file
-        // A disk that was away gives another mean than the one that is to be kept.
-        && !no_bytes
-        && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
-    {
-        let _ = atomic_file::write_atomically(&file, &to_bytes(&mean));
-    }
-    Ok(mean)
+    Ok((mean, !no_bytes))
 }
 
 /// The mean image as it is kept: float32, little endian, and the SHA-256 of these bytes.
@@ -113,7 +125,7 @@ fn kept(file: &Path, values: usize) -> Result<Option<Vec<f32>>, String> {
         .filter(|(values, checksum)| {
             checksum.len() == CHECKSUM && Sha256::digest(values)[..] == **checksum
         })
-        .ok_or("the kept mean image is damaged")?;
+        .ok_or("the cached mean image is damaged")?;
     let (values, _) = values.as_chunks::<4>();
     Ok(Some(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()))
 }
