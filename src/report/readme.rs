@@ -45,10 +45,11 @@ pub fn splice(readme: &Path, sections: &[Section], out: &Path) -> Result<()> {
             .iter()
             .map(|section| {
                 let protocol = section.protocol;
-                format!("[{}]({folder}/{}) ({})", protocol.title(), protocol.slug, protocol.count())
+                let (title, slug) = (protocol.title(), &protocol.slug);
+                format!("- [{title}]({folder}/{slug}) ({})\n", protocol.count())
             })
             .collect();
-        parts.push(format!("Also in the report: {}.\n", links.join("; ")));
+        parts.push(format!("Also in the report:\n\n{}", links.concat()));
     }
     atomic_file::write_atomically(
         readme,
