@@ -42,7 +42,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Vec<u8>>> {
     files.sort();
     if files.is_empty() {
         return Err(bad_input(format!(
-            "--loader {}: there is no file in it or in its folders",
+            "--loader {}: there are no files in it or its subfolders",
             folder.display()
         ))
         .into());

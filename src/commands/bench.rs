@@ -30,19 +30,18 @@ use crate::report::tables::table::{Style, render};
 use crate::system::device;
 use crate::system::device::DeviceChoice;
 
-/// Measure the training step: images per second, memory, and how far from the machine's limits
+/// Measure the training step: images per second, memory, and how close it is to the machine's limits
 ///
-/// Times the whole step (choice of the batch, crop, flip, forward, backward, update, metrics) on
+/// Times the whole step (selecting the batch, crop, flip, forward, backward, update, metrics) on
 /// the synthetic shapes dataset, after five iterations of warm-up; with --dataset imagenet on one batch of
-/// random images, without decoding. The limits come from a matrix product and a copy that are timed
-/// first. Other programs on the machine distort every number.
+/// random images, without decoding. The limits come from a matrix product and a copy timed first. Other programs on the machine distort every number.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   resnet-repro bench
   resnet-repro bench --networks resnet-20,resnet-110 --precision f32,bf16 --batch 64,128 --json")]
 pub struct Arguments {
-    /// Networks, with commas
+    /// Networks, comma-separated
     #[arg(
         long,
         value_name = "NAMES",
@@ -50,10 +49,10 @@ pub struct Arguments {
         default_value = "resnet-20,resnet-56"
     )]
     networks: Vec<NetworkName>,
-    /// Dataset whose family of networks and size of images is meant
+    /// Dataset that sets the family of networks and the image size
     #[arg(long, value_name = "NAME", default_value = "cifar10")]
     dataset: DatasetName,
-    /// Precisions, with commas [default: f32,bf16]
+    /// Precisions, comma-separated [default: f32,bf16]
     #[arg(
         long,
         value_enum,
@@ -62,16 +61,16 @@ pub struct Arguments {
         hide_default_value = true
     )]
     precision: Vec<Precision>,
-    /// Images per batch, with commas
+    /// Batch sizes, comma-separated
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: Vec<u64>,
-    /// Filters in every convolution, as multiples of the paper's, with commas
+    /// Multiples of the paper's number of filters, comma-separated
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(i64).range(1..=32))]
     width: Vec<i64>,
-    /// Kernels outside the convolutions, with commas
+    /// Kernels outside the convolutions, comma-separated
     #[arg(long, value_enum, value_delimiter = ',', default_value = "fused")]
     path: Vec<Kernels>,
-    /// Segments of gradient checkpointing; 0 chooses by the memory that is there
+    /// Segments of gradient checkpointing; 0 chooses by available memory
     #[arg(long, value_name = "N", default_value_t = 0)]
     checkpoint_segments: u64,
     /// Timed iterations
@@ -83,11 +82,11 @@ pub struct Arguments {
     /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there
     #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
     graph: GraphChoice,
-    /// Measure the decoding of images (ImageFolder) instead: training views per second from the files
-    /// of this folder, over as many passes as --iterations says
+    /// Measure image decoding instead: training views per second from the files of this folder, in
+    /// --iterations passes
     #[arg(long, value_name = "DIR")]
     loader: Option<PathBuf>,
-    /// With --loader: numbers of threads, with commas
+    /// With --loader: numbers of threads, comma-separated
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", requires = "loader", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Vec<u64>,
     /// With --loader: decode as for tests, bit for bit as Pillow does

@@ -13,12 +13,12 @@ use crate::report::claims::ruling::Verdict;
 use crate::report::claims::{Judged, ledger};
 use crate::report::protocol::Protocol;
 
-/// Judge the claims of the paper, and of those that followed it, by logged runs
+/// Judge the claims of the paper and of follow-up papers by logged runs
 ///
 /// Reads every run under the results folder and trains nothing. Each claim is confirmed or
 /// contradicted by the paper's own protocol or by the networks alone, confirmed at small scale by a
-/// smaller protocol, inconclusive, or not tested yet; with the runs, the numbers and the rule that
-/// say so, and the command that would test what is open. Exit code 3 if a run could not be read.
+/// smaller protocol, inconclusive, or not tested yet. Each verdict comes with its runs, numbers and
+/// rule; an open claim with the command that would test it. Exit code 3 if a run could not be read.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -12,6 +12,7 @@ use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::logs::collection::{Collection, LoggedRun};
+use crate::network::architecture;
 use crate::records::directory::RunDirectory;
 use crate::report::comparison::Comparison;
 use crate::report::figures;
@@ -27,9 +28,9 @@ use crate::training::trainer::Outcome;
 /// Train a plain net and its residual twin and show the difference
 ///
 /// Trains plain-DEPTH and resnet-DEPTH (and the same at --shallow) under one protocol, with the
-/// same initial weights and the same batches, and prints training and test errors, the paper's
-/// beside them, and what was seen. Each run is logged under --out; stopped by Ctrl-C, the same
-/// command resumes bit-for-bit.
+/// same initial weights and the same batches, and prints training and test errors beside the paper's,
+/// and the findings. Each run is logged under --out; after Ctrl-C the same command resumes
+/// bit-for-bit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -41,7 +42,7 @@ The third is the paper's recipe, 64,000 iterations: hours on a GPU, days on a CP
 pub struct Arguments {
     /// Weighted layers, 6n+2 (the paper's: 20, 32, 44, 56, 110, 1202)
     depth: u64,
-    /// A shallower pair to compare with: shows whether depth helps
+    /// Depth of a shallower pair to compare with: shows whether depth helps
     #[arg(long, value_name = "DEPTH")]
     shallow: Option<u64>,
     #[command(flatten)]
@@ -91,14 +92,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     for &seed in &seeds {
         for (&depth, recipe) in depths.iter().zip(&recipes) {
             for network in [NetworkName::plain(depth), NetworkName::residual(depth)] {
-                runs.push(Run::new(
-                    RunDirectory::of(&out, network, seed),
-                    network,
-                    seed,
-                    recipe.clone(),
-                    &data,
-                    device,
-                )?);
+                let directory = RunDirectory::of(&out, network, seed);
+                runs.push(Run::new(directory, network, seed, recipe.clone(), &data, device)?);
             }
         }
     }
@@ -108,37 +103,41 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     check_writable("--out", &out)?;
     announce(device, dataset.family(), &depths.iter().copied().zip(&recipes).collect::<Vec<_>>());
+    if let Some(note) = runs.iter().find_map(|run| architecture::taken_for_cifar(&run.architecture))
+    {
+        say(&format!("note: {note}"));
+    }
     let Some(diverged) = train_all(&runs, &arguments.options.options())? else {
-        say(&format!(
-            "stopped; the log is kept in {}; the same command resumes from there",
-            out.display()
-        ));
+        say(&format!("stopped; the logs are in {}; the same command resumes", out.display()));
         return Ok(EXIT_INTERRUPTED);
     };
+    show(arguments.json, &runs, &out)?;
+    Ok(if diverged { EXIT_RUN_FAILED } else { EXIT_DONE })
+}
 
-    let collection = Collection::read(&out)?;
-    let protocol = Protocol::together(own(&collection, &runs, &out)?);
+/// Writes the figure and the table of the runs, and prints what was seen.
+fn show(json: bool, runs: &[Run], out: &Path) -> Result<()> {
+    let collection = Collection::read(out)?;
+    let protocol = Protocol::together(own(&collection, runs, out)?);
     let (comparison, sentences) = (Comparison::of(&protocol), notes(&protocol));
     let table = comparison::comparison(&comparison);
     let figure = out.join("comparison");
-    figures::comparison(&protocol).write(&out)?;
+    figures::comparison(&protocol).write(out)?;
     let markdown = format!("{}\n\n{}\n", table.render(Style::Markdown), sentences.join("\n\n"));
     atomic_file::write_atomically(&out.join("comparison.md"), markdown.as_bytes())?;
     let output =
         Output { comparison, figure: [figure.with_extension("svg"), figure.with_extension("png")] };
-    if arguments.json {
-        print_json(&output)?
-    } else {
-        let mut lines = vec![table.render(Style::Terminal)];
-        lines.extend(sentences);
-        lines.push(format!(
-            "figure: {} (and .png)   logs: {}",
-            output.figure[0].display(),
-            out.display()
-        ));
-        print(&lines.join("\n"))?
+    if json {
+        return print_json(&output);
     }
-    Ok(if diverged { EXIT_RUN_FAILED } else { EXIT_DONE })
+    let mut lines = vec![table.render(Style::Terminal)];
+    lines.extend(sentences);
+    lines.push(format!(
+        "figure: {} (and .png)   logs: {}",
+        output.figure[0].display(),
+        out.display()
+    ));
+    print(&lines.join("\n"))
 }
 
 /// The depths to train, the shallow one first.

@@ -57,16 +57,16 @@ pub struct Arguments {
     /// Folder of a finished run whose weights were kept, or a weight file (safetensors)
     #[arg(long, value_name = "RUN|FILE")]
     from: PathBuf,
-    /// The network of a weight file that does not say it
+    /// The network of a weight file that does not name it
     #[arg(long, value_name = "NAME")]
     from_network: Option<NetworkName>,
-    /// The deeper network: as the shallow one with more blocks
+    /// The deeper network: the same kind, with more blocks
     #[arg(long, value_name = "NAME")]
     network: NetworkName,
     #[command(flatten)]
     data: DataOptions,
-    /// How pixels are normalised, for a weight file that does not say it: as when the weights were
-    /// trained [default: pixel-mean]
+    /// How pixels were normalised in training, for a weight file that does not say so
+    /// [default: pixel-mean]
     #[arg(long, value_enum)]
     normalize: Option<Normalize>,
     /// Seed of the initial values of added residual branches
@@ -137,7 +137,7 @@ impl Shallow {
         let written = || file.network()?.parse().ok();
         let network = arguments.from_network.or_else(written).ok_or_else(|| {
             bad_input(format!(
-                "--from {}: the file does not say which network it is of: give --from-network",
+                "--from {}: the file does not name its network: give --from-network",
                 arguments.from.display()
             ))
         })?;
@@ -257,7 +257,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     if let Some(tests) = output.tests.filter(|tests| tests.largest_difference > tests.tolerance) {
         bail!(
-            "the constructed net is not the shallow one: a score differs by {:.2e}, more than {:.2e}",
+            "the constructed net does not compute what the shallow one does: a score differs by {:.2e}, more than {:.2e}",
             tests.largest_difference,
             tests.tolerance
         );
@@ -285,7 +285,7 @@ impl<'a> Comparer<'a> {
         let recipe = &shallow.recipe;
         let mean = || {
             if data.train.is_empty() {
-                return Err(bad_input("--normalize pixel-mean: there are no training images to take the mean image of: give --normalize imagenet").into());
+                return Err(bad_input("--normalize pixel-mean: there are no training images to compute the mean image from: give --normalize imagenet").into());
             }
             data.train.mean_image(recipe, loaders, |reason| say(&reason))
         };
@@ -344,7 +344,7 @@ impl Output {
             let Both { shallow, constructed } = &tests.evaluations;
             let agreement = match tests.disagreements {
                 0 => "the same images".to_string(),
-                count => format!("{count} of them in one of the two alone"),
+                count => format!("{count} of them in only one of the two"),
             };
             lines.push(format!(
                 "test images: {} and {} of {} wrong ({:.2} % and {:.2} %), {agreement}; largest \

@@ -40,8 +40,8 @@ pub struct Arguments {
     /// preact-resnet-N (6n+2 or 9n+2), highway-19, highway-32, vgg-16, vgg-19 or googlenet; several for a drawing
     #[arg(long, value_name = "NAME", required = true)]
     network: Vec<NetworkName>,
-    /// Dataset whose family of networks, images and classes are meant [default: cifar10, or
-    /// imagenet where only that has the network]
+    /// Dataset that the network is for: sets the family of networks, the image size and the number of
+    /// classes [default: cifar10, or imagenet for a network that only ImageNet has]
     #[arg(long, value_name = "NAME")]
     dataset: Option<DatasetName>,
     /// Draw the networks side by side, as in the paper's Figure 3, into an SVG file
@@ -156,7 +156,7 @@ fn text(dataset: DatasetName, architecture: &Architecture) -> String {
             match paper.test_error {
                 Some(error) => {
                     let original = paper.original_test_error.map_or(String::new(), |error| {
-                        format!("; {error:.2} % with the units of the first paper")
+                        format!("; {error:.2} % with the original residual units")
                     });
                     format!(
                         "\nCIFAR-10 test error in the paper: {}{error:.2} % ({}{original})",
@@ -168,7 +168,7 @@ fn text(dataset: DatasetName, architecture: &Architecture) -> String {
             }
         });
     format!(
-        "{name}: {depth} weighted layers, {parameters} parameters, {multiply_adds} multiply-adds an image of {side}×{side}\nshortcuts: {shortcut}\n{table}\n{norms}\n{activations}{paper}",
+        "{name}: {depth} weighted layers, {parameters} parameters, {multiply_adds} multiply-adds per {side}×{side} image\nshortcuts: {shortcut}\n{table}\n{norms}\n{activations}{paper}",
         side = architecture.image_side,
         shortcut = shortcuts(architecture),
         norms = normalisation(architecture),
@@ -243,7 +243,7 @@ fn shortcuts(architecture: &Architecture) -> String {
             return "none: a plain feedforward net".to_string();
         }
         Body::Highway { .. } => {
-            return "a gate around every layer whose width stays: y = H(x)·T(x) + x·(1 - T(x)); 2×2 maximum pooling between stages".to_string();
+            return "a gate around every layer that keeps its width: y = H(x)·T(x) + x·(1 - T(x)); 2×2 maximum pooling between stages".to_string();
         }
         Body::Blocks { kind: body::BlockKind::Bottleneck { .. }, .. } => {
             "every bottleneck of 1×1, 3×3 and 1×1 layers"
@@ -271,12 +271,12 @@ fn normalisation(architecture: &Architecture) -> &'static str {
             "Every convolution has a bias and no batch normalisation follows it. There is no dropout."
         }
         Body::Blocks { order: body::Order::PreActivation, .. } => {
-            "Batch normalisation (its scale and shift are counted) and ReLU stand before every convolution of a block and before the last layer; none follows \
-             the first convolution, the projections and the additions."
+            "Batch normalisation (its scale and shift are counted) and ReLU precede every convolution of a block and the last layer; \
+             nothing follows the first convolution, the projections and the additions."
         }
         Body::GoogLeNet { auxiliary: true, .. } => {
-            "Every convolution is followed by batch normalisation (its scale and shift are counted). The layers named aux are there in training \
-             only; their multiply-adds are not in the sum above."
+            "Every convolution is followed by batch normalisation (its scale and shift are counted). The layers named aux exist in training \
+             only; the sum above does not count their multiply-adds."
         }
         _ => {
             "Every convolution but a gate is followed by batch normalisation (its scale and shift are counted)."

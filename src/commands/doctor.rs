@@ -8,10 +8,11 @@ use crate::config::dataset_name::DatasetName;
 use crate::console::output::{print, print_json};
 use crate::dataset;
 use crate::error::{EXIT_DONE, EXIT_FAILED};
+use crate::report::format::counted;
 use crate::system::device::{Cuda, LIBTORCH_VERSION};
 use crate::system::{device, parallel};
 
-/// Say what this machine has for training, and how to fix what is missing
+/// Check what this machine has for training, and how to fix what is missing
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Print the result as JSON
@@ -90,7 +91,7 @@ fn arithmetic() -> Check {
     Check {
         name: "arithmetic",
         ok,
-        found: format!("{threads} threads, {mkldnn}"),
+        found: format!("{}, {mkldnn}", counted(threads as usize, "thread")),
         advice: (!ok).then(|| {
             format!(
                 "64³ came out as {sum}: libtorch is damaged; remove .libtorch and run scripts/setup"
@@ -102,7 +103,9 @@ fn arithmetic() -> Check {
 fn cuda() -> Check {
     let gpus = device::gpu_models();
     let found = match device::register_cuda() {
-        Cuda::Available(count) => format!("registered, {count} GPU(s): {}", gpus.join(", ")),
+        Cuda::Available(count) => {
+            format!("registered, {}: {}", counted(count as usize, "GPU"), gpus.join(", "))
+        }
         Cuda::Unavailable(_) if gpus.is_empty() => {
             "no NVIDIA GPU (nvidia-smi shows none): training runs on the CPU".to_string()
         }
@@ -119,9 +122,9 @@ fn cuda() -> Check {
 /// How JPEG files are decoded; `assembly` is recorded when the program is built.
 fn jpeg(assembly: bool) -> Check {
     let (found, advice) = match assembly {
-        true => ("decoded by libjpeg's assembly", None),
+        true => ("decoded with libjpeg's assembly", None),
         false => (
-            "decoded without assembly (built without nasm): ImageNet's a quarter more slowly",
+            "decoded without assembly (built without nasm): a quarter slower (ImageNet)",
             Some("install Debian's package nasm, then \"cargo clean --release -p mozjpeg-sys\" and \"cargo build --release\"".to_string()),
         ),
     };
@@ -133,9 +136,10 @@ fn cpu() -> Check {
     let sets = device::instruction_sets();
     let has_avx2 = sets.iter().any(|set| set == "avx2") || std::env::consts::ARCH != "x86_64";
     let found = format!(
-        "{}, {cores} cores, {}",
+        "{}, {}, {}",
         device::processor(),
-        if sets.is_empty() { "no wide vectors".to_string() } else { sets.join(" ") }
+        counted(cores, "core"),
+        if sets.is_empty() { "no SIMD extensions".to_string() } else { sets.join(" ") }
     );
     Check {
         name: "CPU",
@@ -148,7 +152,7 @@ fn cpu() -> Check {
 fn memory() -> Check {
     let gib = device::memory_gib();
     let advice = (gib < 4.0).then(|| {
-        "below 4 GiB deep nets at batch 128 may not fit: --set batch_size=32 needs a quarter"
+        "below 4 GiB, deep networks may not fit at batch 128: --set batch_size=32 needs a quarter"
             .to_string()
     });
     Check { name: "memory", ok: true, found: format!("{gib} GiB"), advice }

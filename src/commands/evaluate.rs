@@ -2,7 +2,7 @@
 
 pub mod subject;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
@@ -35,15 +35,15 @@ use crate::training::evaluation::crops::ViewTest;
 use crate::training::evaluation::scores::{Evaluation, Tally};
 use crate::training::evaluation::views::Views;
 
-/// Compute the test error of a weight file, or of several together
+/// Compute the test error of a weight file, or of an ensemble of several
 ///
 /// Reads safetensors with torchvision's layer names; scripts/to_safetensors.py makes them from
-/// PyTorch checkpoints. CIFAR's test images are seen once, as they are; ImageNet's as the
-/// centre crop, as ten crops, or whole at five scales (the network is applied as a convolution),
-/// with the probabilities averaged. Several pairs of --network and --weights are an ensemble, whose
-/// probabilities are averaged too. Weights trained by this program say how pixels are to be
-/// normalised; most public ones want --normalize imagenet. The mean image is that of the training images in --data: evaluate with the data
-/// that the weights were trained on.
+/// PyTorch checkpoints. CIFAR test images are evaluated once, unchanged; ImageNet's as a centre crop,
+/// as ten crops, or fully convolutionally at five scales, with averaged probabilities. Several pairs
+/// of --network and --weights form an ensemble, whose probabilities are averaged too. Weight files
+/// written by this program say how pixels are normalised; most public weights need --normalize
+/// imagenet. The mean image is computed from the training images in --data: use the data that the
+/// weights were trained on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -58,27 +58,27 @@ pub struct Arguments {
     /// Weight file (safetensors); once for each --network
     #[arg(long = "weights", value_name = "FILE", required_unless_present = "run")]
     weights: Vec<PathBuf>,
-    /// Folder of a finished run on images: its network, weights, recipe and dataset are
-    /// meant, and the result goes into its tests.csv, which the report's Tables 2 to 4 are made
-    /// from
+    /// Folder of a finished run on an ImageFolder dataset: its network, weights, recipe and dataset
+    /// are used, and the result is added to its tests.csv, from which the report's Tables 2 to 4 are
+    /// made
     #[arg(long, value_name = "DIR", conflicts_with_all = ["networks", "weights", "normalize", "settings", "scales", "dataset"])]
     run: Option<PathBuf>,
-    /// How pixels are normalised: as when the weights were trained [default: as the weight file
-    /// says, else pixel-mean]
+    /// How pixels are normalised, the same as in training [default: what the weight file says, else
+    /// pixel-mean]
     #[arg(long, value_enum)]
     normalize: Option<Normalize>,
-    /// What is seen of each image
+    /// Views of each test image
     #[arg(long, value_enum, default_value_t = Views::Centre)]
     views: Views,
-    /// Shorter sides of multi-scale views, with commas [default: the paper's 224,256,384,480,640;
-    /// for smaller crops smaller by as much]
+    /// Shorter sides of multi-scale views, comma-separated [default: the paper's
+    /// 224,256,384,480,640, in proportion for smaller crops]
     #[arg(long, value_name = "PIXELS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(32..=4096))]
     scales: Vec<u32>,
-    /// Change what the dataset's recipe says of test images: crop=N, test_scale=N
+    /// Override the dataset's recipe for test images: crop=N, test_scale=N
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// File for the averaged probabilities' logarithms and the labels of all test images, in order
-    /// (safetensors: scores, labels)
+    /// Write the log of the averaged probabilities and the labels of all test images, in order, to
+    /// this file (safetensors: scores, labels)
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
     /// Where to compute
@@ -109,49 +109,10 @@ struct Output {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let directory = arguments.run.as_deref().map(RunDirectory::at);
-    let (subject, mut record) = match &directory {
-        None => {
-            let subject = Subject::of_weights(
-                arguments.data.name()?,
-                &arguments.networks,
-                &arguments.weights,
-                arguments.normalize,
-                &arguments.settings,
-            )?;
-            (subject, None)
-        }
-        Some(directory) => {
-            Subject::of_run(directory).map(|(subject, record)| (subject, Some(record)))?
-        }
-    };
+    let (subject, mut record) = subject(arguments, directory.as_ref())?;
     let device = device::select(arguments.device)?;
-    let data = dataset::load(subject.dataset, arguments.data.folder(subject.dataset)?.as_deref())?;
-    if record.as_ref().is_some_and(|record| record.run.dataset.fingerprint != data.fingerprint) {
-        return Err(bad_input(
-            "--data: not the data that the run was trained on: its fingerprint differs",
-        )
-        .into());
-    }
-    if data.test.is_empty() {
-        return Err(bad_input(
-            "--data: the folder has no val/<class>/ in it: there is nothing to test on",
-        )
-        .into());
-    }
-    // A run is tested in the number format that it was trained in.
-    let compute = Compute { precision: subject.recipe.precision, ..Compute::default() };
-    let mut networks = Vec::new();
-    for (&name, weights) in subject.networks.iter().zip(&subject.weights) {
-        let architecture = architecture::build(
-            name,
-            data.name.family(),
-            subject.recipe.image_side(),
-            data.classes.len() as i64,
-        )?;
-        let mut network = Network::new(architecture, 0, device).with_compute(compute);
-        network.load_weights(weights)?;
-        networks.push(network);
-    }
+    let data = test_data(arguments, &subject, record.as_ref())?;
+    let networks = networks(&subject, &data, device)?;
     let mut unreadable = Vec::new();
     let evaluation = test(arguments, &data, &subject.recipe, &networks, &mut |reason| {
         say(&format!("{reason}; it counts as wrong"));
@@ -179,6 +140,62 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(EXIT_DONE)
 }
 
+/// What is evaluated; with the record of the run, if it is one.
+fn subject(
+    arguments: &Arguments,
+    directory: Option<&RunDirectory>,
+) -> Result<(Subject, Option<RunRecord>)> {
+    if let Some(directory) = directory {
+        return Subject::of_run(directory).map(|(subject, record)| (subject, Some(record)));
+    }
+    let subject = Subject::of_weights(
+        arguments.data.name()?,
+        &arguments.networks,
+        &arguments.weights,
+        arguments.normalize,
+        &arguments.settings,
+    )?;
+    Ok((subject, None))
+}
+
+/// The data to test on: that of the run, if there is one.
+fn test_data(
+    arguments: &Arguments,
+    subject: &Subject,
+    record: Option<&RunRecord>,
+) -> Result<Dataset> {
+    let data = dataset::load(subject.dataset, arguments.data.folder(subject.dataset)?.as_deref())?;
+    if record.is_some_and(|record| record.run.dataset.fingerprint != data.fingerprint) {
+        return Err(bad_input(
+            "--data: not the data that the run was trained on: its fingerprint differs",
+        )
+        .into());
+    }
+    if data.test.is_empty() {
+        return Err(bad_input(
+            "--data: the folder has no val/<class>/ in it: there is nothing to test on",
+        )
+        .into());
+    }
+    Ok(data)
+}
+
+/// The networks with their weights, in the precision that a run was trained in.
+fn networks(subject: &Subject, data: &Dataset, device: Device) -> Result<Vec<Network>> {
+    let compute = Compute { precision: subject.recipe.precision, ..Compute::default() };
+    let side = subject.recipe.image_side();
+    let pairs = subject.networks.iter().zip(&subject.weights);
+    pairs
+        .map(|(&name, weights)| {
+            let classes = data.classes.len() as i64;
+            let architecture = architecture::build(name, data.name.family(), side, classes)?;
+            let mut network = Network::new(architecture, 0, device).with_compute(compute);
+            network.load_weights(weights)?;
+            Ok(network)
+        })
+        .collect()
+}
+
 /// Says what may be wrong where an error is not that of a trained net: pixels that are normalised in
 /// another way than in training cost tens of points, and no file says which way it was.
 fn doubt(evaluation: &Evaluation, classes: usize, normalize: Normalize) {
@@ -191,7 +208,7 @@ fn doubt(evaluation: &Evaluation, classes: usize, normalize: Normalize) {
         Normalize::Imagenet => ("imagenet", "pixel-mean (weights trained by this program)"),
     };
     say(&format!(
-        "note: an error of {:.2} % is far from that of a trained net (chance is {chance:.2} %): with --normalize {ours} these may be weights of the other one, try --normalize {other}",
+        "note: an error of {:.2} % is far from that of a trained network (chance: {chance:.2} %): these weights may need another normalisation than {ours}, try --normalize {other}",
         evaluation.error()
     ));
 }
@@ -238,7 +255,7 @@ fn test(
     let loaders = arguments.loaders.unwrap_or_else(available_threads);
     let mean = || {
         if data.train.is_empty() {
-            return Err(bad_input("--normalize pixel-mean: there are no training images to take the mean image of: give --normalize imagenet").into());
+            return Err(bad_input("--normalize pixel-mean: there are no training images to compute the mean image from: give --normalize imagenet").into());
         }
         data.train.mean_image(recipe, loaders, |reason| {
             say(&format!("{reason}; the mean image is computed without it"))
@@ -250,12 +267,12 @@ fn test(
             ([network], Views::Centre, None, true) => {
                 EvaluationSet::new(&data.test, None, recipe, device, loaders).evaluate(network, &normalization, unreadable)
             }
-            _ => Err(bad_input("--views, --scales, --scores and several --weights are for images (imagenet, tiny-imagenet)").into()),
+            _ => Err(bad_input("--views, --scales, --scores and several --weights are for ImageFolder datasets (imagenet, tiny-imagenet)").into()),
         };
     };
     if !arguments.scales.is_empty() && arguments.views != Views::MultiScale {
         return Err(bad_input(
-            "--scales: only multi-scale views have them: give --views multi-scale",
+            "--scales applies only to multi-scale views: give --views multi-scale",
         )
         .into());
     }
@@ -273,13 +290,18 @@ fn test(
         }
     })?;
     if let Some(file) = &arguments.scores {
-        let (scores, labels): (Vec<Tensor>, Vec<Tensor>) = kept.into_iter().unzip();
-        let labels = Tensor::cat(&labels, 0).to_kind(Kind::Float);
-        write_tensors(
-            file,
-            &[("scores".to_string(), Tensor::cat(&scores, 0)), ("labels".to_string(), labels)],
-            ("views", arguments.views.to_string()),
-        )?;
+        write_scores(file, kept, arguments.views)?;
     }
     Ok(tally.result())
+}
+
+/// Writes the scores and labels of all batches, in order.
+fn write_scores(file: &Path, batches: Vec<(Tensor, Tensor)>, views: Views) -> Result<()> {
+    let (scores, labels): (Vec<Tensor>, Vec<Tensor>) = batches.into_iter().unzip();
+    let labels = Tensor::cat(&labels, 0).to_kind(Kind::Float);
+    write_tensors(
+        file,
+        &[("scores".to_string(), Tensor::cat(&scores, 0)), ("labels".to_string(), labels)],
+        ("views", views.to_string()),
+    )
 }

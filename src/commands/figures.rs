@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_RUN_FAILED, bad_input};
 use crate::logs::collection::Collection;
+use crate::report::format::counted;
 use crate::report::protocol::Protocol;
 use crate::report::{self, Report, readme};
 
@@ -67,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let collection = Collection::read(&arguments.results)?;
     if collection.runs.is_empty() && collection.problems.is_empty() {
         return Err(bad_input(format!(
-            "{}: no run there: train one with \"resnet-repro sweep experiments/quick.toml\"",
+            "{}: no runs found: train one with \"resnet-repro sweep experiments/quick.toml\"",
             arguments.results.display()
         ))
         .into());
@@ -118,9 +119,9 @@ fn tell(arguments: &Arguments, report: &Report, out: &Path) -> Result<()> {
             print(&format!("  {sentence}"))?;
         }
         print(&format!(
-            "  {} figures and {} tables in {}",
-            section.charts.len(),
-            section.tables.len(),
+            "  {} and {} in {}",
+            counted(section.charts.len(), "figure"),
+            counted(section.tables.len(), "table"),
             out.join(&section.protocol.slug).display()
         ))?;
     }

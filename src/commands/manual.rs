@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments, program: Command) -> Result<u8> {
             let path = folder.join(format!("{}.1", name(command)));
             write_atomically(&path, page(command, &program)?.as_bytes())?;
         }
-        say(&format!("{} manual pages: {}", pages.len(), folder.display()));
+        say(&format!("{} manual pages in {}", pages.len(), folder.display()));
         return Ok(EXIT_DONE);
     }
     let mut command = &program;

@@ -109,14 +109,14 @@ fn tip(error: &clap::Error) -> Option<String> {
     let key = option.trim_start_matches('-').split('=').next()?.replace('-', "_");
     if ["epoch", "epochs"].contains(&key.as_str()) {
         return Some(
-            "training is counted in iterations of one batch each: --iterations N (an epoch of CIFAR-10 has 391 of 128 images)"
+            "the length of training is given in iterations of one batch each: --iterations N (an epoch of CIFAR-10 is 391 iterations at batch 128)"
                 .to_string(),
         );
     }
     let keys = settings::keys();
     let known = keys.iter().map(String::as_str).chain(settings::ALIASES.map(|(alias, _)| alias));
     let key = nearest(&key, known)?;
-    Some(format!("keys of the recipe are given by --set: '--set {key}=VALUE'"))
+    Some(format!("recipe keys are set with '--set {key}=VALUE'"))
 }
 
 /// Runs the command and returns the exit code.

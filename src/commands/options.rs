@@ -18,6 +18,7 @@ use crate::console::output::say;
 use crate::dataset;
 use crate::dataset::data::Dataset;
 use crate::error::{BadInput, bad_input};
+use crate::report::format::counted;
 use crate::run::spec::RunOptions;
 use crate::system::device;
 use crate::system::device::{Cuda, DeviceChoice};
@@ -135,7 +136,7 @@ pub fn data_folders(
             [name] => *name,
             _ => dataset::recognized_among(folder, wanted).ok_or_else(|| {
                 bad_input(format!(
-                    "--data {}: which dataset it holds cannot be told: write it as {}=DIR",
+                    "--data {}: cannot tell which dataset this is: write {}=DIR",
                     folder.display(),
                     open.first().or(wanted.first()).unwrap_or(&DatasetName::Cifar10)
                 ))
@@ -199,7 +200,7 @@ pub fn parse_settings(
     let given = settings::parse_settings(settings)?;
     if iterations.is_some() && given.contains_key("iterations") {
         return Err(bad_input(
-            "--iterations and --set iterations=… say the same thing: give one of them",
+            "--iterations and --set iterations=… mean the same: give one of them",
         ));
     }
     Ok(given)
@@ -208,11 +209,11 @@ pub fn parse_settings(
 /// What changes none of a run's numbers.
 #[derive(Debug, Args)]
 pub struct RunFlags {
-    /// Time between checkpoints, which a killed run resumes from. They are rarer where they would
-    /// cost more than 1 % of the time; 0 means after every iteration, whatever it costs
+    /// Time between checkpoints, from which a killed run resumes; longer where saving would take more
+    /// than 1 % of the time. 0: after every iteration, whatever it costs
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub checkpoint_every: f64,
-    /// Do not keep the final weights: their hash is recorded all the same
+    /// Do not keep the final weights; their hash is still recorded
     #[arg(long)]
     pub no_weights: bool,
     /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there
@@ -227,9 +228,9 @@ pub struct RunFlags {
 /// What `--graph` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum GraphChoice {
-    /// Where it can be done.
+    /// Wherever possible.
     Auto,
-    /// Each operation is launched alone.
+    /// Launch each operation separately.
     Off,
 }
 
@@ -268,9 +269,9 @@ pub fn announce(device: Device, family: Family, recipes: &[(u64, &Recipe)]) {
     };
     let description = device::describe(device);
     say(&format!(
-        "device: {}, {} threads{unused}",
+        "device: {}, {}{unused}",
         description.gpu.unwrap_or(description.name),
-        tch::get_num_threads()
+        counted(tch::get_num_threads() as usize, "thread")
     ));
     // Depths differ in their warm-up alone: one line tells the schedule of all.
     let paper = Recipe::of_paper(family);
@@ -281,7 +282,7 @@ pub fn announce(device: Device, family: Family, recipes: &[(u64, &Recipe)]) {
     }
     for (depth, recipe) in recipes.iter().filter(|(_, recipe)| recipe.warmup) {
         say(&format!(
-            "warm-up of {depth} layers: learning rate {} until the training error is below {} %; it is not shortened with the run",
+            "warm-up for {depth} layers: learning rate {} until the training error is below {} %; it does not scale with the length of the run",
             recipe.warmup_learning_rate, recipe.warmup_until_error
         ));
     }

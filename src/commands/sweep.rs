@@ -16,7 +16,7 @@ use crate::config::network_name::NetworkName;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::logs::summary::{RunCurves, RunSummary};
-use crate::report::format::thousands;
+use crate::report::format::{NONE, counted, thousands};
 use crate::report::tables::table::{Style, render};
 use crate::run::spec::RunOptions;
 use crate::run::tensorboard::EventFile;
@@ -32,9 +32,9 @@ use crate::system::{device, parallel, signals};
 /// Train all runs of one or more experiments
 ///
 /// Trains what is not trained yet, each run in a process of its own, shallow networks and first
-/// seeds first. A run that fails is tried again; one that fails for good or diverges does not keep
-/// the others from being trained. Stopped by Ctrl-C, SIGTERM or SIGUSR1 (what cluster schedulers
-/// send), every run saves; the same command resumes bit-for-bit.
+/// seeds first. A run that fails is retried; one that fails for good or diverges does not stop the
+/// others. On Ctrl-C, SIGTERM or SIGUSR1 (sent by cluster schedulers) every run saves, and the same
+/// command resumes bit-for-bit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,11 +48,11 @@ pub struct Arguments {
     /// Experiment files; each run goes to <out>/<file name>/<network>/seed-<k>
     #[arg(required = true, value_name = "FILE")]
     experiments: Vec<PathBuf>,
-    /// Folders of the datasets, as cifar10=DIR,imagenet=DIR; can be repeated. DIR alone belongs to
-    /// the one dataset that is needed, or to the one that it holds [default: data/<dataset>]
+    /// Folders of the datasets, as cifar10=DIR,imagenet=DIR; can be repeated. DIR alone is for the
+    /// one dataset that is needed, or the one that it contains [default: data/<dataset>]
     #[arg(long, value_name = "[NAME=]DIR,…", value_parser = DataArgument::parser())]
     data: Vec<DataArgument>,
-    /// Leave out experiments whose dataset is not there, and train the others
+    /// Skip experiments whose dataset is missing, and train the others
     #[arg(long)]
     skip_missing_data: bool,
     /// Folder for the runs
@@ -62,9 +62,9 @@ pub struct Arguments {
     /// '02-residual-nets'
     #[arg(long, value_name = "GLOB")]
     only: Option<Pattern>,
-    /// Runs at the same time on each device. On a CPU they share the cores; with another
-    /// number of threads a run's floating-point summation order is different, so change this between
-    /// runs, not in the middle of one
+    /// Runs trained at the same time on each device. On a CPU they share the cores. The number of
+    /// threads determines the floating-point summation order: do not change it while a run is
+    /// unfinished
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: u32,
     /// Where to train; several devices with commas share the runs, for example cuda:0,cuda:1
@@ -77,7 +77,7 @@ pub struct Arguments {
     /// --help"
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// How often a failed run is tried again
+    /// How many times a failed run is retried
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=100))]
     retries: u32,
     #[command(flatten)]
@@ -204,7 +204,7 @@ fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
         .collect();
     for task in &failed {
         if let TaskStatus::Failed(reason) = &task.status {
-            say(&format!("{} failed: {reason}; the same command tries again", task.id));
+            say(&format!("{} failed: {reason}; run the same command to retry", task.id));
         }
     }
     for task in &diverged {
@@ -212,7 +212,7 @@ fn finish(arguments: &Arguments, tasks: &[Task], stopped: bool) -> Result<u8> {
     }
     if stopped {
         say(&format!(
-            "stopped; the log is kept in {}; the same command resumes from there",
+            "stopped; the logs are in {}; the same command resumes",
             arguments.out.display()
         ));
         return Ok(EXIT_INTERRUPTED);
@@ -278,65 +278,66 @@ fn print_plan(
     device: Device,
 ) -> Result<()> {
     let speed = Speed::of(tasks, device);
-    let plan: Vec<PlannedResult> = tasks
-        .iter()
-        .map(|task| PlannedResult {
-            run: task.id.clone(),
-            parameters: task.run.architecture.parameter_count(),
-            iterations: task.run.recipe.iterations,
-            done: match &task.status {
-                TaskStatus::New | TaskStatus::Failed(_) => "–".to_string(),
-                TaskStatus::Partial(iterations) => thousands(*iterations as i64),
-                TaskStatus::Finished => "all".to_string(),
-                TaskStatus::Diverged => "diverged".to_string(),
-            },
-            seconds_left: speed.seconds(task),
-            disk_bytes: disk_bytes(task),
-        })
-        .collect();
+    let plan: Vec<PlannedResult> = tasks.iter().map(|task| planned(task, &speed)).collect();
     if arguments.json {
         return print_json(&plan);
     }
     for (position, experiment) in experiments.iter().enumerate() {
-        if !tasks.iter().any(|task| task.experiment == position) {
-            continue;
+        if tasks.iter().any(|task| task.experiment == position) {
+            print(&format!("{}: {} ({})", experiment.name, experiment.title, experiment.paper))?;
         }
-        print(&format!("{}: {} ({})", experiment.name, experiment.title, experiment.paper))?;
     }
-    let duration = |seconds: f64| match seconds {
-        0.0 => "–".to_string(),
-        seconds => HumanDuration(std::time::Duration::from_secs_f64(seconds)).to_string(),
-    };
-    let rows: Vec<Vec<String>> = plan
-        .iter()
-        .map(|run| {
-            let disk = HumanBytes(run.disk_bytes as u64).to_string();
-            vec![
-                run.run.clone(),
-                thousands(run.parameters),
-                thousands(run.iterations as i64),
-                run.done.clone(),
-                duration(run.seconds_left),
-                disk,
-            ]
-        })
-        .collect();
-    print(&render(
-        &["run", "parameters", "iterations", "done", "time left", "disk"],
-        &rows,
-        Style::Terminal,
-    ))?;
-    let [seconds, bytes] = [
-        plan.iter().map(|run| run.seconds_left).sum::<f64>(),
-        plan.iter().map(|run| run.disk_bytes).sum(),
-    ];
+    print(&plan_table(&plan))?;
+    let seconds: f64 = plan.iter().map(|run| run.seconds_left).sum();
+    let bytes: f64 = plan.iter().map(|run| run.disk_bytes).sum();
     let open = tasks.iter().filter(|task| !task.status.is_over()).count();
     print(&format!(
-        "{} runs, {open} to do: about {} of training on {} one after the other ({}; evaluations come on top), at most {} on disk",
-        tasks.len(),
+        "{}, {open} to do: about {} of training on {}, one after the other ({}; evaluations not included), at most {} of disk space",
+        counted(tasks.len(), "run"),
         duration(seconds),
         device::describe(device).name,
         speed.source,
         HumanBytes(bytes as u64)
     ))
+}
+
+fn planned(task: &Task, speed: &Speed) -> PlannedResult {
+    PlannedResult {
+        run: task.id.clone(),
+        parameters: task.run.architecture.parameter_count(),
+        iterations: task.run.recipe.iterations,
+        done: match &task.status {
+            TaskStatus::New | TaskStatus::Failed(_) => NONE.to_string(),
+            TaskStatus::Partial(iterations) => thousands(*iterations as i64),
+            TaskStatus::Finished => "all".to_string(),
+            TaskStatus::Diverged => "diverged".to_string(),
+        },
+        seconds_left: speed.seconds(task),
+        disk_bytes: disk_bytes(task),
+    }
+}
+
+fn plan_table(plan: &[PlannedResult]) -> String {
+    let row = |run: &PlannedResult| {
+        vec![
+            run.run.clone(),
+            thousands(run.parameters),
+            thousands(run.iterations as i64),
+            run.done.clone(),
+            duration(run.seconds_left),
+            HumanBytes(run.disk_bytes as u64).to_string(),
+        ]
+    };
+    render(
+        &["run", "parameters", "iterations", "done", "time left", "disk"],
+        &plan.iter().map(row).collect::<Vec<_>>(),
+        Style::Terminal,
+    )
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        0.0 => NONE.to_string(),
+        seconds => HumanDuration(std::time::Duration::from_secs_f64(seconds)).to_string(),
+    }
 }

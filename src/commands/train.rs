@@ -22,8 +22,8 @@ use crate::training::trainer::Outcome;
 
 /// Train one network from one seed
 ///
-/// Writes run.toml, train.csv (every iteration), eval.csv and weights.safetensors to --out. Stopped
-/// by Ctrl-C, the same command resumes bit-for-bit.
+/// Writes run.toml, train.csv (every iteration), eval.csv and weights.safetensors to --out. After
+/// Ctrl-C the same command resumes bit-for-bit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,10 +46,10 @@ pub struct Arguments {
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     seed: u64,
     /// Start from this weight file (safetensors) instead of the paper's initialisation; its hash is
-    /// on record
+    /// recorded
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Initialise the last layer all the same, as for other classes than the file's
+    /// Initialise the last layer as usual, for classes other than the file's
     #[arg(long, requires = "weights")]
     reset_classifier: bool,
     /// Folder of this run [default: runs/train-<dataset>-<iterations>/<network>/seed-<k>]
@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Display::new(name.len()).run(&name, run.config.recipe.iterations).stopped_by(&stop);
     let outcome = run.train(&arguments.options.options(), &|event| display.show(event), &stop)?;
     if let Outcome::Interrupted(iteration) = outcome {
-        say(&format!("stopped after iteration {iteration}; the same command resumes from there"));
+        say(&format!("stopped after iteration {iteration}; the same command resumes"));
         return Ok(EXIT_INTERRUPTED);
     }
     let planned = Some(run.config.recipe.iterations);

@@ -10,12 +10,13 @@ use crate::analysis::record;
 use crate::console::output::{print, print_json};
 use crate::error::{EXIT_DONE, EXIT_FAILED, bad_input};
 use crate::records::verify::{FileProblem, find_runs, verify_run};
+use crate::report::format::counted;
 
 /// Find every logged file that was changed, removed or added since its run
 ///
 /// Compares the logs and weights of every run under the folder with the SHA-256 in its run.toml,
-/// and the rows of every analysis with that in its own record: changed, missing and extra files are named, and the exit code is 1. A run whose whole folder was
-/// removed leaves nothing to compare.
+/// and the rows of every analysis with that in its own record. Changed, missing and extra files are
+/// named, and the exit code is 1. A run whose whole folder was removed is not noticed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let (folders, unreadable) = find_runs(root)?;
     let (analyses, strange) = record::find(root);
     if folders.is_empty() && unreadable.is_empty() && analyses.is_empty() {
-        return Err(bad_input(format!("{}: no run there", root.display())).into());
+        return Err(bad_input(format!("{}: no runs found", root.display())).into());
     }
     let (mut finished, mut unfinished, mut problems) = (0, 0, Vec::new());
     for folder in &folders {
@@ -81,17 +82,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         let verdict = if output.problems.is_empty() {
             "every file is as it was logged".to_string()
         } else {
-            match output.problems.len() {
-                1 => "1 problem".to_string(),
-                problems => format!("{problems} problems"),
-            }
+            counted(output.problems.len(), "problem")
         };
         let analyses = match output.analyses {
             0 => String::new(),
             1 => ", 1 analysis".to_string(),
             several => format!(", {several} analyses"),
         };
-        print(&format!("{}: {finished} finished runs{analyses}{open}: {verdict}", root.display()))?;
+        let finished = counted(finished, "finished run");
+        print(&format!("{}: {finished}{analyses}{open}: {verdict}", root.display()))?;
     }
     Ok(if output.problems.is_empty() { EXIT_DONE } else { EXIT_FAILED })
 }

@@ -30,7 +30,7 @@ impl DatasetName {
         <DatasetName as clap::ValueEnum>::from_str(text, false).map_err(|_| {
             let names = DatasetName::value_variants().iter().map(DatasetName::to_string);
             let names = names.collect::<Vec<_>>().join(", ");
-            bad_input(format!("{text}: no such dataset; there are {names}"))
+            bad_input(format!("{text}: no such dataset; available: {names}"))
         })
     }
 

@@ -22,7 +22,7 @@ pub fn check_cifar_depth(depth: u64) -> Result<(), BadInput> {
     }
     let below = if depth < 8 { 8 } else { depth - (depth + 4) % 6 };
     Err(bad_input(format!(
-        "depth {depth} is not 6n+2, as the networks for 32×32 images are: the nearest are {below} and {}, the paper's are {}",
+        "depth {depth} is not of the form 6n+2, which networks for 32×32 images need: the nearest are {below} and {}, the paper's are {}",
         below + 6,
         PAPER_DEPTHS.map(|depth| depth.to_string()).join(", ")
     )))

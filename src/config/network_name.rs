@@ -222,7 +222,7 @@ impl FromStr for NetworkName {
         };
         if stride == BottleneckStride::Middle3x3 && !depths::BOTTLENECK_DEPTHS.contains(&depth) {
             return Err(bad_input(format!(
-                "{text}-v1.5: only nets of bottlenecks have a v1.5: {}",
+                "{text}-v1.5: only bottleneck networks have a v1.5: {}",
                 list(&depths::BOTTLENECK_DEPTHS)
             )));
         }
@@ -372,7 +372,7 @@ mod tests {
                 .parse::<NetworkName>()
                 .unwrap_err()
                 .0
-                .contains("only nets of bottlenecks")
+                .contains("only bottleneck networks")
         );
         assert!("resnet-50a".parse::<NetworkName>().unwrap_err().0.contains("write resnet-50"));
         let message = "resnet-57".parse::<NetworkName>().unwrap_err().0;
@@ -385,7 +385,7 @@ mod tests {
                 .parse::<NetworkName>()
                 .unwrap_err()
                 .0
-                .contains("only nets of bottlenecks have a v1.5: 50, 101, 152")
+                .contains("only bottleneck networks have a v1.5: 50, 101, 152")
         );
         assert!(
             "plain-2".parse::<NetworkName>().is_err()

@@ -304,7 +304,7 @@ impl Recipe {
                 return Err(InvalidRecipe::of(
                     key,
                     format!(
-                        "{key}: only datasets of images in folders have it (imagenet, tiny-imagenet), {dataset} has not"
+                        "{key}: only for ImageFolder datasets (imagenet, tiny-imagenet), not for {dataset}"
                     ),
                 ));
             }

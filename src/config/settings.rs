@@ -49,7 +49,7 @@ fn parse_value(key: &str, value: &str) -> toml::Value {
 fn unknown_key(key: &str) -> String {
     if matches!(key, "epoch" | "epochs") {
         return format!(
-            "{key}: no such key: training is counted in iterations of one batch each; an epoch of CIFAR-10 has 391 of 128 images"
+            "{key}: no such key: the length of training is given in iterations of one batch each; an epoch of CIFAR-10 is 391 iterations at batch 128"
         );
     }
     let keys = keys();
@@ -113,7 +113,7 @@ mod tests {
             ("learnin_rate=1", "did you mean learning_rate?"),
             ("milestone=1", "did you mean milestones?"),
             ("lr_shedule=plateau", "did you mean lr_schedule?"),
-            ("epochs=3", "counted in iterations"),
+            ("epochs=3", "given in iterations"),
         ] {
             let message = set(&[text]).unwrap_err();
             assert!(message.contains(part), "{message}");

@@ -56,7 +56,7 @@ impl Recipe {
             return Err(InvalidRecipe::of(
                 "group_size",
                 format!(
-                    "group_size = {} is out of range: a number that batch_size = {} is a multiple of, or 0 for the whole batch",
+                    "group_size = {} is out of range: it must divide batch_size = {}, or be 0 for the whole batch",
                     self.group_size, self.batch_size
                 ),
             ));

@@ -96,7 +96,7 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
 }
 
 const HOW_TO_GET_IT: &str =
-    "\"resnet-repro data fetch cifar10\" downloads the data, --data names another folder";
+    "\"resnet-repro data fetch cifar10\" downloads the data; --data gives another folder";
 
 fn find(folder: &Path) -> Result<PathBuf, BadInput> {
     // The archive's folder first: what was fetched last lies there.

@@ -149,7 +149,7 @@ fn strange_row(index: usize, point: &TrainingPoint) -> Option<String> {
         return Some(format!("an error of {error:e} % is out of range, 0 to 100"));
     }
     (!(learning_rate.is_nan() || learning_rate == 0.0 || RATES.contains(&learning_rate)))
-        .then(|| format!("row {expected}: no run has a learning rate of {learning_rate:e}"))
+        .then(|| format!("row {expected}: a learning rate of {learning_rate:e} is out of range"))
 }
 
 /// Whether a value can be an error in percent; a run that diverged has NaN.

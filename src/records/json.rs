@@ -15,7 +15,7 @@ pub fn read_json<T: DeserializeOwned>(
     files: &str,
     what: &str,
 ) -> Result<(Vec<T>, Vec<String>)> {
-    let folder = results.to_str().context("the folder of results is no text")?;
+    let folder = results.to_str().context("the name of the results folder is not UTF-8")?;
     let pattern = format!("{}/{files}", glob::Pattern::escape(folder));
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for path in glob::glob(&pattern)?.filter_map(Result::ok).filter(|path| path.is_file()) {

@@ -101,13 +101,13 @@ impl RunLock {
         let note = match flock(&file) {
             Flock::Taken => earlier.filter(Holder::is_elsewhere).map(|holder| {
                 format!(
-                    "{}: {holder} did not sign off: it was killed, or this mount keeps locks to each machine (local_lock); make sure that it is gone",
+                    "{}: {holder} did not release the lock: it was killed, or this mount keeps locks local to each machine (local_lock); make sure that it is gone",
                     path.display()
                 )
             }),
             Flock::Held => return Ok(Attempt::Held(holder(&mut file).unwrap_or_default())),
             Flock::Impossible(error) => Some(format!(
-                "{}: this file system cannot lock ({error}): make sure that no other process is at this run{}",
+                "{}: this file system cannot lock ({error}): make sure that no other process is working on this run{}",
                 path.display(),
                 earlier.map_or(String::new(), |holder| format!("; the last was {holder}"))
             )),
@@ -192,13 +192,13 @@ pub fn refused(folder: &Path, holder: &Holder) -> BadInput {
 
 /// What is told while a node is waited for that may have died.
 pub fn waiting(folder: &Path, holder: &Holder) -> String {
-    format!("{}; waited for, in case that machine has died", taken(folder, holder))
+    format!("{}; waiting, in case that machine has died", taken(folder, holder))
 }
 
-/// "runs/x: another process is at this run (host a, process 1, since …)".
+/// "runs/x: another process is working on this run (host a, process 1, since …)".
 pub fn taken(folder: &Path, holder: &Holder) -> String {
     let who = if holder.host.is_empty() { String::new() } else { format!(" ({holder})") };
-    format!("{}: another process is at this run{who}", folder.display())
+    format!("{}: another process is working on this run{who}", folder.display())
 }
 
 /// What the system says to an attempt.

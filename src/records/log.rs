@@ -100,7 +100,7 @@ impl<Row: LogRow> Log<Row> {
     /// Refuses if the file does not hold what was written.
     pub fn check(&self) -> Result<()> {
         if hash_file(&self.path)? != self.prefix().sha256 {
-            bail!("{}: was changed by something else during the training", self.path.display());
+            bail!("{}: was changed by another program during training", self.path.display());
         }
         Ok(())
     }

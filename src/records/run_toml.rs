@@ -252,8 +252,7 @@ impl RunConfig {
             config
         };
         let table = |config: &RunConfig| {
-            toml::Table::try_from(same(config))
-                .expect("every field of an config has a form in TOML")
+            toml::Table::try_from(same(config)).expect("every field of a config has a form in TOML")
         };
         first_difference("", &table(self), &table(other))
     }

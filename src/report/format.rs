@@ -33,6 +33,12 @@ pub fn thousands(number: i64) -> String {
     groups.join(",")
 }
 
+/// "1 run", "2 runs", "12,000 runs".
+pub fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {what}{ending}", thousands(count as i64))
+}
+
 /// At most five decimals: no digit that means nothing.
 pub fn number(value: f64) -> String {
     ((value * 1e5).round() / 1e5).to_string()

@@ -62,7 +62,7 @@ pub fn make<'a>(
     let (places, homeless) = table_5::assign(protocols, ensembles);
     problems.extend(homeless.iter().map(|one| {
         format!(
-            "not shown: {} on {}: an ensemble of networks of which there are no complete runs",
+            "not shown: {} on {}: an ensemble of networks without complete runs",
             one.label(),
             one.dataset
         )

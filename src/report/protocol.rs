@@ -14,7 +14,7 @@ use crate::logs::collection::LoggedRun;
 use crate::logs::summary::RunSummary;
 use crate::network::architecture;
 use crate::records::run_toml::RunRecord;
-use crate::report::format::thousands;
+use crate::report::format::{counted, thousands};
 use crate::report::judgement::Judgement;
 use crate::report::left_out::{LeftOut, one_a_seed};
 use crate::report::title::Naming;
@@ -120,7 +120,7 @@ impl<'a> Protocol<'a> {
 
     /// "1 run", "4 runs".
     pub fn count(&self) -> String {
-        format!("{} run{}", self.runs.len(), if self.runs.len() == 1 { "" } else { "s" })
+        counted(self.runs.len(), "run")
     }
 
     /// Which of the paper's figures and tables its runs belong to.

@@ -230,7 +230,7 @@ impl Recorder for RunRecorder<'_> {
     }
 
     fn replaced(&mut self, reasons: Vec<String>) {
-        self.unreadable(reasons, "the next image in the list stands in its place");
+        self.unreadable(reasons, "the next image in the list takes its place");
     }
 
     fn evaluated(&mut self, iteration: u64, evaluations: Evaluations) -> Result<()> {

@@ -295,7 +295,7 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
                 if !known.insert((network, label.clone(), whole)) {
                     return Err(source.refuse(
                         name.span(),
-                        format!("networks: {network} with seed {whole} is there twice: a label tells groups apart"),
+                        format!("networks: {network} with seed {whole} is there twice: give the groups different labels"),
                     ));
                 }
                 runs.push(PlannedRun {

@@ -172,7 +172,7 @@ pub fn tasks(
             .and_then(|experiment| Some(experiment.runs.first()?.id(&experiment.name)))
             .unwrap_or_default();
         return Err(bad_input(format!(
-            "--only {only}: no run has such a name; a run is called {example}, for example"
+            "--only {only}: no run matches; a run is named {example}, for example"
         )));
     }
     // A cost goes through all layers: once a run is enough.

@@ -187,7 +187,7 @@ impl<'a> Scheduler<'a> {
             Attempt::Taken(lock) => lock,
             Attempt::Held(holder) => {
                 let who = taken(task.directory.path(), &holder);
-                return Ok(Some(format!("{who}; left to it, and looked at again")));
+                return Ok(Some(format!("{who}; leaving the run to it and checking again")));
             }
         };
         if let Some(note) = &lock.note {

@@ -94,7 +94,7 @@ pub fn select(choice: DeviceChoice) -> Result<Device, BadInput> {
             Ok(Device::Cuda(index))
         }
         (DeviceChoice::Cuda(index), Cuda::Available(count)) => Err(bad_input(format!(
-            "--device cuda:{index}: this machine has {count} GPU(s), numbered from 0"
+            "--device cuda:{index}: GPUs of this machine, numbered from 0: {count}"
         ))),
         (DeviceChoice::Cuda(_), Cuda::Unavailable(reason)) => Err(bad_input(format!(
             "--device {choice}: CUDA cannot be used here ({reason}); use --device cpu, or run \"resnet-repro doctor\""

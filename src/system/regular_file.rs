@@ -41,7 +41,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// Those of [`read`], and [`ErrorKind::InvalidData`] if it is no UTF-8.
 pub fn read_to_string(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?)
-        .map_err(|_| Error::new(ErrorKind::InvalidData, "it is no text (UTF-8)"))
+        .map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
 fn check(metadata: &std::fs::Metadata) -> Result<()> {

@@ -13,9 +13,9 @@ pub const STOPPING: &str =
     "stopping after this iteration, to save; press again to stop without saving";
 
 /// The same where there is little room.
-pub const STOPPING_SHORT: &str = "stopping to save; again: no saving";
+pub const STOPPING_SHORT: &str = "stopping and saving; again: quit";
 
-const STOPPED: &[u8] = b"\nstopped at once, without saving\n";
+const STOPPED: &[u8] = b"\nstopped immediately, without saving\n";
 
 /// A flag that SIGINT (Ctrl-C), SIGTERM, SIGHUP (a closed terminal) or SIGUSR1 (what cluster
 /// schedulers send before the time is up) sets. A second signal ends the program at once, without saving.

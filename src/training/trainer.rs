@@ -203,7 +203,7 @@ impl<'a> Trainer<'a> {
                 None
             }
             Err(error) => {
-                Some(format!("each operation is launched alone, which is slower: {error:#}"))
+                Some(format!("training without a CUDA graph, which is slower: {error:#}"))
             }
         }
     }

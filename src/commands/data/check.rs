@@ -13,7 +13,7 @@ use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::read_whole;
 use crate::error::{EXIT_DONE, EXIT_FAILED};
-use crate::report::format::thousands;
+use crate::report::format::{counted, thousands};
 use crate::system::parallel::{available_threads, in_order};
 
 /// Shorter side that `--decode` scales whole images to.
@@ -21,8 +21,8 @@ const CHECK_SIDE: u32 = 64;
 
 /// Count and fingerprint a dataset, and say whether it is the official one
 ///
-/// The fingerprint of images (ImageFolder) is that of names and lengths; --decode decodes every one and
-/// names those that cannot be read (exit code 1 if there are any).
+/// The fingerprint of an ImageFolder dataset covers names and lengths; --decode decodes every image
+/// and names those that cannot be read (exit code 1 if there are any).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     print(&describe(&data))?;
     if arguments.decode && matches!(data.test, Source::Streamed(_)) {
         let names: String = unreadable.iter().map(|reason| format!("\n{reason}")).collect();
-        print(&format!("{} images cannot be read{names}", unreadable.len()))?;
+        print(&format!("{} cannot be read{names}", counted(unreadable.len(), "image")))?;
     }
     Ok(code)
 }
@@ -134,7 +134,7 @@ pub fn describe(data: &Dataset) -> String {
     let output = Output::of(data);
     let meaning = match data.status {
         DataStatus::Official if data.name == DatasetName::Imagenet => {
-            "as many images and classes as published; their bytes are not looked at"
+            "as many images and classes as published; their contents are not checked"
         }
         DataStatus::Official => "every byte as published",
         DataStatus::Subset => {
@@ -147,12 +147,12 @@ pub fn describe(data: &Dataset) -> String {
     let range = |counts: &[usize]| {
         let (low, high) =
             (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
-        if low == high { format!("{low} a class") } else { format!("{low} to {high} a class") }
+        if low == high { format!("{low} per class") } else { format!("{low} to {high} per class") }
     };
     let others = match output.other_files.split_first() {
         Some((first, rest)) => format!(
-            "\nleft out: {} files that are no images by their names, such as {first}",
-            rest.len() + 1
+            "\nskipped: {} not named like an image, such as {first}",
+            counted(rest.len() + 1, "file")
         ),
         None => String::new(),
     };

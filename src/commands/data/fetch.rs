@@ -18,8 +18,8 @@ use crate::system::atomic_file::check_writable;
 
 /// Download a dataset and verify it
 ///
-/// Downloads the official archive (cifar10: 170 MB), resumes a broken download,
-/// verifies the checksum before anything is unpacked, and unpacks into --data.
+/// Downloads the official archive (cifar10: 170 MB), resumes a broken download, verifies the
+/// checksum before unpacking anything, and unpacks into --data.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -31,7 +31,7 @@ pub struct Arguments {
     /// Folder to unpack into [default: data/<dataset>]
     #[arg(long, value_name = "[NAME=]DIR", value_parser = DataArgument::parser())]
     data: Option<DataArgument>,
-    /// A mirror's address, or an archive that is here already
+    /// URL of a mirror, or an archive that is already on this machine
     #[arg(long, value_name = "FILE|URL")]
     from: Option<String>,
     /// Checksum of the archive, if it is not the official one
@@ -49,13 +49,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         DatasetName::Imagenet => {
             return Err(bad_input(
                 "imagenet: downloading it requires accepting its terms (https://image-net.org/download); unpack it as train/<class>/*.JPEG and \
-                 val/<class>/*.JPEG, and name the folder by --data",
+                 val/<class>/*.JPEG, and give the folder with --data",
             )
             .into());
         }
         DatasetName::TinyImagenet => {
             return Err(bad_input(
-                "tiny-imagenet: it is not fetched by this program; unpack it as train/<class>/ and val/<class>/, and name the folder by --data",
+                "tiny-imagenet: this program does not fetch it; unpack it as train/<class>/ and val/<class>/, and give the folder with --data",
             )
             .into());
         }

@@ -8,7 +8,7 @@ mod picture;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-/// Get a dataset, or check the one that is there
+/// Fetch, check, draw or pack a dataset
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]

@@ -16,11 +16,11 @@ use crate::report::format::thousands;
 use crate::system::atomic_file::check_writable;
 use crate::system::parallel::available_threads;
 
-/// Pack images (ImageFolder) into tar shards, scaled down to what the training needs
+/// Pack an ImageFolder dataset into tar shards, scaled down to what training needs
 ///
-/// For disks on a network, which are slow at opening files. Images whose shorter side is longer
-/// than --shorter-side are scaled down to it and encoded anew; the others stay as they are. Train
-/// and evaluate with --data naming the shards' folder. The shards are in WebDataset's layout.
+/// For network file systems, which are slow at opening many files. Images whose shorter side is
+/// longer than --shorter-side are scaled down to it and re-encoded; others are copied unchanged.
+/// Train and evaluate with --data pointing to the shards. They have WebDataset's layout.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -34,13 +34,13 @@ pub struct Arguments {
     /// Folder for the shards
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Images with a longer shorter side are scaled down to this one, in pixels
+    /// Shorter side in pixels that larger images are scaled down to
     #[arg(long, value_name = "PIXELS", default_value_t = 480, value_parser = clap::value_parser!(u32).range(32..=4096))]
     shorter_side: u32,
-    /// JPEG quality of images that are encoded anew
+    /// JPEG quality of re-encoded images
     #[arg(long, value_name = "1-100", default_value_t = 92, value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
-    /// Images a shard
+    /// Images per shard
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     per_shard: u64,
     /// Threads [default: one per CPU core]
@@ -55,7 +55,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.name.family() != Family::Imagenet {
         return Err(bad_input(format!(
-            "{}: only images (ImageFolder) are packed (imagenet, tiny-imagenet)",
+            "{}: only ImageFolder datasets can be packed (imagenet, tiny-imagenet)",
             arguments.name
         ))
         .into());

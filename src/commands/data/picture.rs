@@ -12,7 +12,7 @@ use crate::dataset;
 use crate::error::{EXIT_DONE, bad_input};
 use crate::report::draw::contact_sheet;
 
-/// Draw some training images of every class, one row a class
+/// Draw some training images of every class, one row per class
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -23,7 +23,7 @@ pub struct Arguments {
     /// Folder with its files [default: data/<dataset>]
     #[arg(long, value_name = "[NAME=]DIR", value_parser = DataArgument::parser())]
     data: Option<DataArgument>,
-    /// PNG file to write; its name ends in .png
+    /// PNG file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -32,9 +32,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let out = arguments.out.display();
     if !arguments.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
-        return Err(
-            bad_input(format!("--out {out}: a PNG file is written: end its name in .png")).into()
-        );
+        return Err(bad_input(format!(
+            "--out {out}: only PNG is written: give a name that ends in .png"
+        ))
+        .into());
     }
     let data = dataset::load(
         arguments.name,

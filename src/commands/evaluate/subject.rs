@@ -36,7 +36,7 @@ impl Subject {
         if networks.len() != weights.len() {
             let (networks, weights) = (networks.len(), weights.len());
             return Err(
-                bad_input(format!("--network is there {networks} times and --weights {weights} times: give one of each for every net")).into()
+                bad_input(format!("--network is given {networks} times and --weights {weights} times: give one of each per network")).into()
             );
         }
         let mut given = parse_settings(settings)?;
@@ -57,7 +57,7 @@ impl Subject {
         let normalize = normalize.or(noted).unwrap_or(Normalize::PixelMean);
         if let Some(noted) = noted.filter(|&noted| noted != normalize) {
             say(&format!(
-                "note: --normalize {normalize}, but these weights were trained with {noted}: leave it out to use that"
+                "note: --normalize {normalize}, but these weights were trained with {noted}: omit --normalize to use that"
             ));
         }
         let recipe = Recipe { normalize, ..recipe };
@@ -77,7 +77,7 @@ impl Subject {
         let RunConfig { network, dataset, recipe, .. } = record.run.clone();
         if dataset.name.family() != Family::Imagenet {
             return Err(bad_input(format!(
-                "--run {path}: only runs on images have other tests than the one in eval.csv"
+                "--run {path}: only runs on ImageFolder datasets have tests other than the one in eval.csv"
             ))
             .into());
         }
@@ -104,7 +104,7 @@ fn noted_normalization(weights: &[PathBuf]) -> Result<Option<Normalize>> {
             Some((other, before)) if before != found => {
                 let other: &PathBuf = other;
                 return Err(bad_input(format!(
-                    "--weights {} wants --normalize {found} and {} wants {before}: they cannot be tested together",
+                    "--weights {} needs --normalize {found} and {} needs {before}: they cannot be tested together",
                     path.display(),
                     other.display()
                 ))

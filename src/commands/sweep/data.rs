@@ -53,7 +53,7 @@ pub fn leave_out_missing(
         if tasks.is_empty() {
             return Err(bad_input(format!("no data for {described}: nothing is left to train")));
         }
-        say(&format!("left out, no data: {described}"));
+        say(&format!("skipped, no data: {described}"));
     } else if dry_run {
         say(&format!("note: no data for {described}: to train, {advice}"));
     } else {
@@ -76,7 +76,7 @@ fn describe_missing(name: DatasetName, experiments: &[Experiment], tasks: &[Task
     });
     let concerned: Vec<&str> = concerned.map(|(_, experiment)| experiment.name.as_str()).collect();
     let fetch = match name {
-        DatasetName::Cifar10 => ", get it by \"resnet-repro data fetch cifar10\"",
+        DatasetName::Cifar10 => ", fetch it with \"resnet-repro data fetch cifar10\"",
         _ => "",
     };
     let folder = dataset::default_folder(name);

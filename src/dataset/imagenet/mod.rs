@@ -56,7 +56,7 @@ pub fn class_folder(root: &Path) -> Option<String> {
 pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
     if !root.is_dir() {
         return Err(bad_input(format!(
-            "{}: there is no such folder: name the one with train/ and val/ in it by --data",
+            "{}: no such folder: give the one that contains train/ and val/ with --data",
             root.display()
         ))
         .into());
@@ -68,7 +68,7 @@ pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
         Index::open(root, SPLITS[1], known.or((!train.is_empty()).then_some(train.classes())))?;
     if test.is_empty() && root.join("test").is_dir() {
         return Err(bad_input(format!(
-            "{root}: test images are looked for in val/, and there is a test/: rename it to val/ if it has a folder for each class, or \"ln -s test {root}/val\"",
+            "{root}: test images must be in val/, but there is a test/: rename it to val/ if it has a folder for each class, or \"ln -s test {root}/val\"",
             root = root.display()
         ))
         .into());
@@ -78,7 +78,7 @@ pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
             format!("; {class}/ looks like a class: move such folders into train/ and, with other images, into val/")
         });
         return Err(bad_input(format!(
-            "{}: neither train/<class>/ nor val/<class>/ is in it, nor shards of them{hint}",
+            "{}: contains neither train/<class>/ nor val/<class>/, nor shards of them{hint}",
             root.display()
         ))
         .into());

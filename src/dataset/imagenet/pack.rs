@@ -102,7 +102,7 @@ impl Packing {
                 packed.bytes_before += made.bytes_before as u64;
                 match made.result {
                     Err(reason) => {
-                        tell(&format!("{reason}; it is left out"));
+                        tell(&format!("{reason}; it is skipped"));
                         packed.unreadable.push(reason);
                     }
                     Ok((bytes, ending, scaled)) => {

@@ -168,7 +168,7 @@ impl Batches for StreamedBatches {
         for Replacement { row, by, reason } in &replacements {
             let Some(by) = by else {
                 bail!(
-                    "{reason}; nor can those that follow it in the list be read: is this the right folder?"
+                    "{reason}; the images that follow in the list cannot be read either: is this the right folder?"
                 )
             };
             positions[*row] = *by as i64;

@@ -10,7 +10,7 @@ pub enum ImageError {
     #[error("not an image: it begins with {0}")]
     NotAnImage(String),
     /// The bytes end before the picture does.
-    #[error("truncated: the file ends before the picture does")]
+    #[error("truncated: the file ends before the image does")]
     Truncated,
     /// Something in the file contradicts the format; what, in the decoder's words.
     #[error("damaged: {0}")]

@@ -50,7 +50,7 @@ pub fn listing(
         }
         Ok(_) => {}
         Err(reason) => {
-            say(&format!("{}: {reason}: {} is listed anew", file.display(), root.display()))
+            say(&format!("{}: {reason}: {} is listed again", file.display(), root.display()))
         }
     }
     // The times are read first: what changes while the folders are listed makes the list outdated.
@@ -87,7 +87,7 @@ fn read(file: &Path) -> Result<Option<(String, Listing)>, String> {
     let text = String::from_utf8(bytes).ok();
     text.and_then(|text| parse(&text))
         .map(Some)
-        .ok_or_else(|| "the kept list is damaged".to_string())
+        .ok_or_else(|| "the cached list is damaged".to_string())
 }
 
 /// What changes when a source does: names, times and lengths, hashed.

@@ -27,7 +27,7 @@ pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
             folder.display()
         ))),
         (true, _) => Err(bad_input(format!(
-            "{}: its {count} images lie in no class folders: put each into the folder of its class (as {}/n01440764/ILSVRC2012_val_00000293.JPEG)",
+            "{}: its images ({count}) are in no class folders: put each into the folder of its class (as {}/n01440764/ILSVRC2012_val_00000293.JPEG)",
             folder.display(),
             folder.display()
         ))),
@@ -36,7 +36,7 @@ pub fn classes(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
             Ok(folders)
         }
         (false, _) => Err(bad_input(format!(
-            "{}: {count} images lie beside the class folders, such as {}: put each into the folder of its class",
+            "{}: images beside the class folders ({count}), such as {}: put each into the folder of its class",
             folder.display(),
             files
                 .iter()
@@ -136,7 +136,7 @@ fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), 
         let name = path.strip_prefix(root).unwrap_or(&path).to_str();
         let name = name
             .filter(|name| !name.contains('\n'))
-            .ok_or_else(|| bad_input(format!("{path:?}: rename it: its name is no text")))?;
+            .ok_or_else(|| bad_input(format!("{path:?}: its name is not UTF-8: rename it")))?;
         if is_image(&path) {
             let refused = |error: &str| bad_input(format!("{}: {error}", path.display()));
             let metadata = std::fs::metadata(&path).map_err(|error| refused(&error.to_string()))?;
