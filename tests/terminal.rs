@@ -42,6 +42,7 @@ fn is_whole(line: &str) -> bool {
         && last.ends_with(['s', 'm', 'h', 'd'])
         && last[..last.len() - 1].bytes().all(|digit| digit.is_ascii_digit());
     let is_count = line.split_whitespace().count() <= 3 && last.contains('/');
+    let has_no_text = last.ends_with(['━', '─']);
     let endings = [
         "%",
         "images/s",
@@ -56,7 +57,7 @@ fn is_whole(line: &str) -> bool {
         "progress",
         "done",
     ];
-    is_duration || is_count || endings.contains(&last)
+    has_no_text || is_duration || is_count || endings.contains(&last)
 }
 
 #[test]
@@ -68,7 +69,7 @@ fn progress_lines_are_whole_in_terminals_of_60_and_110_columns() {
         let arguments = [&SWEEP[..], &[&out]].concat();
         let (status, text) = start(folder.path(), columns, "C.UTF-8", &arguments).finish();
         assert!(status.success(), "{text}");
-        let bars: Vec<String> = drawn_lines(&text)
+        let bars: Vec<String> = drawn_lines(&text, columns)
             .into_iter()
             .filter(|line| line.starts_with("e/") || line.starts_with("sweep "))
             // The table at the end is a result, which is never shortened.
@@ -76,7 +77,6 @@ fn progress_lines_are_whole_in_terminals_of_60_and_110_columns() {
             .collect();
         assert!(bars.len() > 10, "{columns} columns: {text:?}");
         for line in &bars {
-            assert!(line.chars().count() <= usize::from(columns), "{columns} columns: {line:?}");
             assert!(is_whole(line), "{columns} columns: {line:?} is cut");
         }
         for what in ["e/plain-8/seed-0", "e/resnet-8/seed-0", "sweep"] {
@@ -94,7 +94,7 @@ fn a_sweep_that_ctrl_c_stops_says_so_until_it_is_over() {
     write_experiment(folder.path(), "");
     // Iterations of about a second: the bars are drawn again and again before one is over.
     let text = std::fs::read_to_string(folder.path().join("e.toml")).unwrap();
-    std::fs::write(folder.path().join("e.toml"), text.replace("-8\"", "-56\"")).unwrap();
+    std::fs::write(folder.path().join("e.toml"), text.replace("-8\"", "-20\"")).unwrap();
     let arguments = [
         "sweep",
         "e.toml",
@@ -110,13 +110,13 @@ fn a_sweep_that_ctrl_c_stops_says_so_until_it_is_over() {
         "out",
     ];
     let sweep = start(folder.path(), 100, "C.UTF-8", &arguments);
-    let log = folder.path().join("out/e/plain-56/seed-0/train.csv");
+    let log = folder.path().join("out/e/plain-20/seed-0/train.csv");
     wait_until("the sweep does not log", || lines(&log) > 1);
     // SAFETY: a signal to a process that this test started.
     unsafe { libc::kill(sweep.child.id() as libc::pid_t, libc::SIGINT) };
     let (status, text) = sweep.finish();
     assert_eq!(status.code(), Some(75), "{text}");
-    let drawn = drawn_lines(&text);
+    let drawn = drawn_lines(&text, 100);
     let told = drawn.iter().position(|line| line.contains("press again to stop without saving"));
     let told = told.unwrap_or_else(|| panic!("Ctrl-C has no answer: {text:?}"));
     let after: Vec<&String> =

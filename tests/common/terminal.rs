@@ -59,9 +59,9 @@ impl OnTerminal {
     }
 }
 
-/// The lines that were drawn, in order, without colours: what stands between line breaks and
-/// movements of the cursor.
-pub fn drawn_lines(text: &str) -> Vec<String> {
+/// The lines that were drawn on a terminal of so many columns, in order, without colours: what
+/// stands between line breaks and movements of the cursor. A line that is full ends there.
+pub fn drawn_lines(text: &str, columns: u16) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
@@ -74,9 +74,13 @@ pub fn drawn_lines(text: &str) -> Vec<String> {
                     lines.push(String::new());
                 }
             }
-            letter => lines.last_mut().unwrap().push(letter),
+            letter => {
+                if lines.last().unwrap().chars().count() == usize::from(columns) {
+                    lines.push(String::new());
+                }
+                lines.last_mut().unwrap().push(letter);
+            }
         }
     }
-    lines.retain(|line| !line.trim().is_empty());
-    lines
+    lines.iter().map(|line| line.trim_end().to_string()).filter(|line| !line.is_empty()).collect()
 }
