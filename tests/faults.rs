@@ -432,6 +432,7 @@ fn verify_finds_a_file_that_was_changed_removed_or_added() {
         String::from_utf8(log.clone()).unwrap().replacen("1,0.1,", "1,0.2,", 1),
     )
     .unwrap();
+    verify(&["1 finished run: 1 problem\n"]);
     std::fs::remove_file(file("eval.csv")).unwrap();
     std::fs::write(file("extra.csv"), "x").unwrap();
     verify(&[

@@ -116,7 +116,7 @@ fn a_sweep_stopped_by_any_signal_or_killed_goes_on_to_the_same_bytes() {
         signal(child.id(), signal_number);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), code, "{}", stderr(&output));
-        // A killed supervisor takes its workers with it.
+        // A killed scheduler takes its workers with it.
         wait_until("workers live on", || {
             workers.iter().all(|worker| !Path::new(&format!("/proc/{worker}/exe")).exists())
         });
@@ -439,9 +439,9 @@ fn a_directory_of_another_recipe_is_refused_with_the_key() {
 }
 
 #[test]
-fn a_worker_without_its_supervisor_does_nothing() {
+fn a_worker_without_its_scheduler_does_nothing() {
     let folder = workspace();
-    refuse(folder.path(), &["worker", "nonsense"], 2, &["assignment"]);
+    refuse(folder.path(), &["worker", "nonsense"], 2, &["the job cannot be read"]);
 }
 
 /// Writes experiments `c.toml` on CIFAR-10 and `i.toml` on ImageNet.

@@ -23,7 +23,7 @@ pub struct LoaderRow {
     pub images: usize,
     /// Views a second.
     pub images_per_second: f64,
-    /// Views a second of processor time, of all threads together: what other programs on the
+    /// Views a second of CPU time, of all threads together: what other programs on the
     /// machine distort less.
     pub images_per_processor_second: f64,
 }

@@ -163,19 +163,19 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             EventFile::from_logs(&folder.join(&task.id), &task.directory)?;
         }
     }
-    let conditions = SweepOptions {
+    let options = SweepOptions {
         slots: slots(arguments.jobs, &devices),
         retries: arguments.retries,
         folders,
         datasets: experiments.iter().map(|experiment| experiment.dataset).collect(),
-        options: RunOptions {
+        run: RunOptions {
             tensorboard: arguments.tensorboard.clone(),
             ..arguments.options.options()
         },
     };
     parallel::raise_open_files();
     let stop = signals::stop_flag()?;
-    let stopped = Scheduler::new(&mut tasks, &conditions).run(&stop)?;
+    let stopped = Scheduler::new(&mut tasks, &options).run(&stop)?;
     finish(arguments, &tasks, stopped)
 }
 

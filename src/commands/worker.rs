@@ -8,11 +8,11 @@ use crate::sweep::worker::Job;
 /// Train one run for a sweep
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The assignment, as TOML
-    assignment: String,
+    /// The job, as TOML
+    job: String,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    Job::parse(&arguments.assignment)?.carry_out()
+    Job::parse(&arguments.job)?.carry_out()
 }

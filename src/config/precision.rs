@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The number format of activations and convolutions. Parameters, their update, batch
+/// The precision (dtype) of activations and convolutions. Parameters, their update, batch
 /// normalisation's parameters and statistics, and the loss are float32 in all of them.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, clap::ValueEnum,

@@ -11,7 +11,7 @@ use crate::config::precision::Precision;
 pub struct Peaks {
     /// Floating-point operations a second of a float32 matrix product.
     pub f32_operations_per_second: f64,
-    /// The same with TF32 allowed; on a processor that of float32.
+    /// The same with TF32 allowed; on a CPU that of float32.
     pub tf32_operations_per_second: f64,
     /// The same of a bfloat16 product.
     pub bf16_operations_per_second: f64,
@@ -27,7 +27,7 @@ fn cifar10() -> DatasetName {
 /// What `bench --json` prints, and `figures` reads again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurements {
-    /// The GPU, or the processor.
+    /// The GPU, or the CPU.
     pub device: String,
     /// libtorch's threads.
     pub threads: i32,

@@ -35,7 +35,7 @@ pub struct Machine {
     /// Model of the GPU, if it trained there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu: Option<String>,
-    /// Model of the processor.
+    /// Model of the CPU.
     pub processor: String,
     /// Cores that the operating system shows.
     pub cores: usize,

@@ -65,3 +65,15 @@ pub fn markdown_text(text: &str) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular_and_others_are_plural() {
+        assert_eq!(counted(0, "run"), "0 runs");
+        assert_eq!(counted(1, "finished run"), "1 finished run");
+        assert_eq!(counted(12_000, "image"), "12,000 images");
+    }
+}

@@ -27,7 +27,7 @@ use crate::sweep::worker::Job;
 use crate::system::device::DeviceChoice;
 use crate::system::parallel;
 
-/// How often the supervisor looks whether it was asked to stop.
+/// How often the scheduler looks whether it was asked to stop.
 const TICK: Duration = Duration::from_millis(100);
 
 /// How often a run is looked at again that another process has.
@@ -44,7 +44,7 @@ pub struct SweepOptions {
     /// The dataset of each experiment.
     pub datasets: Vec<DatasetName>,
     /// How each run is conducted; its TensorBoard folder is that of all runs.
-    pub options: RunOptions,
+    pub run: RunOptions,
 }
 
 /// What a worker's threads report.
@@ -72,7 +72,7 @@ pub struct Scheduler<'a> {
     queue: Queue,
     /// Runs of which it was said that another process has them.
     told_taken: HashSet<usize>,
-    conditions: &'a SweepOptions,
+    options: &'a SweepOptions,
     workers: Vec<Worker>,
     screen: Screen,
     sender: Sender<(usize, Message)>,
@@ -83,7 +83,7 @@ pub struct Scheduler<'a> {
 
 impl<'a> Scheduler<'a> {
     /// A sweep of all runs that are not over.
-    pub fn new(tasks: &'a mut [Task], conditions: &'a SweepOptions) -> Scheduler<'a> {
+    pub fn new(tasks: &'a mut [Task], options: &'a SweepOptions) -> Scheduler<'a> {
         for task in tasks.iter().filter(|task| task.status.is_over()) {
             // A kill right after a run's last record leaves them, and costs no more than room.
             let _ = task.directory.checkpoints().remove();
@@ -95,7 +95,7 @@ impl<'a> Scheduler<'a> {
             screen: Screen::new(tasks),
             queue: Queue::new(open),
             told_taken: HashSet::new(),
-            conditions,
+            options,
             workers: Vec::new(),
             sender,
             receiver,
@@ -163,7 +163,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn start_workers(&mut self) {
-        while let Some(slot) = (0..self.conditions.slots.len())
+        while let Some(slot) = (0..self.options.slots.len())
             .find(|slot| self.workers.iter().all(|worker| worker.slot != *slot))
         {
             let Some(task) = self.queue.take_next() else { break };
@@ -193,17 +193,17 @@ impl<'a> Scheduler<'a> {
         if let Some(note) = &lock.note {
             self.screen.note(task, note);
         }
-        let assignment = self.assignment(task, slot);
+        let job = self.job(task, slot);
         // The program that runs, even if its file was replaced by a newer build since.
         let mut command = Command::new("/proc/self/exe");
         command
             .arg0(&self.name)
             .arg("worker")
-            .arg(assignment.to_text()?)
+            .arg(job.to_text()?)
             .stdin(lock.handed_down().context("the lock of a run")?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // Ctrl-C in a terminal reaches the supervisor alone, which then stops the workers.
+        // Ctrl-C in a terminal reaches the scheduler alone, which then stops the workers.
         command.process_group(0);
         if let Some(threads) = self.threads() {
             command.env("OMP_NUM_THREADS", threads.to_string());
@@ -216,26 +216,22 @@ impl<'a> Scheduler<'a> {
         Ok(None)
     }
 
-    fn assignment(&self, task: &Task, slot: usize) -> Job {
-        let conditions = self.conditions;
-        let dataset = conditions.datasets[task.experiment];
+    fn job(&self, task: &Task, slot: usize) -> Job {
+        let options = self.options;
+        let dataset = options.datasets[task.experiment];
         Job {
             directory: task.directory.path().to_path_buf(),
             network: task.run.network,
             seed: task.run.seed,
             dataset,
-            data: conditions.folders.get(&dataset).cloned(),
-            device: conditions.slots[slot].to_string(),
-            checkpoint_every_seconds: conditions.options.checkpoint_every.as_secs_f64(),
-            keep_weights: conditions.options.keep_weights,
-            graph: conditions.options.graph,
-            loaders: (conditions.options.loaders / conditions.slots.len()).max(1),
-            tensorboard: conditions
-                .options
-                .tensorboard
-                .as_ref()
-                .map(|folder| folder.join(&task.id)),
-            supervisor: std::process::id(),
+            data: options.folders.get(&dataset).cloned(),
+            device: options.slots[slot].to_string(),
+            checkpoint_every_seconds: options.run.checkpoint_every.as_secs_f64(),
+            keep_weights: options.run.keep_weights,
+            graph: options.run.graph,
+            loaders: (options.run.loaders / options.slots.len()).max(1),
+            tensorboard: options.run.tensorboard.as_ref().map(|folder| folder.join(&task.id)),
+            scheduler: std::process::id(),
             recipe: Recipe::clone(&task.run.recipe),
             weights: task.run.weights.clone(),
         }
@@ -243,7 +239,7 @@ impl<'a> Scheduler<'a> {
 
     /// Threads of each worker, where several share the cores and the user did not say.
     fn threads(&self) -> Option<usize> {
-        let slots = self.conditions.slots.len();
+        let slots = self.options.slots.len();
         let cores = parallel::available_threads();
         (slots > 1 && std::env::var_os("OMP_NUM_THREADS").is_none())
             .then_some((cores / slots).max(1))
@@ -295,13 +291,13 @@ impl<'a> Scheduler<'a> {
         let standing = self.partial(index);
         let now_at = if let TaskStatus::Partial(iterations) = standing { iterations } else { 0 };
         let (failed, pause) = self.queue.failed(index, now_at);
-        if stopping || !hopeless && failed <= self.conditions.retries {
+        if stopping || !hopeless && failed <= self.options.retries {
             self.queue.put_back(index, pause);
             self.tasks[index].status = standing;
             let again = format!(
                 "attempt {} of {} in {} s",
                 failed + 1,
-                self.conditions.retries + 1,
+                self.options.retries + 1,
                 pause.as_secs()
             );
             let next = if stopping {

@@ -22,7 +22,7 @@ use crate::run::spec::{Run, RunOptions};
 use crate::system::{device, signals};
 use crate::training::trainer::Outcome;
 
-/// The supervisor is told of an iteration at most this often.
+/// The scheduler is told of an iteration at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// What a worker is told to do. It travels as TOML, which keeps every digit of a number.
@@ -50,8 +50,8 @@ pub struct Job {
     pub loaders: usize,
     /// The folder of TensorBoard's event file.
     pub tensorboard: Option<PathBuf>,
-    /// Process number of the supervisor.
-    pub supervisor: u32,
+    /// Process number of the scheduler.
+    pub scheduler: u32,
     /// The recipe.
     pub recipe: Recipe,
     /// The weight file that it starts from, if it has one.
@@ -59,21 +59,21 @@ pub struct Job {
 }
 
 impl Job {
-    /// The assignment as the worker's argument.
+    /// The job as the worker's argument.
     pub fn to_text(&self) -> Result<String> {
-        toml::to_string(self).context("the assignment")
+        toml::to_string(self).context("the job")
     }
 
     /// Reads the worker's argument.
     pub fn parse(text: &str) -> Result<Job> {
         toml::from_str(text).map_err(|error| {
-            bad_input(format!("the assignment cannot be read: {}", error.message())).into()
+            bad_input(format!("the job cannot be read: {}", error.message())).into()
         })
     }
 
     /// Trains, and returns the exit code.
     pub fn carry_out(self) -> Result<u8> {
-        die_with(self.supervisor);
+        die_with(self.scheduler);
         let stop = signals::quiet_stop_flag()?;
         let device = device::select(self.device.parse()?)?;
         let data = dataset::load(self.dataset, self.data.as_deref())?;
@@ -102,14 +102,14 @@ impl Job {
     }
 }
 
-/// Has the system kill this process when its supervisor dies, which may have happened already.
-fn die_with(supervisor: u32) {
+/// Has the system kill this process when its scheduler dies, which may have happened already.
+fn die_with(scheduler: u32) {
     // SAFETY: both calls only concern this process's own standing.
     let parent = unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         libc::getppid()
     };
-    if parent as u32 != supervisor {
+    if parent as u32 != scheduler {
         std::process::exit(i32::from(EXIT_INTERRUPTED));
     }
 }
@@ -127,7 +127,7 @@ impl Relay {
             }
             self.told.set(Some(Instant::now()));
         }
-        // A supervisor that has gone away takes this process with it; until then the training goes
+        // A scheduler that has gone away takes this process with it; until then the training goes
         // on.
         if let Ok(line) = serde_json::to_string(&event) {
             let _ = writeln!(std::io::stdout(), "{line}");

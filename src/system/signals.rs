@@ -24,7 +24,7 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>> {
 }
 
 /// The same without a word on stderr and without an end at a second signal, for a process that has
-/// a supervisor: the first signal may have come from elsewhere (a scheduler that signals every
+/// a supervisor: the first signal may have come from elsewhere (a cluster that signals every
 /// process), and the supervisor's own must not keep it from saving.
 pub fn quiet_stop_flag() -> Result<Arc<AtomicBool>> {
     register(false)
