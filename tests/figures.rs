@@ -562,7 +562,23 @@ fn readme_gets_its_results_between_the_markers() {
         );
         assert_eq!(text.matches("(runs/report/cifar10-64000/figure-6.svg)").count(), 1, "{text}");
         assert!(text.lines().count() < 45 && text.matches("| network").count() == 1, "{text}");
+        assert!(!text.contains("Also in the report"), "{text}");
     }
+    // Fourteen others, of which twelve have a line.
+    let results = folder.path().join("runs");
+    for more in 0..14 {
+        let other = results.join(format!("other-{more}"));
+        write_run(&other, "plain-20", 0, 1000, 30.0);
+        change(&other, "plain-20", 0, "momentum = 0.9", &format!("momentum = 0.{}", 10 + more));
+    }
+    succeed(folder.path(), &["figures", "--readme", "README.md"]);
+    let text = std::fs::read_to_string(&readme).unwrap();
+    let (_, links) = text.split_once("Also in the report:\n\n").unwrap();
+    assert_eq!(links.matches("- [CIFAR-10, 64,000 iterations, momentum 0.").count(), 12, "{text}");
+    assert!(
+        links.contains("\n- 2 more in [report.html](runs/report/report.html)\n\n<!--"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -19,6 +19,9 @@ const SHOWN_FIGURES: [&str; 4] = ["figure-6", "figure-4", "figure-1", "other-net
 /// Rows of the table at most.
 const MOST_ROWS: usize = 16;
 
+/// Links to other sections at most: a README stays short.
+const MOST_LINKS: usize = 12;
+
 /// Closes it.
 pub const END: &str = "<!-- end of results -->";
 
@@ -41,14 +44,19 @@ pub fn splice(readme: &Path, sections: &[Section], out: &Path) -> Result<()> {
     if let [_, others @ ..] = sections
         && !others.is_empty()
     {
-        let links: Vec<String> = others
+        let mut links: Vec<String> = others
             .iter()
+            .take(MOST_LINKS)
             .map(|section| {
                 let protocol = section.protocol;
                 let (title, slug) = (protocol.title(), &protocol.slug);
                 format!("- [{title}]({folder}/{slug}) ({})\n", protocol.count())
             })
             .collect();
+        if others.len() > MOST_LINKS {
+            let more = others.len() - MOST_LINKS;
+            links.push(format!("- {more} more in [report.html]({folder}/report.html)\n"));
+        }
         parts.push(format!("Also in the report:\n\n{}", links.concat()));
     }
     atomic_file::write_atomically(
