@@ -433,7 +433,7 @@ fn doctor_finds_libtorch_and_a_damaged_data_set() {
     let folder = tempfile::tempdir().unwrap();
     let text = succeed(folder.path(), &["doctor"]);
     for part in
-        ["✓ libtorch    2.11.0", "lib", "threads", "cores", "GiB", "no cifar10 in data/cifar10"]
+        ["✓ libtorch    2.11.0", "lib", "thread", "core", "GiB", "no cifar10 in data/cifar10"]
     {
         assert!(text.contains(part), "\"{part}\" is not in:\n{text}");
     }

@@ -88,7 +88,7 @@ fn a_lock_that_a_dead_node_left_is_waited_for_in_a_job_and_only_there() {
     let output = waits.wait_with_output().unwrap();
     succeeded(&output);
     let told = stderr(&output);
-    assert!(told.contains(&format!("{who}; waited for")), "{told}");
+    assert!(told.contains(&format!("{who}; waiting")), "{told}");
 }
 
 #[test]
