@@ -27,7 +27,8 @@ const ITERATIONS: u64 = 2400;
 fn write_run(folder: &Path, network: NetworkName, seed: u64, learning_rate: f64) {
     let directory = RunDirectory::of(folder, network, seed);
     std::fs::create_dir_all(directory.path()).unwrap();
-    let mut state = seed.wrapping_add(network.depth()).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let of_run = 2 * (100 * seed + network.depth()) + u64::from(network.is_plain());
+    let mut state = learning_rate.to_bits() ^ of_run.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut noise = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 40) as f64 / (1u64 << 24) as f64
@@ -55,6 +56,7 @@ fn write_run(folder: &Path, network: NetworkName, seed: u64, learning_rate: f64)
         iterations: ITERATIONS,
         milestones: vec![1200, 1800],
         learning_rate,
+        warmup: network.depth() >= 110,
         ..Recipe::default()
     };
     let record = RunRecord {
