@@ -140,8 +140,8 @@ pub enum Evidence {
         /// The network.
         network: NetworkName,
     },
-    /// A column of an analysis, reduced to one number a run, is above or below another net's, or a
-    /// bound.
+    /// A column of an analysis, reduced to one number a run, or a number of its summary, is above or
+    /// below another net's, or a bound.
     Analysis(Measure),
     /// There is no rule yet that a program could follow.
     Open {
@@ -150,16 +150,18 @@ pub enum Evidence {
     },
 }
 
-/// A number from a run's `analysis/<file>.csv`.
+/// A number from a run's `analysis/<file>.csv` or, named by `summary`, from `<file>.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measure {
     /// The file, without its ending.
     pub file: String,
+    /// The key in `[summary]` of `<file>.toml`; without it `column` and `statistic` are given.
+    pub summary: Option<String>,
     /// The column.
-    pub column: String,
+    pub column: Option<String>,
     /// How its rows become one number.
-    pub statistic: Statistic,
+    pub statistic: Option<Statistic>,
     /// Only rows whose column, the key, has this value.
     #[serde(default)]
     pub rows: BTreeMap<String, String>,
@@ -296,6 +298,8 @@ mod tests {
                     Some(_) => measure.references.is_empty(),
                 };
                 assert!(fits, "{}", claim.id);
+                let is_of_rows = measure.column.is_some() && measure.statistic.is_some();
+                assert_ne!(measure.summary.is_some(), is_of_rows, "{}", claim.id);
             }
         }
     }

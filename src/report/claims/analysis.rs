@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::analysis::record::AnalysisRecord;
 use crate::config::claims::{Expectation, Measure, Statistic};
 use crate::config::network_name::NetworkName;
 use crate::logs::collection::LoggedRun;
@@ -82,12 +83,30 @@ fn observe(
 
 /// The number of one run.
 fn number_of(measure: &Measure, run: &Path) -> Result<f64> {
+    match (&measure.summary, &measure.column, measure.statistic) {
+        (Some(key), ..) => of_summary(&measure.file, key, run),
+        (None, Some(column), Some(statistic)) => of_rows(measure, column, statistic, run),
+        _ => bail!("neither a key nor a column"),
+    }
+}
+
+/// A number of `[summary]`. An analysis that was stopped before its end has no say.
+fn of_summary(file: &str, key: &str, run: &Path) -> Result<f64> {
+    let record = AnalysisRecord::read(&run.join(FOLDER).join(format!("{file}.toml")))?;
+    ensure!(record.complete, "stopped before its end");
+    let value = record.summary.get(key).context("no such key")?;
+    let number = value.as_float().or(value.as_integer().map(|integer| integer as f64));
+    number.filter(|number| number.is_finite()).context("not a number")
+}
+
+/// A column's rows, reduced to one number.
+fn of_rows(measure: &Measure, column: &str, statistic: Statistic, run: &Path) -> Result<f64> {
     let path = run.join(FOLDER).join(format!("{}.csv", measure.file));
     let bytes = regular_file::read(&path).with_context(|| path.display().to_string())?;
     let mut reader = csv::Reader::from_reader(&bytes[..]);
     let header = reader.headers()?.clone();
     let place = |column: &str| header.iter().position(|name| name == column);
-    let column = place(&measure.column).context("no such column")?;
+    let column = place(column).context("no such column")?;
     let (mut values, mut baseline) = (Vec::new(), None);
     for record in reader.records() {
         let record = record?;
@@ -108,7 +127,7 @@ fn number_of(measure: &Measure, run: &Path) -> Result<f64> {
         true => 0.0,
         false => baseline.context("no row to compare with")?,
     };
-    Ok(reduced(values, measure.statistic).context("no such row")? - subtracted)
+    Ok(reduced(values, statistic).context("no such row")? - subtracted)
 }
 
 fn reduced(mut values: Vec<f64>, statistic: Statistic) -> Option<f64> {
@@ -127,27 +146,37 @@ fn reduced(mut values: Vec<f64>, statistic: Statistic) -> Option<f64> {
 /// The rule in words.
 pub fn rule(measure: &Measure) -> String {
     let statistic = match measure.statistic {
-        Statistic::Mean => "mean",
-        Statistic::Median => "median",
-        Statistic::Largest => "largest",
+        Some(Statistic::Mean) => "mean ",
+        Some(Statistic::Median) => "median ",
+        Some(Statistic::Largest) => "largest ",
+        None => "",
     };
     let side = match measure.expect {
         Expectation::Above => "above",
         Expectation::Below => "below",
         Expectation::Equal => "equal to",
     };
-    let change = if measure.minus.is_empty() { "" } else { " increase of" };
+    let change = if measure.minus.is_empty() { "" } else { "increase of " };
+    let ending = if measure.summary.is_some() { "toml" } else { "csv" };
+    let name = measure.summary.as_ref().or(measure.column.as_ref()).map_or("", String::as_str);
     let other = measure.bound.map_or("the other network's".to_string(), |bound| bound.to_string());
     format!(
-        "{statistic}{change} {} of {}.csv is {side} {other}, for every seed",
-        measure.column, measure.file
+        "{statistic}{change}{name} of {}.{ending} is {side} {other}, for every seed",
+        measure.file
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::claims::{Evidence, claims};
+    use crate::analysis::images::Split;
+    use crate::analysis::kind::Kind;
+    use crate::config::claims::{Evidence, FamilyName, claims};
+    use crate::config::dataset_name::DatasetName;
+    use crate::config::recipe::Normalize;
+    use crate::dataset::data::DataStatus;
+    use crate::records::provenance::Provenance;
+    use crate::records::run_toml::DatasetRecord;
 
     #[test]
     fn a_lesions_median_increase_is_taken_from_the_rows_that_it_is_of() {
@@ -163,6 +192,68 @@ mod tests {
         assert!((found - (23.0 - 8.5)).abs() < 1e-9, "{found}");
         let other = Measure { file: "responses".to_string(), ..measure.clone() };
         assert!(number_of(&other, folder.path()).is_err());
+    }
+
+    /// The record of a finished or stopped analysis with one number in its summary.
+    fn record(complete: bool) -> AnalysisRecord {
+        AnalysisRecord {
+            kind: Kind::Lesion,
+            complete,
+            network: NetworkName::residual(20),
+            weights_sha256: String::new(),
+            normalize: Normalize::PixelMean,
+            split: Split::Test,
+            images: 1,
+            seed: 0,
+            seconds: 1.0,
+            settings: toml::Table::new(),
+            summary: toml::Table::from_iter([
+                ("blocks_needed".to_string(), toml::Value::Integer(7)),
+                ("slope".to_string(), toml::Value::Float(-0.5)),
+                ("infinite".to_string(), toml::Value::Float(f64::INFINITY)),
+            ]),
+            files: Default::default(),
+            dataset: DatasetRecord {
+                name: DatasetName::Cifar10,
+                status: DataStatus::Official,
+                fingerprint: String::new(),
+                training_images: 1,
+                test_images: 1,
+                classes: 10,
+            },
+            provenance: Provenance::now(tch::Device::Cpu),
+        }
+    }
+
+    #[test]
+    fn a_number_of_the_summary_is_taken_from_the_record_of_an_analysis_that_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let analysis = folder.path().join("analysis");
+        std::fs::create_dir(&analysis).unwrap();
+        let measure = |key: &str| Measure {
+            file: "lesion".to_string(),
+            summary: Some(key.to_string()),
+            column: None,
+            statistic: None,
+            rows: Default::default(),
+            minus: Default::default(),
+            family: FamilyName::Cifar,
+            network: NetworkName::residual(20),
+            small: Vec::new(),
+            references: Vec::new(),
+            bound: Some(9.0),
+            expect: Expectation::Below,
+        };
+        let number = |key: &str| number_of(&measure(key), folder.path()).ok();
+        assert_eq!(number("slope"), None);
+        record(true).write::<u8>(&analysis, &[]).unwrap();
+        assert_eq!(number("slope"), Some(-0.5));
+        assert_eq!(number("blocks_needed"), Some(7.0));
+        assert_eq!(number("infinite"), None);
+        assert_eq!(number("depth"), None);
+        assert_eq!(rule(&measure("slope")), "slope of lesion.toml is below 9, for every seed");
+        record(false).write::<u8>(&analysis, &[]).unwrap();
+        assert_eq!(number("slope"), None);
     }
 
     #[test]
