@@ -6,10 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::analysis::record;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_RUN_FAILED, bad_input};
 use crate::logs::collection::Collection;
 use crate::report::format::counted;
+use crate::report::page::{ANALYSES, INSIDE, Inside};
 use crate::report::protocol::Protocol;
 use crate::report::{self, Report, readme};
 
@@ -49,6 +51,7 @@ pub struct Arguments {
 struct Output {
     report: PathBuf,
     protocols: Vec<ProtocolOutput>,
+    analyses: Option<AnalysesOutput>,
     problems: Vec<String>,
 }
 
@@ -63,10 +66,39 @@ struct ProtocolOutput {
     findings: Vec<String>,
 }
 
+#[derive(Serialize)]
+struct AnalysesOutput {
+    folder: PathBuf,
+    count: String,
+    partial: Vec<String>,
+    figures: Vec<String>,
+    tables: Vec<String>,
+    findings: Vec<String>,
+}
+
+impl AnalysesOutput {
+    /// Nothing where nothing was analysed.
+    fn of(inside: &Inside, out: &Path) -> Option<AnalysesOutput> {
+        let parts = &inside.parts;
+        let tables = parts.iter().flat_map(|part| &part.tables);
+        let charts = parts.iter().flat_map(|part| &part.charts);
+        (!parts.is_empty()).then(|| AnalysesOutput {
+            folder: out.join(ANALYSES),
+            count: inside.count.clone(),
+            partial: inside.partial.clone(),
+            figures: charts.map(|(chart, _)| chart.name.clone()).collect(),
+            tables: tables.map(|table| table.name.clone()).collect(),
+            findings: parts.iter().flat_map(|part| part.sentences.clone()).collect(),
+        })
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let collection = Collection::read(&arguments.results)?;
-    if collection.runs.is_empty() && collection.problems.is_empty() {
+    let mut collection = Collection::read(&arguments.results)?;
+    let (analyses, unread) = record::find(&arguments.results);
+    collection.problems.extend(unread);
+    if collection.runs.is_empty() && collection.problems.is_empty() && analyses.is_empty() {
         return Err(bad_input(format!(
             "{}: no runs found: train one with \"resnet-repro sweep experiments/quick.toml\"",
             arguments.results.display()
@@ -75,7 +107,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     let out = arguments.out.clone().unwrap_or_else(|| arguments.results.join("report"));
     let protocols = Protocol::of(&collection.runs);
-    let report = report::make(&protocols, &arguments.results, &out, &collection.problems)?;
+    let folders = (arguments.results.as_path(), out.as_path());
+    let report = report::make(&protocols, analyses, folders, &collection.problems)?;
     if let Some(path) = &arguments.readme {
         readme::splice(path, &report.sections, &out)?;
     }
@@ -104,26 +137,41 @@ fn tell(arguments: &Arguments, report: &Report, out: &Path) -> Result<()> {
         return print_json(&Output {
             report: report.page.clone(),
             protocols,
+            analyses: AnalysesOutput::of(&report.inside, out),
             problems: report.problems.clone(),
         });
     }
     for section in sections {
-        let partial = section.protocol.partial();
-        let state = if partial.is_empty() {
-            "all complete".to_string()
-        } else {
-            format!("not complete: {}", partial.join(", "))
-        };
-        print(&format!("{}: {}, {state}", section.protocol.title(), section.protocol.count()))?;
-        for sentence in &section.sentences {
-            print(&format!("  {sentence}"))?;
-        }
-        print(&format!(
-            "  {} and {} in {}",
-            counted(section.charts.len(), "figure"),
-            counted(section.tables.len(), "table"),
-            out.join(&section.protocol.slug).display()
-        ))?;
+        let protocol = section.protocol;
+        tell_of((&protocol.title(), &protocol.count()), &protocol.partial(), &section.sentences)?;
+        tell_made(section.charts.len(), section.tables.len(), &out.join(&protocol.slug))?;
+    }
+    if let Some(inside) = AnalysesOutput::of(&report.inside, out) {
+        tell_of((INSIDE, &inside.count), &inside.partial, &inside.findings)?;
+        tell_made(inside.figures.len(), inside.tables.len(), &inside.folder)?;
     }
     print(&format!("report: {}", report.page.display()))
+}
+
+/// What a section is about, whether all of it is complete, and its sentences.
+fn tell_of((title, count): (&str, &str), partial: &[String], sentences: &[String]) -> Result<()> {
+    let state = match partial.is_empty() {
+        true => "all complete".to_string(),
+        false => format!("not complete: {}", partial.join(", ")),
+    };
+    print(&format!("{title}: {count}, {state}"))?;
+    for sentence in sentences {
+        print(&format!("  {sentence}"))?;
+    }
+    Ok(())
+}
+
+/// How many figures and tables are in a folder.
+fn tell_made(figures: usize, tables: usize, folder: &Path) -> Result<()> {
+    print(&format!(
+        "  {} and {} in {}",
+        counted(figures, "figure"),
+        counted(tables, "table"),
+        folder.display()
+    ))
 }

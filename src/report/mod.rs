@@ -1,6 +1,7 @@
 //! From logs to the report: the flow of `figures`. Protocols become sections, each with its
 //! sentences, figures and tables; all of them become one page.
 
+pub mod analyses;
 pub mod claims;
 pub mod comparison;
 pub mod draw;
@@ -24,9 +25,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 
+use crate::analysis::record::Analysis;
+use crate::report::analyses::analysed::paired;
 use crate::report::draw::chart::Chart;
 use crate::report::notes::notes;
-use crate::report::page::{Cost, Section, page};
+use crate::report::page::{Contents, Cost, Inside, InsidePart, Section, page};
 use crate::report::protocol::Protocol;
 use crate::report::tables::table_5;
 use crate::report::tables::table_5::Ensemble;
@@ -38,6 +41,8 @@ use crate::system::parallel;
 pub struct Report<'a> {
     /// One section a protocol, the best evidence first.
     pub sections: Vec<Section<'a>>,
+    /// What analyses found.
+    pub inside: Inside,
     /// The page with all of it.
     pub page: PathBuf,
     /// What could not be read or drawn, one line each.
@@ -45,11 +50,11 @@ pub struct Report<'a> {
 }
 
 /// Makes and writes everything about `protocols` into `out`. Ensembles and measurements are read
-/// from `results`; `unread` are runs that could not be read.
+/// from `results`, below which `analyses` lie; `unread` are runs and analyses that could not be read.
 pub fn make<'a>(
     protocols: &'a [Protocol<'a>],
-    results: &Path,
-    out: &Path,
+    analyses: Vec<Analysis>,
+    (results, out): (&Path, &Path),
     unread: &[String],
 ) -> Result<Report<'a>> {
     check_writable("--out", out)?;
@@ -72,15 +77,17 @@ pub fn make<'a>(
         sections.push(section(protocol, ensembles, out, &mut problems)?);
     }
     let cost = cost(results, out, &mut problems)?;
+    let inside = inside(protocols, analyses, (results, out), &mut problems)?;
     let claims = tables::claims::table(&claims::ledger(protocols, results)?);
     let folder = out.join(page::CLAIMS);
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     claims.write(&folder)?;
     let command = format!("resnet-repro figures {}", results.display());
     let path = out.join("report.html");
-    let text = page(&sections, &cost, &claims, &command, &problems)?;
+    let contents = Contents { sections: &sections, cost: &cost, inside: &inside, claims: &claims };
+    let text = page(&contents, &command, &problems)?;
     atomic_file::write_atomically(&path, text.as_bytes())?;
-    Ok(Report { sections, page: path, problems })
+    Ok(Report { sections, inside, page: path, problems })
 }
 
 /// Makes and writes what a protocol has.
@@ -113,6 +120,32 @@ fn cost(results: &Path, out: &Path, problems: &mut Vec<String>) -> Result<Cost> 
     table.write(&folder)?;
     let charts = write_all(figures::cost::charts(&measurements), &folder, problems)?;
     Ok(Cost { charts, table })
+}
+
+/// Makes and writes what the analyses below `results` found.
+fn inside(
+    protocols: &[Protocol],
+    analyses: Vec<Analysis>,
+    (results, out): (&Path, &Path),
+    problems: &mut Vec<String>,
+) -> Result<Inside> {
+    let analysed = paired(protocols, results, analyses, problems);
+    let (count, partial) = analyses::counted(&analysed);
+    let mut inside = Inside { count, partial, parts: Vec::new() };
+    if analysed.is_empty() {
+        return Ok(inside);
+    }
+    let folder = out.join(page::ANALYSES);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    for part in analyses::parts(&analysed, problems) {
+        let charts = write_all(part.charts, &folder, problems)?;
+        for table in part.tables.iter().filter(|table| !table.rows.is_empty()) {
+            table.write(&folder)?;
+        }
+        let (title, sentences, tables) = (part.title, part.sentences, part.tables);
+        inside.parts.push(InsidePart { title, sentences, charts, tables });
+    }
+    Ok(inside)
 }
 
 /// Draws the charts, on all cores. One whose axes no drawing can have is named in `problems`.

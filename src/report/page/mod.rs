@@ -1,5 +1,7 @@
 //! The report: one self-contained page with every figure, its data and the command that made it.
 
+pub mod html;
+
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,14 +10,18 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::report::draw::chart::Chart;
+use crate::report::page::html::{escaped, figure_html, identifier, table_html};
 use crate::report::protocol::Protocol;
-use crate::report::tables::table::{Header, RowKind, Table};
+use crate::report::tables::table::Table;
 
 const TEMPLATE: &str = include_str!("report.html");
 
 const STYLE: &str = include_str!("report.css");
 
 const SCRIPT: &str = include_str!("report.js");
+
+/// On an axis that is shorter, two decimals are too few.
+const SMALL: f64 = 5.0;
 
 /// A protocol with what was made of it.
 pub struct Section<'a> {
@@ -37,37 +43,61 @@ pub struct Cost {
     pub table: Table,
 }
 
+/// What analyses found inside the nets, where there are any.
+pub struct Inside {
+    /// "5 analyses of 3 nets".
+    pub count: String,
+    /// Those that are not complete.
+    pub partial: Vec<String>,
+    /// One a kind.
+    pub parts: Vec<InsidePart>,
+}
+
+/// About one kind of analysis.
+pub struct InsidePart {
+    /// Its heading.
+    pub title: String,
+    /// What was seen, one sentence an entry.
+    pub sentences: Vec<String>,
+    /// Its charts, each with the text of its SVG.
+    pub charts: Vec<(Chart, String)>,
+    /// Its tables.
+    pub tables: Vec<Table>,
+}
+
+/// What stands on the page.
+pub struct Contents<'a> {
+    /// One section a protocol.
+    pub sections: &'a [Section<'a>],
+    /// The cost of a step.
+    pub cost: &'a Cost,
+    /// What analyses found.
+    pub inside: &'a Inside,
+    /// The ledger of claims.
+    pub claims: &'a Table,
+}
+
 /// Folder and identifier of the section about the cost of a step.
 pub const COST: &str = "cost";
+
+/// The same of what analyses found.
+pub const ANALYSES: &str = "analyses";
+
+/// Title of that section.
+pub const INSIDE: &str = "Inside the nets";
 
 /// The same of the ledger of claims.
 pub const CLAIMS: &str = "claims";
 
 /// The page. `command` is what makes it again; `problems` are runs that could not be read.
-pub fn page(
-    sections: &[Section],
-    cost: &Cost,
-    claims: &Table,
-    command: &str,
-    problems: &[String],
-) -> Result<String> {
+pub fn page(contents: &Contents, command: &str, problems: &[String]) -> Result<String> {
     let mut charts = serde_json::Map::new();
-    for section in sections {
-        for (chart, _) in &section.charts {
-            charts.insert(
-                identifier(&section.protocol.slug, &chart.name),
-                serde_json::to_value(drawn(chart)).context("a chart")?,
-            );
-        }
-    }
-    for (chart, _) in &cost.charts {
-        charts.insert(
-            identifier(COST, &chart.name),
-            serde_json::to_value(drawn(chart)).context("a chart")?,
-        );
+    for (folder, chart) in contents.charts() {
+        let drawn = serde_json::to_value(drawn(chart)).context("a chart")?;
+        charts.insert(identifier(folder, &chart.name), drawn);
     }
     let data = BASE64_STANDARD.encode(compressed(&serde_json::json!({ "charts": charts }))?);
-    let body = body(sections, cost, claims, command, problems);
+    let body = body(contents, command, problems);
     // In this order nothing that was inserted is looked at again for placeholders of the template.
     let (before_data, after_data) = TEMPLATE.split_once("{{data}}").context("the template")?;
     let (before_body, between) = before_data.split_once("{{body}}").context("the template")?;
@@ -90,64 +120,76 @@ fn policy_hash(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
 
-fn identifier(folder: &str, name: &str) -> String {
-    format!("{folder}-{name}")
-}
-
 /// What the page draws: fewer points and digits, none of which can be seen.
 fn drawn(chart: &Chart) -> Chart {
     let mut chart = chart.clone();
-    let digits = if chart.y_log { 1e6 } else { 1e2 };
-    let round = |value: f64| (value * digits).round() / digits;
-    for series in chart.panels.iter_mut().flat_map(|panel| &mut panel.series) {
-        series.points = series.drawn();
-        for point in &mut series.points {
-            (point.1, point.2) = (round(point.1), round(point.2));
+    for panel in &mut chart.panels {
+        let digits = if chart.y_log || panel.y.1 - panel.y.0 < SMALL { 1e6 } else { 1e2 };
+        let round = |value: f64| (value * digits).round() / digits;
+        for series in &mut panel.series {
+            series.points = series.drawn();
+            for point in &mut series.points {
+                (point.1, point.2) = (round(point.1), round(point.2));
+            }
         }
     }
     chart
 }
 
-fn body(
-    sections: &[Section],
-    cost: &Cost,
-    claims: &Table,
-    command: &str,
-    problems: &[String],
-) -> String {
-    let measured = !cost.table.rows.is_empty();
-    let mut links: String = sections
-        .iter()
-        .map(|section| {
-            format!(
-                "<a href=\"#{}\">{}</a>\n",
-                section.protocol.slug,
-                escaped(&section.protocol.title())
-            )
-        })
-        .collect();
-    if measured {
-        links.push_str(&format!("<a href=\"#{COST}\">{}</a>\n", cost.table.title));
+impl Contents<'_> {
+    /// Every chart, with the folder that it is in.
+    fn charts(&self) -> impl Iterator<Item = (&str, &Chart)> {
+        let sections = self.sections.iter();
+        let drawn = sections.map(|section| (section.protocol.slug.as_str(), &section.charts));
+        let inside = self.inside.parts.iter().map(|part| (ANALYSES, &part.charts));
+        drawn
+            .chain([(COST, &self.cost.charts)])
+            .chain(inside)
+            .flat_map(|(folder, charts)| charts.iter().map(move |(chart, _)| (folder, chart)))
     }
-    links.push_str(&format!("<a href=\"#{CLAIMS}\">{}</a>\n", claims.title));
+
+    /// The links to its sections.
+    fn links(&self) -> String {
+        let sections = self.sections.iter().map(|section| {
+            let title = section.protocol.title();
+            (section.protocol.slug.as_str(), title)
+        });
+        let cost =
+            (!self.cost.table.rows.is_empty()).then(|| (COST, self.cost.table.title.clone()));
+        let inside = (!self.inside.parts.is_empty()).then(|| (ANALYSES, INSIDE.to_string()));
+        sections
+            .chain(cost)
+            .chain(inside)
+            .chain([(CLAIMS, self.claims.title.clone())])
+            .map(|(anchor, title)| format!("<a href=\"#{anchor}\">{}</a>\n", escaped(&title)))
+            .collect()
+    }
+}
+
+fn body(contents: &Contents, command: &str, problems: &[String]) -> String {
     let mut html = format!(
         "<header>\n<h1>Plain against residual nets</h1>\n<p class=\"lead\">The experiments of <a href=\"https://arxiv.org/abs/1512.03385\">Deep Residual Learning for \
          Image Recognition</a> (He, Zhang, Ren, Sun 2015), from the logs of real runs. Errors are in percent. This page is made by <code>{}</code>, from the logs \
-         alone.</p>\n<nav class=\"contents\">\n{links}</nav>\n</header>\n<main>\n",
-        escaped(command)
+         alone.</p>\n<nav class=\"contents\">\n{}</nav>\n</header>\n<main>\n",
+        escaped(command),
+        contents.links()
     );
     for problem in problems {
         html.push_str(&format!("<p class=\"status missing\">{}</p>\n", escaped(problem)));
     }
-    for section in sections {
+    for section in contents.sections {
         html.push_str(&section_html(section, command));
     }
-    if measured {
+    let (cost, claims) = (contents.cost, contents.claims);
+    if !cost.table.rows.is_empty() {
         html.push_str(&format!("<section id=\"{COST}\">\n<h2>{}</h2>\n", cost.table.title));
         for (chart, svg) in &cost.charts {
             html.push_str(&figure_html(COST, chart, svg, command));
         }
         html.push_str(&format!("{}</section>\n", table_html(&cost.table)));
+    }
+    if !contents.inside.parts.is_empty() {
+        html.push_str(&inside_html(contents.inside, command));
     }
     html.push_str(&format!(
         "<section id=\"{CLAIMS}\">\n<h2>{}</h2>\n{}</section>\n",
@@ -166,12 +208,7 @@ fn section_html(section: &Section, command: &str) -> String {
     let protocol = section.protocol;
     let mut html =
         format!("<section id=\"{}\">\n<h2>{}</h2>\n", protocol.slug, escaped(&protocol.title()));
-    let partial = protocol.partial();
-    let (class, status) = match partial.is_empty() {
-        true => ("complete", format!("{}, all complete", protocol.count())),
-        false => ("partial", format!("{}; not complete: {}", protocol.count(), partial.join(", "))),
-    };
-    html.push_str(&format!("<p class=\"status {class}\">{}</p>\n", escaped(&status)));
+    html.push_str(&status_html(&protocol.count(), &protocol.partial()));
     for sentence in &section.sentences {
         html.push_str(&format!("<p>{}</p>\n", escaped(sentence)));
     }
@@ -185,127 +222,31 @@ fn section_html(section: &Section, command: &str) -> String {
     html
 }
 
-fn figure_html(folder: &str, chart: &Chart, svg: &str, command: &str) -> String {
-    let identifier = identifier(folder, &chart.name);
-    let last = |points: &[(f64, f64, f64)]| {
-        points.last().map_or("–".to_string(), |point| format!("{:.2} at {}", point.1, point.0))
+/// "5 runs, all complete", or what is not.
+fn status_html(count: &str, partial: &[String]) -> String {
+    let (class, status) = match partial.is_empty() {
+        true => ("complete", format!("{count}, all complete")),
+        false => ("partial", format!("{count}; not complete: {}", partial.join(", "))),
     };
-    let rows: String = chart
-        .panels
-        .iter()
-        .flat_map(|panel| &panel.series)
-        .map(|series| {
-            format!(
-                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>\n",
-                escaped(&series.label),
-                series.points.len(),
-                last(&series.points)
-            )
-        })
-        .collect();
-    let (title, rest) = chart.title.split_once(": ").unwrap_or((&chart.title, ""));
-    let mut letters = chart.note.chars();
-    let note: String = letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default();
-    let caption = if rest.is_empty() { format!("{note}.") } else { format!("{rest}. {note}.") };
-    format!(
-        "<figure class=\"chart\" id=\"{identifier}\" data-chart=\"{identifier}\" \
-         data-name=\"{name}\">\n<img alt=\"{alt}\" src=\"data:image/svg+xml;charset=utf-8,{svg}\">\n\
-         <figcaption><strong>{title}.</strong> {caption}</figcaption>\n<details><summary>Data and \
-         command</summary><p>made by <code>{command}</code> · every point: \
-         <code>{folder}/{name}.csv</code> beside this page</p><div class=\"scroll\"><table><thead>\
-         <tr><th scope=\"col\">curve</th><th scope=\"col\" class=\"number\">points</th>\
-         <th scope=\"col\" class=\"number\">last value</th></tr></thead><tbody>\n{rows}</tbody>\
-         </table></div></details>\n</figure>\n",
-        alt = escaped(&format!("{}. {}", chart.title, chart.description)),
-        svg = in_address(svg),
-        title = escaped(title),
-        caption = escaped(&caption),
-        command = escaped(command),
-        name = chart.name,
-    )
+    format!("<p class=\"status {class}\">{}</p>\n", escaped(&status))
 }
 
-/// An SVG as the end of a `data:` address within double quotes.
-fn in_address(svg: &str) -> String {
-    svg.replace('%', "%25")
-        .replace('#', "%23")
-        .replace('&', "&amp;")
-        .replace('"', "'")
-        .replace("\n<", "<")
-        .replace('\n', " ")
-}
-
-fn table_html(table: &Table) -> String {
-    let class = |column: &Header| if column.words { "" } else { " class=\"number\"" };
-    let header: String = table
-        .header
-        .iter()
-        .map(|column| format!("<th scope=\"col\"{}>{}</th>", class(column), escaped(&column.title)))
-        .collect();
-    let rows: String = table
-        .rows
-        .iter()
-        .map(|row| {
-            let kind = match row.kind {
-                RowKind::Whole => "",
-                RowKind::Partial => " class=\"partial\"",
-                RowKind::Missing => " class=\"missing\"",
-                RowKind::Quoted => " class=\"quoted\"",
-                RowKind::LeftOut => " class=\"left-out\"",
-            };
-            let cells: String = table
-                .header
-                .iter()
-                .zip(&row.cells)
-                .enumerate()
-                .map(|(place, (column, cell))| match (place, column.title.as_str()) {
-                    (0, _) => format!("<th scope=\"row\">{}</th>", escaped(&cell.shown())),
-                    (_, "verdict") => format!("<td>{}</td>", chip(&cell.shown(), row.kind)),
-                    _ => format!("<td{}>{}</td>", class(column), escaped(&cell.shown())),
-                })
-                .collect();
-            format!("<tr{kind}>{cells}</tr>\n")
-        })
-        .collect();
-    format!(
-        "<div class=\"scroll\"><table><caption>{}</caption><thead><tr>{header}</tr></thead><tbody>\n{rows}</tbody></table></div>\n",
-        escaped(&table.caption)
-    )
-}
-
-/// A verdict; the row's own kind already tells that it is quoted or partial.
-fn chip(verdict: &str, kind: RowKind) -> String {
-    let class = match verdict {
-        _ if kind == RowKind::Quoted => return String::new(),
-        text if text.starts_with("inside") || text.starts_with("confirmed") => "inside",
-        text if ["outside", "diverged", "contradicted"]
-            .iter()
-            .any(|word| text.starts_with(word)) =>
-        {
-            "outside"
+/// The section of analyses: a part for each kind.
+fn inside_html(inside: &Inside, command: &str) -> String {
+    let mut html = format!("<section id=\"{ANALYSES}\">\n<h2>{INSIDE}</h2>\n");
+    html.push_str(&status_html(&inside.count, &inside.partial));
+    for part in &inside.parts {
+        html.push_str(&format!("<h3>{}</h3>\n", escaped(&part.title)));
+        for sentence in &part.sentences {
+            html.push_str(&format!("<p>{}</p>\n", escaped(sentence)));
         }
-        _ => "none",
-    };
-    format!("<span class=\"verdict {class}\">{}</span>", escaped(verdict))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_picture_in_an_address_keeps_its_colours_words_and_quotes() {
-        let svg = "<svg a=\"1\">\n<text fill=\"#282828\">\n50 % &amp; more\n</text>\n</svg>";
-        assert_eq!(
-            in_address(svg),
-            "<svg a='1'><text fill='%23282828'> 50 %25 &amp;amp; more</text></svg>"
-        );
+        for (chart, svg) in &part.charts {
+            html.push_str(&figure_html(ANALYSES, chart, svg, command));
+        }
+        for table in part.tables.iter().filter(|table| !table.rows.is_empty()) {
+            html.push_str(&table_html(table));
+        }
     }
+    html.push_str("</section>\n");
+    html
 }
