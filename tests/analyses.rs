@@ -58,6 +58,63 @@ fn rows_repeat_and_a_plain_net_loses_only_blocks_that_keep_their_shape() {
 }
 
 #[test]
+fn gradients_of_a_net_and_its_twin_repeat_and_paths_add_up() {
+    let folder = trained("resnet-8");
+    let found = rows(folder.path(), "gradients", &["--images", "64"]);
+    assert_eq!(found, rows(folder.path(), "gradients", &["--images", "64"]));
+    let count = |network: &str, weights: &str, quantity: &str| {
+        let is = |row: &&serde_json::Value| {
+            row["network"] == network && row["weights"] == weights && row["quantity"] == quantity
+        };
+        found.iter().filter(is).count()
+    };
+    // 7 normalised layers and 8 with weights; with and without normalisation if they are fresh.
+    assert_eq!(count("resnet-8", "given", "output"), 7);
+    assert_eq!(count("plain-8", "given", "output"), 0);
+    for network in ["resnet-8", "plain-8"] {
+        assert_eq!(count(network, "initial", "weights"), 2 * 8, "{network}");
+        // The maps between 3 blocks, at two distances.
+        assert_eq!(count(network, "initial", "correlation"), 2 * 2 * 4, "{network}");
+    }
+    let top =
+        found.iter().find(|row| row["layer"] == "layer3.0" && row["quantity"] == "correlation");
+    assert!(top.unwrap()["mean"].as_f64().unwrap() > 0.999, "{top:?}");
+
+    let found = rows(folder.path(), "paths", &["--images", "64", "--paths", "2"]);
+    assert_eq!(found, rows(folder.path(), "paths", &["--images", "64", "--paths", "2"]));
+    let sum = |column: &str| found.iter().map(|row| row[column].as_f64().unwrap()).sum::<f64>();
+    assert_eq!(found.len(), 4);
+    for column in ["paths_percent", "gradient_percent"] {
+        assert!((sum(column) - 100.0).abs() < 1e-9, "{column}");
+    }
+    assert_eq!(sum("samples"), 4.0 * 2.0);
+
+    succeed(folder.path(), &["analyze", "gradients,paths", "--run", "run", "--data", "data"]);
+    let record =
+        std::fs::read_to_string(folder.path().join("run/analysis/gradients.toml")).unwrap();
+    for key in ["output_ratio_given", "twin_output_factor_initial_unnormalized", "sentence"] {
+        assert!(record.contains(&format!("\n{key} = ")), "{key}: {record}");
+    }
+    let verified = succeed(folder.path(), &["verify", "run"]);
+    assert!(verified.contains("1 finished runs, 2 analyses: every file is as"), "{verified}");
+}
+
+#[test]
+fn gradients_and_paths_refuse_what_they_cannot_look_at() {
+    let folder = trained("plain-8");
+    let analyze = |kind: &'static str, more: &[&'static str]| {
+        [&["analyze", kind, "--run", "run", "--data", "data"], more].concat()
+    };
+    refuse(folder.path(), &analyze("paths", &[]), 2, &["plain-8", "one path"]);
+    refuse(folder.path(), &analyze("gradients", &["--images", "3"]), 2, &["--images", "4"]);
+    refuse(folder.path(), &analyze("paths", &["--paths", "0"]), 2, &["--paths"]);
+    refuse(folder.path(), &analyze("gradients", &["--out", "run"]), 2, &["--out run", "analysis"]);
+    let all = run(folder.path(), &analyze("all", &["--images", "64"]));
+    assert_eq!(all.status.code(), Some(0), "{}", stderr(&all));
+    assert!(stderr(&all).contains("paths is left out"), "{}", stderr(&all));
+}
+
+#[test]
 fn what_cannot_be_analysed_is_refused_in_one_line() {
     let folder = trained("resnet-8");
     let of = |network: &'static str, weights: &'static str| {

@@ -4,7 +4,7 @@
     python tests/analyses_test.py PROGRAM WEIGHTS DATA [KINDS]
 
 WEIGHTS is a safetensors file of the public ResNet-20 (shortcuts of option A, pixels normalised as ImageNet's), DATA a folder in CIFAR-10's binary
-layout with its test images. KINDS, with commas, names some of: responses, lesion. Needs torch, numpy and safetensors.
+layout with its test images. KINDS, with commas, names some of: responses, lesion, gradients, paths. Needs torch, numpy and safetensors.
 """
 
 import json
@@ -37,12 +37,15 @@ class Block(torch.nn.Module):
         self.conv2 = torch.nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.bn2 = torch.nn.BatchNorm2d(outputs)
         self.deleted = False
+        self.back_by = None
 
     def forward(self, x):
         shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.added // 2, self.added // 2))
         if self.deleted:
             return F.relu(shortcut)
         branch = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.back_by:
+            branch, shortcut = (branch, shortcut.detach()) if self.back_by == "branch" else (branch.detach(), shortcut)
         return F.relu(branch + shortcut if self.residual else branch)
 
 
@@ -61,7 +64,12 @@ class Net(torch.nn.Module):
         self.fc = torch.nn.Linear(widths[-1], 10)
 
     def forward(self, x):
-        x = F.relu(self.bn1(self.conv1(x)))
+        return self.rest(self.stem(x))
+
+    def stem(self, x):
+        return F.relu(self.bn1(self.conv1(x)))
+
+    def rest(self, x):
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(x.mean((2, 3)))
 
@@ -135,12 +143,135 @@ def lesion(net, images, labels):
     print("lesion: the errors without one block, and without more and more of them, are PyTorch's")
 
 
+BATCH, BATCHES = 128, 2
+
+
+def batches(images, labels):
+    """What the program takes with --images 256: images spread evenly over the split, 128 at a time."""
+    count = BATCH * BATCHES
+    chosen = torch.tensor([index * len(labels) // count for index in range(count)])
+    return list(zip(images[chosen].split(BATCH), labels[chosen].split(BATCH)))
+
+
+def gradients(net, images, labels):
+    """Norms in training mode with the public weights; correlations with weights of PyTorch's own draws, so that they are alike, not the same."""
+    found = analyze("gradients", "--split", "test", "--images", str(BATCH * BATCHES))
+    rows = [row for row in found["rows"] if row["weights"] == "given"]
+    norms = {(row["quantity"], row["layer"]): row for row in rows}
+    expected = {}
+    names = {name: module for name, module in net.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    outputs = {}
+
+    def hook(name):
+        def keep(module, inputs, output):
+            output.retain_grad()
+            outputs[name] = output
+
+        return keep
+
+    handles = [module.register_forward_hook(hook(name)) for name, module in names.items()]
+    net.train()
+    for batch, targets in batches(images, labels):
+        net.zero_grad()
+        F.cross_entropy(net(batch), targets).backward()
+        for name, output in outputs.items():
+            expected.setdefault(("output", name.replace("bn", "conv")), []).append(output.grad.double().norm().item())
+        for name, module in net.named_modules():
+            if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+                expected.setdefault(("weights", name), []).append(module.weight.grad.double().norm().item())
+    net.eval()
+    for handle in handles:
+        handle.remove()
+    assert set(norms) == set(expected) and len(norms) == 19 + 20, set(norms) ^ set(expected)
+    for key, values in expected.items():
+        near(f"norm of {key}", norms[key]["mean"], np.mean(values), 2e-3)
+        near(f"deviation of {key}", norms[key]["std"], np.std(values, ddof=1), 2e-2)
+    print("gradients: the norms at 19 outputs and 20 weights are PyTorch's")
+    correlations(found, images, labels)
+
+
+def normalised(x, normalization):
+    if normalization == "none":
+        return x
+    return F.batch_norm(x, x.detach().mean((0, 2, 3)), x.detach().var((0, 2, 3), unbiased=False), training=False)
+
+
+def between_blocks(x, residual, normalization, generator, blocks=3):
+    """Scores of a freshly initialised net and the maps between its blocks; batch statistics are constants."""
+
+    def convolution(x, outputs, stride=1):
+        weight = torch.randn(outputs, x.shape[1], 3, 3, generator=generator) * (2 / (9 * x.shape[1])) ** 0.5
+        return normalised(F.conv2d(x, weight, stride=stride, padding=1), normalization)
+
+    maps = [F.relu(convolution(x, 16)).requires_grad_()]
+    for width in (16, 32, 64):
+        for _ in range(blocks):
+            x = maps[-1]
+            stride, added = width // x.shape[1], width - x.shape[1]
+            y = convolution(F.relu(convolution(x, width, stride)), width)
+            y = y + F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, added // 2, added // 2)) if residual else y
+            maps.append(F.relu(y))
+    return maps[-1].mean((2, 3)) @ torch.randn(64, 10, generator=generator), maps
+
+
+def correlations(found, images, labels):
+    first = batches(images, labels)[0][0][: BATCH // 2]
+    generator = torch.Generator().manual_seed(1)
+    for network, residual in (("resnet-20", True), ("plain-20", False)):
+        for normalization in ("batch", "none"):
+            for distance in (0.1, 1.0):
+                pairs = torch.cat([first, (1 - distance) * first + distance * first.roll(1, 0)])
+                cosines = []
+                for _ in range(3):
+                    scores, maps = between_blocks(pairs, residual, normalization, generator)
+                    halves = [gradient.flatten(1).double().chunk(2) for gradient in torch.autograd.grad(scores[:, 0].sum(), maps)]
+                    cosines.append([F.cosine_similarity(one, other, 1, 0).nanmean().item() for one, other in halves])
+                kind = {"network": network, "normalization": normalization, "quantity": "correlation", "distance": distance}
+                ours = [row["mean"] for row in found["rows"] if all(row[key] == value for key, value in kind.items())]
+                off = np.abs(np.array(ours) - np.mean(cosines, 0)).max()
+                assert len(ours) == 10 and off < 0.15, f"{kind}: {ours} and {np.mean(cosines, 0)}"
+    print("gradients: correlations at initialisation are like those of PyTorch's draws")
+
+
+def paths(net, images, labels):
+    """The only path of no branch and of all branches, and the mean over all paths with one branch and with all but one."""
+    rows = analyze("paths", "--split", "test", "--images", str(BATCH * BATCHES), "--paths", "40")["rows"]
+    modules = [dict(net.named_modules())[name] for name in BLOCKS]
+    net.train()
+
+    def norms(branches):
+        for index, module in enumerate(modules):
+            module.back_by = "branch" if index in branches else "shortcut"
+        found = []
+        for batch, targets in batches(images, labels):
+            maps = net.stem(batch).detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(F.cross_entropy(net.rest(maps), targets), maps)
+            found.append(gradient.double().norm().item())
+        return found
+
+    every = set(range(9))
+    assert [row["length"] for row in rows] == list(range(10))
+    for length, branches in ((0, set()), (9, every)):
+        near(f"norm of length {length}", rows[length]["norm"], np.mean(norms(branches)), 2e-3)
+    for length, choices in ((1, [{one} for one in every]), (8, [every - {one} for one in every])):
+        mean = np.mean([norms(branches) for branches in choices])
+        error = rows[length]["std"] / rows[length]["samples"] ** 0.5
+        assert abs(rows[length]["norm"] - mean) < 4 * error, f"length {length}: {rows[length]} instead of {mean}"
+    net.eval()
+    for module in modules:
+        module.back_by = None
+    shares = [row["paths_percent"] * row["norm"] for row in rows]
+    for row, share in zip(rows, shares):
+        near(f"share of length {row['length']}", row["gradient_percent"], share / sum(shares) * 100, 1e-9)
+    print("paths: the gradients through none, one, all but one and all of 9 branches are PyTorch's")
+
+
 def main():
     net = Net().eval()
     weights = load_file(sys.argv[2])
     net.load_state_dict({name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}, strict=False)
     images, labels = read(pathlib.Path(sys.argv[3], "test_batch.bin"))
-    kinds = sys.argv[4].split(",") if len(sys.argv) > 4 else ["responses", "lesion"]
+    kinds = sys.argv[4].split(",") if len(sys.argv) > 4 else ["responses", "lesion", "gradients", "paths"]
     for kind in kinds:
         globals()[kind](net, images, labels)
 

@@ -17,17 +17,24 @@ pub enum Kind {
     Responses = 0,
     /// Errors of the net without some of its blocks, or with blocks exchanged (Veit et al. 2016).
     Lesion = 1,
+    /// Norms of gradients by depth, and how alike they are at different inputs (Balduzzi et al.
+    /// 2017).
+    Gradients = 2,
+    /// The gradient that comes through paths of each length (Veit et al. 2016).
+    Paths = 3,
 }
 
 impl Kind {
     /// All kinds, in the order in which `all` does them.
-    pub const ALL: [Kind; 2] = [Kind::Responses, Kind::Lesion];
+    pub const ALL: [Kind; 4] = [Kind::Responses, Kind::Lesion, Kind::Gradients, Kind::Paths];
 
     /// Its name: what the user writes, and what its files are called.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Responses => "responses",
             Kind::Lesion => "lesion",
+            Kind::Gradients => "gradients",
+            Kind::Paths => "paths",
         }
     }
 
@@ -41,6 +48,8 @@ impl Kind {
         match self {
             Kind::Responses => (Split::Test, usize::MAX),
             Kind::Lesion => (Split::Test, 1000),
+            Kind::Gradients => (Split::Train, 1024),
+            Kind::Paths => (Split::Train, 1280),
         }
     }
 }

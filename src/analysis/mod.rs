@@ -1,11 +1,15 @@
 //! Looking inside trained nets of blocks (plain, residual, pre-activation): one file a kind of
 //! analysis. docs/analyses.md says what each one computes, after which paper, and what it costs.
 
+pub mod backward;
+pub mod gradients;
 pub mod images;
 pub mod kind;
 pub mod lesion;
+pub mod paths;
 pub mod record;
 pub mod responses;
 pub mod route;
+pub mod statistics;
 pub mod subject;
 pub mod walk;

@@ -22,6 +22,9 @@ pub enum Statistics {
     Running,
     /// The batch's, as in training; the running ones stay as they are.
     Batch,
+    /// The batch's, taken for constants by derivatives, so that an image's score depends on that
+    /// image alone.
+    ConstantBatch,
     /// Nothing: normalisation, its scale and its shift are left out.
     None,
 }
@@ -91,6 +94,28 @@ impl<'a> Walk<'a> {
     /// The blocks in order.
     pub(crate) fn blocks(&self) -> &[Block] {
         &self.blocks
+    }
+
+    /// Positions of a block's layers in the architecture's list, its projection's last.
+    pub fn layers_of(&self, block: usize) -> Vec<usize> {
+        let place = &self.places[block];
+        let main = place.first..place.first + self.blocks[block].strides().len();
+        main.chain(place.projection).collect()
+    }
+
+    /// Weighted layers on the main path up to and with `block`; `None`: with the first layer.
+    pub fn depth_of(&self, block: Option<usize>) -> usize {
+        block.map_or(1, |block| self.places[block].first + self.blocks[block].strides().len())
+    }
+
+    /// Position of the last layer, the classifier.
+    pub fn classifier(&self) -> usize {
+        self.network.main_layers - 1
+    }
+
+    /// A layer's weights, in torch's shape; derivatives can be taken by them.
+    pub fn weights(&self, layer: usize) -> &Tensor {
+        &self.parameters[self.slot(layer).weight]
     }
 
     /// Whether anything joins the ends of its blocks.
@@ -250,6 +275,11 @@ impl<'a> Walk<'a> {
         match self.statistics {
             Statistics::None => maps.shallow_clone(),
             Statistics::Batch => apply(None, None, true),
+            Statistics::ConstantBatch => {
+                let (variance, mean) =
+                    maps.detach().var_mean_dim([0i64, 2, 3].as_slice(), false, false);
+                apply(Some(&mean), Some(&variance), false)
+            }
             Statistics::Running => {
                 let [mean, variance] =
                     [&state.mean, &state.variance].map(|statistic| statistic.to_kind(self.kind));
@@ -303,6 +333,10 @@ mod tests {
                 (walk.logits(&images, &mut no_tap), network.forward(&images, Mode::Evaluation))
             });
             assert!(difference(&found, &expected) < 1e-4, "{name}");
+            let [batch, constant] = [Statistics::Batch, Statistics::ConstantBatch]
+                .map(|statistics| Walk::new(&network, statistics).unwrap())
+                .map(|walk| tch::no_grad(|| walk.logits(&images, &mut no_tap)));
+            assert!(difference(&constant, &batch) < 1e-4, "{name}: the batch's statistics");
             // With two threads and without AVX-512, oneDNN's backward pass of 1×1 convolutions of
             // so few channels (jit_avx2_1x1_convolution_bwd_weights) was seen to wait for ever, and
             // a gradient through it to differ: nets without such convolutions are compared.

@@ -37,6 +37,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let out = arguments.out.clone().or_else(|| {
         arguments.run.as_ref().map(|run| run.join(crate::records::verify::ANALYSIS_FOLDER))
     });
+    // Names of its files could be those of a run's.
+    if let Some(out) = out.as_ref().filter(|out| RunDirectory::at(out).record().exists()) {
+        return Err(bad_input(format!(
+            "--out {}: the folder of a run: without --out files go to the analysis/ folder of --run",
+            out.display()
+        ))
+        .into());
+    }
     if out.is_none() && !arguments.json {
         return Err(bad_input("--out: say where the files go; with --json none are needed").into());
     }

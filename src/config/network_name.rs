@@ -109,6 +109,19 @@ impl NetworkName {
         }
     }
 
+    /// A plain net with shortcuts (option A), a residual net without them; other nets have no twin.
+    pub fn twin(self) -> Option<NetworkName> {
+        match self {
+            NetworkName::Plain { depth, stride } => {
+                Some(NetworkName::Residual { depth, shortcut: Shortcut::OptionA, stride })
+            }
+            NetworkName::Residual { depth, stride, .. } => {
+                Some(NetworkName::Plain { depth, stride })
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the net is a residual one of the paper's, whatever its shortcut option.
     pub fn is_residual(self) -> bool {
         matches!(self, NetworkName::Residual { .. })

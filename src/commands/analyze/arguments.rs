@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::analysis::images::Split;
 use crate::analysis::lesion;
+use crate::analysis::paths;
 use crate::commands::analyze::kinds::{Kinds, kinds};
 use crate::commands::options::{DataOptions, threads};
 use crate::config::network_name::NetworkName;
@@ -13,11 +14,13 @@ use crate::config::recipe::Normalize;
 use crate::error::{BadInput, bad_input};
 use crate::system::device;
 
-/// Look inside a trained net: responses of its layers, errors without some of its blocks
+/// Look inside a trained net: responses of its layers, errors without some of its blocks, gradients
 ///
 /// KIND is one or more of responses (Figure 7 of the paper: standard deviations of the layers'
-/// responses) and lesion (Veit et al. 2016: blocks deleted and exchanged), with commas, or "all" for
-/// what the net allows. Each writes <kind>.csv and <kind>.toml into the run's analysis/ or --out,
+/// responses), lesion (Veit et al. 2016: blocks deleted and exchanged), gradients (their norms by
+/// depth, of the given and of fresh weights, with and without batch normalisation, and how they
+/// shatter, Balduzzi et al. 2017) and paths (Veit et al. 2016: the gradient through paths of each
+/// length), with commas, or "all" for what the net allows. Each writes <kind>.csv and <kind>.toml into the run's analysis/ or --out,
 /// from which "figures" draws. All are computed in float32, a batch at a time. docs/analyses.md has
 /// definitions, sources and costs.
 #[derive(Debug, Args)]
@@ -44,11 +47,12 @@ pub struct Arguments {
     /// says, else pixel-mean]
     #[arg(long, value_enum)]
     pub normalize: Option<Normalize>,
-    /// The images that are looked at [default: test]
+    /// The images that are looked at [default: of responses and lesion test, of gradients and paths
+    /// train]
     #[arg(long, value_enum)]
     pub split: Option<Split>,
     /// The most images that are looked at, spread evenly over the split [default: of responses all,
-    /// of lesion 1000]
+    /// of lesion 1000, of gradients 8 batches, of paths 1280]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub images: Option<usize>,
     /// Folder for the files [default: the run's analysis/; without a run and with --json, none]
@@ -59,6 +63,8 @@ pub struct Arguments {
     pub seed: Option<u32>,
     #[command(flatten)]
     pub lesion: LesionOptions,
+    #[command(flatten)]
+    pub paths: PathOptions,
     /// Where to compute
     #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
     pub device: device::DeviceChoice,
@@ -86,6 +92,26 @@ impl LesionOptions {
     pub fn settings(&self) -> lesion::Settings {
         lesion::Settings { samples: self.samples as u64, within: self.within }
     }
+}
+
+/// What `paths` is asked for.
+#[derive(Debug, Args)]
+pub struct PathOptions {
+    /// paths: paths drawn for each length, on each batch
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most_a_thousand)]
+    paths: usize,
+}
+
+impl PathOptions {
+    /// The same for the analysis.
+    pub fn settings(&self) -> paths::Settings {
+        paths::Settings { draws: self.paths as u64 }
+    }
+}
+
+fn at_most_a_thousand(text: &str) -> Result<usize, BadInput> {
+    let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
+    number.ok_or_else(|| bad_input("write a whole number from 1 to 1000"))
 }
 
 fn at_least_one(text: &str) -> Result<usize, BadInput> {

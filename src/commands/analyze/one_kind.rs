@@ -6,9 +6,11 @@ use std::time::Instant;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::analysis::gradients;
 use crate::analysis::images::Split;
 use crate::analysis::kind::Kind;
 use crate::analysis::lesion;
+use crate::analysis::paths;
 use crate::analysis::record::{AnalysisRecord, Outcome, csv_name};
 use crate::analysis::responses;
 use crate::analysis::subject::Subject;
@@ -57,6 +59,14 @@ impl Context<'_> {
             Kind::Lesion => {
                 let outcome = lesion::analyse(subject, self.arguments.lesion.settings())?;
                 self.close(start, outcome, lesion::headline)
+            }
+            Kind::Gradients => {
+                let outcome = gradients::compute::analyse(subject)?;
+                self.close(start, outcome, gradients::compute::headline)
+            }
+            Kind::Paths => {
+                let outcome = paths::analyse(subject, self.arguments.paths.settings())?;
+                self.close(start, outcome, paths::headline)
             }
         }
     }
