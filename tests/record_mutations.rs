@@ -171,6 +171,7 @@ fn checkpoints(random: &mut Random, watch: &Watch, count: usize, folder: &Path) 
         record: text(&format!("{RUN}/run.toml")),
         train_log: train.prefix(),
         evaluation_log: evaluation.prefix(),
+        gradient_log: None,
     };
     run.checkpoints().write(&state, Some(&beside)).unwrap();
     let file = std::fs::read_dir(run.path().join("checkpoint")).unwrap().next().unwrap().unwrap();

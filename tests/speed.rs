@@ -1,5 +1,5 @@
-//! The fast path end to end: bfloat16, recomputed segments, and measurements, through the real
-//! program.
+//! The fast path end to end: bfloat16, recomputed segments, norms of gradients, and measurements,
+//! through the real program.
 
 mod common;
 
@@ -75,6 +75,42 @@ fn a_run_that_was_stopped_goes_on_with_more_segments_to_the_same_bytes() {
     succeed(folder.path(), &train("whole", &[]));
     let cut = cut_and_resumed(folder.path(), &[], &["checkpoint_segments=2"]);
     assert_same_run(&folder.path().join("whole"), &cut);
+}
+
+#[test]
+fn gradient_norms_change_no_byte_of_a_run_and_survive_a_kill() {
+    let folder = workspace();
+    succeed(folder.path(), &train("without", &[]));
+    succeed(folder.path(), &train("whole", &["gradient_norms_every=4"]));
+    let bytes = |run: &str, file: &str| std::fs::read(folder.path().join(run).join(file)).unwrap();
+    for file in ["train.csv", "eval.csv", "weights.safetensors"] {
+        assert_eq!(bytes("without", file), bytes("whole", file), "{file}");
+    }
+    assert!(!folder.path().join("without/gradients.csv").exists());
+    let text = String::from_utf8(bytes("whole", "gradients.csv")).unwrap();
+    assert!(text.starts_with("iteration,layer,norm\n4,conv1,"), "{text}");
+    assert!(text.trim_end().lines().last().unwrap().starts_with("60,fc,"), "{text}");
+    // 15 times 8 layers, and the header.
+    assert_eq!(text.lines().count(), 15 * 8 + 1);
+    let record = std::fs::read_to_string(folder.path().join("whole/run.toml")).unwrap();
+    assert!(!record.contains("gradient norms every"), "{record}");
+    let every = ["gradient_norms_every=4"];
+    let cut = cut_and_resumed(folder.path(), &every, &every);
+    assert_same_run(&folder.path().join("whole"), &cut);
+    assert_eq!(bytes("whole", "gradients.csv"), bytes("cut", "gradients.csv"));
+
+    let path = folder.path().join("whole/gradients.csv");
+    std::fs::write(&path, text.replace("\n4,", "\n5,")).unwrap();
+    let output = run(folder.path(), &["verify", "whole"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(common::stdout(&output).contains("changed: whole/gradients.csv"));
+    refuse(
+        folder.path(),
+        &train("other", &["gradient_norms_every=-1"]),
+        2,
+        &["gradient_norms_every"],
+    );
+    refuse(folder.path(), &train("without", &every), 2, &["gradient_norms_every", "--out"]);
 }
 
 #[test]

@@ -174,7 +174,7 @@ pub struct RecipeOptions {
     /// iterations, batch_size, learning_rate, milestones, learning_rate_factor, momentum,
     /// weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
     /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments,
-    /// lower_rate (milestones, plateau), plateau_patience, plateau_threshold, plateau_reductions,
+    /// gradient_norms_every, lower_rate (milestones, plateau), plateau_patience, plateau_threshold, plateau_reductions,
     /// group_size; lr, lr_schedule and lr_gamma stand for learning_rate, lower_rate and
     /// learning_rate_factor; for images also crop, scale, test_scale, lighting
     #[arg(long = "set", value_name = "KEY=VALUE")]

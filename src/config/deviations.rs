@@ -57,12 +57,13 @@ pub fn from(recipe: &Recipe, reference: &Recipe) -> Vec<Deviation> {
         // the paper does not say it.
         LrSchedule::Milestones => &[
             "checkpoint_segments",
+            "gradient_norms_every",
             "evaluate_every",
             "plateau_patience",
             "plateau_threshold",
             "plateau_reductions",
         ],
-        LrSchedule::Plateau => &["checkpoint_segments", "milestones"],
+        LrSchedule::Plateau => &["checkpoint_segments", "gradient_norms_every", "milestones"],
     };
     let [ours, references] = [recipe, reference].map(table_of);
     ours.iter()
@@ -83,8 +84,9 @@ mod tests {
     use crate::config::precision::Precision;
 
     #[test]
-    fn the_papers_recipe_has_no_deviation_and_recomputation_is_none() {
-        let paper = Recipe { checkpoint_segments: 8, ..Recipe::default() };
+    fn the_papers_recipe_has_no_deviation_and_recomputation_and_logging_are_none() {
+        let paper =
+            Recipe { checkpoint_segments: 8, gradient_norms_every: 100, ..Recipe::default() };
         assert_eq!(from_paper(&paper, Family::Cifar, 20), []);
         let warmup = from_paper(&paper, Family::Cifar, 110);
         assert_eq!(warmup[0].to_string(), "warmup false instead of true");

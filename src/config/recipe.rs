@@ -133,6 +133,10 @@ pub struct Recipe {
     /// Parts of the network whose activations are computed again in the backward pass instead of
     /// kept; 1 keeps all, 0 chooses by the memory that is there. It changes no number.
     pub checkpoint_segments: u64,
+    /// Iterations between the norms of the gradient that `gradients.csv` holds, layer by layer; 0 is
+    /// none. It changes no number of the training.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gradient_norms_every: u64,
     /// What lowers the learning rate.
     pub lower_rate: LrSchedule,
     /// Evaluations in a row without progress after which the learning rate is multiplied by
@@ -164,6 +168,10 @@ pub struct Recipe {
     pub lighting: Option<f64>,
 }
 
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 impl Default for Recipe {
     fn default() -> Recipe {
         Recipe {
@@ -183,6 +191,7 @@ impl Default for Recipe {
             evaluate_every: 1000,
             precision: Precision::F32,
             checkpoint_segments: 0,
+            gradient_norms_every: 0,
             lower_rate: LrSchedule::Milestones,
             plateau_patience: 5,
             plateau_threshold: 0.1,

@@ -24,11 +24,12 @@ const fn range(
 
 /// The keys whose range depends on no other key. NaN and infinity are in none.
 #[rustfmt::skip]
-pub const RANGES: [Range; 13] = [
+pub const RANGES: [Range; 14] = [
     range("iterations", "a whole number from 1 to 100000000", |r| r.iterations as f64, |v| (1.0..=1e8).contains(&v)),
     range("batch_size", "a whole number from 1 to 65536", |r| r.batch_size as f64, |v| (1.0..=65536.0).contains(&v)),
     range("evaluate_every", "a whole number from 1 to 100000000", |r| r.evaluate_every as f64, |v| (1.0..=1e8).contains(&v)),
     range("checkpoint_segments", "a whole number from 0 (automatic) to 10000", |r| r.checkpoint_segments as f64, |v| v <= 1e4),
+    range("gradient_norms_every", "a whole number from 0 (none) to 100000000", |r| r.gradient_norms_every as f64, |v| v <= 1e8),
     range("learning_rate", "above 0, at most 100", |r| r.learning_rate, |v| v > 0.0 && v <= 100.0),
     range("warmup_learning_rate", "above 0, at most 100", |r| r.warmup_learning_rate, |v| v > 0.0 && v <= 100.0),
     range("learning_rate_factor", "above 0, at most 1", |r| r.learning_rate_factor, |v| v > 0.0 && v <= 1.0),

@@ -38,6 +38,9 @@ pub struct Beside {
     pub train_log: LogPrefix,
     /// `eval.csv` as it was.
     pub evaluation_log: LogPrefix,
+    /// `gradients.csv` as it was, if the run has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_log: Option<LogPrefix>,
 }
 
 /// A checkpoint that was read.
@@ -276,7 +279,8 @@ mod tests {
         assert!(folder.record().is_none());
         let log = LogPrefix { bytes: 3, sha256: "ab".to_string() };
         let record = "state = \"running\"\n".to_string();
-        let beside = Beside { record, train_log: log.clone(), evaluation_log: log };
+        let beside =
+            Beside { record, train_log: log.clone(), evaluation_log: log, gradient_log: None };
         folder.write(&Checkpoint::example(40), Some(&beside)).unwrap();
         let found = folder.newest(|saved| Ok(saved.beside.clone())).unwrap().0.unwrap();
         assert_eq!(found.1.as_ref(), Some(&beside));

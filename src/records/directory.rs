@@ -11,10 +11,10 @@ use crate::error::bad_input;
 use crate::network::architecture::table::Architecture;
 use crate::records::checkpoints::CheckpointFolder;
 use crate::records::lock::{Attempt, LOCK, Patience, RunLock, refused, waiting};
-use crate::records::position::{self, Position};
+use crate::records::position::{self, LogPaths, Position};
 use crate::records::run_toml::{RunConfig, RunRecord, State};
 use crate::records::verify::{
-    CHECKPOINT_FOLDER, EVALUATION_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS,
+    CHECKPOINT_FOLDER, EVALUATION_LOG, GRADIENT_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS,
 };
 use crate::system::atomic_file::{create_folder, is_leftover};
 use crate::system::hash::hash_file;
@@ -62,6 +62,11 @@ impl RunDirectory {
         self.path.join(EVALUATION_LOG)
     }
 
+    /// The log of gradient norms.
+    pub fn gradient_log(&self) -> PathBuf {
+        self.path.join(GRADIENT_LOG)
+    }
+
     /// The paper's tests of the final weights.
     pub fn tests(&self) -> PathBuf {
         self.path.join(TESTS)
@@ -85,8 +90,12 @@ impl RunDirectory {
     /// Where a stopped run goes on.
     pub fn position(&self, recipe: &Recipe, architecture: &Architecture) -> Result<Position> {
         let size = StateSize::of(architecture);
-        let (train, evaluation) = (self.train_log(), self.evaluation_log());
-        position::find(&self.checkpoints(), &train, &evaluation, recipe, size)
+        let logs = LogPaths {
+            train: self.train_log(),
+            evaluation: self.evaluation_log(),
+            gradients: self.gradient_log(),
+        };
+        position::find(&self.checkpoints(), &logs, recipe, size)
     }
 
     /// Looks at what the directory holds, without changing anything. A run of another identity, or
@@ -175,7 +184,7 @@ impl RunDirectory {
     /// Whether nothing would be lost if the run began anew: its record is torn, as a power cut in
     /// the first instant leaves it, and there is not a row.
     fn is_barely_begun(&self, names: &[String]) -> bool {
-        let own = [RECORD, TRAIN_LOG, EVALUATION_LOG];
+        let own = [RECORD, TRAIN_LOG, EVALUATION_LOG, GRADIENT_LOG];
         let is_torn =
             std::fs::read(self.record()).is_ok_and(|bytes| bytes.iter().all(|&byte| byte == 0));
         let is_small = |path: PathBuf| path.metadata().map_or(true, |metadata| metadata.len() < 64);
@@ -183,6 +192,7 @@ impl RunDirectory {
             && names.iter().all(|name| own.contains(&name.as_str()) || is_no_data(name))
             && is_small(self.train_log())
             && is_small(self.evaluation_log())
+            && is_small(self.gradient_log())
     }
 
     /// Makes the directory, and tries once to keep other processes off this run.

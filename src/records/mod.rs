@@ -3,6 +3,7 @@
 pub mod checkpoints;
 pub mod directory;
 pub mod eval_csv;
+pub mod gradients_csv;
 pub mod json;
 pub mod lock;
 pub mod log;

@@ -4,7 +4,7 @@
 //! A checkpoint holds the hash of what each log held then, so that no row before it can change
 //! unnoticed. Checkpoints of earlier versions hold none: there the form of every row is checked.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -14,6 +14,7 @@ use crate::records::eval_csv::EvaluationRow;
 use crate::records::log;
 use crate::training::checkpoint::{Checkpoint, StateSize};
 use crate::training::evaluation::splits::Split;
+use crate::training::gradient_norms::GradientRow;
 use crate::training::metrics::TrainingRow;
 
 /// How many bytes of each log were written before a checkpoint; what follows is trained again.
@@ -23,6 +24,18 @@ pub struct KeptLogs {
     pub train: u64,
     /// Of `eval.csv`.
     pub evaluation: u64,
+    /// Of `gradients.csv`.
+    pub gradients: u64,
+}
+
+/// Where a run's logs are.
+pub struct LogPaths {
+    /// `train.csv`.
+    pub train: PathBuf,
+    /// `eval.csv`.
+    pub evaluation: PathBuf,
+    /// `gradients.csv`, which most runs have not.
+    pub gradients: PathBuf,
 }
 
 /// Where a run goes on; by default at its start.
@@ -42,26 +55,27 @@ pub struct Position {
 /// if there are checkpoints and none can be used, or if a log is not one of ours. Changes nothing.
 pub fn find(
     checkpoints: &CheckpointFolder,
-    train: &Path,
-    evaluation: &Path,
+    logs: &LogPaths,
     recipe: &Recipe,
     size: StateSize,
 ) -> Result<Position> {
     let (found, problems) = checkpoints.newest(|saved| {
         saved.checkpoint.check(size)?;
-        kept_logs(saved, train, evaluation, recipe)
+        kept_logs(saved, logs, recipe)
     })?;
     let (checkpoint, kept) = match found {
         Some((checkpoint, kept)) => (Some(checkpoint), kept),
         None => {
-            log::check_header::<TrainingRow>(train)?;
-            log::check_header::<EvaluationRow>(evaluation)?;
+            log::check_header::<TrainingRow>(&logs.train)?;
+            log::check_header::<EvaluationRow>(&logs.evaluation)?;
+            log::check_header::<GradientRow>(&logs.gradients)?;
             (None, KeptLogs::default())
         }
     };
     let damage = [
-        log::damage_from::<TrainingRow>(train, kept.train),
-        log::damage_from::<EvaluationRow>(evaluation, kept.evaluation),
+        log::damage_from::<TrainingRow>(&logs.train, kept.train),
+        log::damage_from::<EvaluationRow>(&logs.evaluation, kept.evaluation),
+        log::damage_from::<GradientRow>(&logs.gradients, kept.gradients),
     ];
     let notes = damage
         .into_iter()
@@ -73,13 +87,18 @@ pub fn find(
 
 /// What of the logs was written before `saved`; an error that names file and line if they are not
 /// what they were then.
-fn kept_logs(saved: &Saved, train: &Path, evaluation: &Path, recipe: &Recipe) -> Result<KeptLogs> {
+fn kept_logs(saved: &Saved, logs: &LogPaths, recipe: &Recipe) -> Result<KeptLogs> {
+    let LogPaths { train, evaluation, gradients } = logs;
     if let Some(beside) = &saved.beside {
         log::check_prefix::<TrainingRow>(train, &beside.train_log)?;
         log::check_prefix::<EvaluationRow>(evaluation, &beside.evaluation_log)?;
+        if let Some(prefix) = &beside.gradient_log {
+            log::check_prefix::<GradientRow>(gradients, prefix)?;
+        }
         return Ok(KeptLogs {
             train: beside.train_log.bytes,
             evaluation: beside.evaluation_log.bytes,
+            gradients: beside.gradient_log.as_ref().map_or(0, |prefix| prefix.bytes),
         });
     }
     let iteration = saved.checkpoint.iteration;
@@ -99,7 +118,8 @@ fn kept_logs(saved: &Saved, train: &Path, evaluation: &Path, recipe: &Recipe) ->
             evaluation.display()
         );
     }
-    Ok(KeptLogs { train: train_bytes, evaluation: evaluation_bytes })
+    // Versions that wrote no hashes had no log of gradients.
+    Ok(KeptLogs { train: train_bytes, evaluation: evaluation_bytes, gradients: 0 })
 }
 
 #[cfg(test)]
@@ -107,6 +127,7 @@ mod tests {
     use super::*;
     use crate::records::checkpoints::Beside;
     use crate::records::eval_csv::EvaluationLog;
+    use crate::records::gradients_csv::GradientLog;
     use crate::records::train_csv::TrainingLog;
     use crate::training::evaluation::scores::Evaluation;
     use crate::training::schedule::ScheduleState;
@@ -130,6 +151,7 @@ mod tests {
             let files = |name: &str| folder.path().join(name);
             let mut train = TrainingLog::open(&files("train.csv"), 0).unwrap();
             let mut evaluation = EvaluationLog::open(&files("eval.csv"), 0).unwrap();
+            let mut gradients = GradientLog::open(&files("gradients.csv"), 0).unwrap();
             let checkpoints = CheckpointFolder::at(files("checkpoint"));
             let mut kept = Vec::new();
             for iteration in 1..=60u64 {
@@ -137,6 +159,14 @@ mod tests {
                 train
                     .append(&[TrainingRow { iteration, learning_rate: 0.1, loss, error: 61.75 }])
                     .unwrap();
+                if iteration.is_multiple_of(20) {
+                    let rows = ["conv1", "fc"].map(|layer| GradientRow {
+                        iteration,
+                        layer: layer.to_string(),
+                        norm: 0.5 + iteration as f32,
+                    });
+                    gradients.append(&rows).unwrap();
+                }
                 if iteration.is_multiple_of(10) {
                     let result = Evaluation { images: 8, loss: 1.5, wrong: 4, top5_wrong: 1 };
                     let row = EvaluationRow::new(iteration, Split::Test, &result);
@@ -147,10 +177,12 @@ mod tests {
                         record: String::new(),
                         train_log: train.prefix(),
                         evaluation_log: evaluation.prefix(),
+                        gradient_log: Some(gradients.prefix()),
                     };
                     let lengths = KeptLogs {
                         train: train.prefix().bytes,
                         evaluation: evaluation.prefix().bytes,
+                        gradients: if hashed { gradients.prefix().bytes } else { 0 },
                     };
                     kept.push((iteration, lengths));
                     checkpoints
@@ -165,7 +197,16 @@ mod tests {
             let path = |name: &str| self.folder.path().join(name);
             let checkpoints = CheckpointFolder::at(path("checkpoint"));
             let size = StateSize { parameters: 2, running_stats: 2 };
-            find(&checkpoints, &path("train.csv"), &path("eval.csv"), &recipe(), size)
+            find(&checkpoints, &self.logs(), &recipe(), size)
+        }
+
+        fn logs(&self) -> LogPaths {
+            let path = |name: &str| self.folder.path().join(name);
+            LogPaths {
+                train: path("train.csv"),
+                evaluation: path("eval.csv"),
+                gradients: path("gradients.csv"),
+            }
         }
     }
 
@@ -173,7 +214,7 @@ mod tests {
     fn no_flipped_bit_before_the_checkpoint_goes_unnoticed_or_cuts_a_row() {
         let files = Files::write(true);
         let (mut refused, mut older, mut harmless) = (0, 0, 0);
-        for name in ["train.csv", "eval.csv"] {
+        for name in ["train.csv", "eval.csv", "gradients.csv"] {
             let path = files.folder.path().join(name);
             let whole = std::fs::read(&path).unwrap();
             for (byte, bit) in (0..whole.len()).flat_map(|byte| (0..8).map(move |bit| (byte, bit)))
@@ -190,7 +231,11 @@ mod tests {
                         let iteration = checkpoint.unwrap().iteration;
                         let then = files.kept.iter().find(|(at, _)| *at == iteration).unwrap().1;
                         assert_eq!(kept, then, "{name}: byte {byte}, bit {bit}");
-                        let length = if name == "train.csv" { kept.train } else { kept.evaluation };
+                        let length = match name {
+                            "train.csv" => kept.train,
+                            "eval.csv" => kept.evaluation,
+                            _ => kept.gradients,
+                        };
                         assert!(byte as u64 >= length, "{name}: byte {byte} goes unnoticed");
                         assert_eq!(problems.is_empty(), iteration == 50);
                         if iteration == 50 { harmless += 1 } else { older += 1 }
@@ -262,7 +307,7 @@ mod tests {
         let checkpoints = CheckpointFolder::at(path("checkpoint"));
         let found = |parameters, running_stats| {
             let size = StateSize { parameters, running_stats };
-            find(&checkpoints, &path("train.csv"), &path("eval.csv"), &recipe(), size)
+            find(&checkpoints, &files.logs(), &recipe(), size)
         };
         assert!(found(2, 2).is_ok());
         for (size, expected) in [((3, 2), "theta"), ((1, 2), "theta"), ((2, 4), "statistics")] {
@@ -321,8 +366,12 @@ mod tests {
                 text.as_bytes(),
             )
             .unwrap();
-            let beside =
-                Beside { record: text, train_log: train.prefix(), evaluation_log: train.prefix() };
+            let beside = Beside {
+                record: text,
+                train_log: train.prefix(),
+                evaluation_log: train.prefix(),
+                gradient_log: None,
+            };
             let state = Checkpoint {
                 iteration: step,
                 schedule: ScheduleState::default(),

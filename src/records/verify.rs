@@ -24,8 +24,11 @@ pub const WEIGHTS: &str = "weights.safetensors";
 /// The paper's tests of the final weights, on images.
 pub const TESTS: &str = "tests.csv";
 
+/// The log of gradient norms, which a run has if its recipe says so.
+pub const GRADIENT_LOG: &str = "gradients.csv";
+
 /// The files that a finished run may have beside its record.
-pub const RUN_FILES: [&str; 4] = [TRAIN_LOG, EVALUATION_LOG, WEIGHTS, TESTS];
+pub const RUN_FILES: [&str; 5] = [TRAIN_LOG, EVALUATION_LOG, WEIGHTS, TESTS, GRADIENT_LOG];
 
 /// The record.
 pub const RECORD: &str = "run.toml";
@@ -60,7 +63,10 @@ pub fn find_runs(root: &Path) -> Result<(Vec<PathBuf>, Vec<String>), BadInput> {
                 continue;
             }
         };
-        if names.iter().any(|name| name == RECORD || RUN_FILES.contains(&name.as_str())) {
+        // A folder of analyses has a file of that name too.
+        let is_sign =
+            |name: &str| name == RECORD || (RUN_FILES.contains(&name) && name != GRADIENT_LOG);
+        if names.iter().any(|name| is_sign(name)) {
             found.push(folder.clone());
         }
         waiting.extend(
@@ -112,7 +118,7 @@ pub fn check_finished(folder: &Path, record: &RunRecord) -> Result<()> {
 
 /// Refuses logs of the run in `folder` that are not as they were when it ended.
 pub fn check_logs(folder: &Path, record: &RunRecord) -> Result<()> {
-    check_files(folder, record, &[TRAIN_LOG, EVALUATION_LOG, TESTS])
+    check_files(folder, record, &[TRAIN_LOG, EVALUATION_LOG, TESTS, GRADIENT_LOG])
 }
 
 fn check_files(folder: &Path, record: &RunRecord, names: &[&str]) -> Result<()> {

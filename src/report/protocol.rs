@@ -221,7 +221,12 @@ impl<'a> Protocol<'a> {
 }
 
 fn without_warmup(recipe: &Recipe) -> Recipe {
-    Recipe { warmup: false, checkpoint_segments: 0, ..recipe.clone() }
+    Recipe { warmup: false, ..without_effects(recipe) }
+}
+
+/// The recipe without what affects no result.
+fn without_effects(recipe: &Recipe) -> Recipe {
+    Recipe { checkpoint_segments: 0, gradient_norms_every: 0, ..recipe.clone() }
 }
 
 /// What runs must share to be compared.
@@ -233,11 +238,7 @@ fn key(run: &LoggedRun) -> String {
             // lack of one, is another recipe.
             let usual = recipe.warmup
                 == warms_up(record.run.dataset.name.family(), record.run.network.depth());
-            let shared = if usual {
-                without_warmup(recipe)
-            } else {
-                Recipe { checkpoint_segments: 0, ..recipe.clone() }
-            };
+            let shared = if usual { without_warmup(recipe) } else { without_effects(recipe) };
             format!(
                 "{} {} {usual} {} {:?}",
                 record.run.dataset.name,

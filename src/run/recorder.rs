@@ -8,6 +8,7 @@ use crate::console::event::{Event, Listener};
 use crate::network::parameters::Network;
 use crate::records::checkpoints::Beside;
 use crate::records::eval_csv::{EvaluationLog, EvaluationRow};
+use crate::records::gradients_csv::GradientLog;
 use crate::records::position::KeptLogs;
 use crate::records::provenance::timestamp;
 use crate::records::run_toml::{Failure, RunRecord, State};
@@ -22,6 +23,7 @@ use crate::system::hash::hash_file;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::evaluation::splits::{Evaluations, Split};
 use crate::training::evaluation::views::Views;
+use crate::training::gradient_norms::GradientRow;
 use crate::training::metrics::TrainingRow;
 use crate::training::trainer::{Outcome, Recorder};
 
@@ -34,6 +36,8 @@ pub struct RunRecorder<'a> {
     listener: Listener<'a>,
     train_log: TrainingLog,
     evaluation_log: EvaluationLog,
+    /// If the recipe asks for one.
+    gradient_log: Option<GradientLog>,
     events: Option<EventFile>,
     clock: Instant,
     /// When training errors were last read.
@@ -60,6 +64,10 @@ impl<'a> RunRecorder<'a> {
         record.write(&run.directory.record())?;
         let train_log = TrainingLog::open(&run.directory.train_log(), kept.train)?;
         let evaluation_log = EvaluationLog::open(&run.directory.evaluation_log(), kept.evaluation)?;
+        let logs_gradients = run.config.recipe.gradient_norms_every > 0;
+        let gradient_log = logs_gradients
+            .then(|| GradientLog::open(&run.directory.gradient_log(), kept.gradients))
+            .transpose()?;
         // Event files cannot be cut back: the file is made again from the logs, which were.
         let events = options
             .tensorboard
@@ -71,6 +79,7 @@ impl<'a> RunRecorder<'a> {
             listener,
             train_log,
             evaluation_log,
+            gradient_log,
             events,
             clock: Instant::now(),
             last_read: Instant::now(),
@@ -98,6 +107,7 @@ impl<'a> RunRecorder<'a> {
         self.record.provenance.updated = timestamp();
         self.train_log.sync()?;
         self.evaluation_log.sync()?;
+        self.gradient_log.as_ref().map_or(Ok(()), GradientLog::sync)?;
         self.record.write(&self.run.directory.record())
     }
 
@@ -138,6 +148,7 @@ impl<'a> RunRecorder<'a> {
             // What is hashed is what was logged.
             self.train_log.check()?;
             self.evaluation_log.check()?;
+            self.gradient_log.as_ref().map_or(Ok(()), GradientLog::check)?;
             self.hash_files()?;
         }
         self.saving_seconds += start.elapsed().as_secs_f64();
@@ -229,6 +240,13 @@ impl Recorder for RunRecorder<'_> {
         Ok(())
     }
 
+    fn gradients(&mut self, rows: &[GradientRow]) -> Result<()> {
+        let start = Instant::now();
+        self.gradient_log.as_mut().map_or(Ok(()), |log| log.append(rows))?;
+        self.saving_seconds += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
     fn replaced(&mut self, reasons: Vec<String>) {
         self.unreadable(reasons, "the next image in the list takes its place");
     }
@@ -261,6 +279,7 @@ impl Recorder for RunRecorder<'_> {
             record: self.record.to_text()?,
             train_log: self.train_log.prefix(),
             evaluation_log: self.evaluation_log.prefix(),
+            gradient_log: self.gradient_log.as_ref().map(GradientLog::prefix),
         };
         self.run.directory.checkpoints().write(checkpoint, Some(&beside))?;
         self.saving_seconds += start.elapsed().as_secs_f64();

@@ -4,6 +4,7 @@
 pub mod batches;
 pub mod checkpoint;
 pub mod evaluation;
+pub mod gradient_norms;
 pub mod graphed;
 pub mod metrics;
 pub mod moments;

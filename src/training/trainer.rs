@@ -12,6 +12,7 @@ use crate::network::parameters::Network;
 use crate::training::batches::Batches;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::evaluation::splits::{Evaluations, Evaluator};
+use crate::training::gradient_norms::{GradientNorms, GradientRow};
 use crate::training::graphed::GraphedStep;
 use crate::training::metrics::{MetricsWindow, TrainingRow};
 use crate::training::optimizer::Optimizer;
@@ -27,6 +28,8 @@ pub trait Recorder {
     fn started(&mut self, iteration: u64);
     /// The results of some iterations, in order, each once.
     fn trained(&mut self, rows: &[TrainingRow]) -> Result<()>;
+    /// Norms of gradients, in order, each once; all rows up to their iteration have been reported.
+    fn gradients(&mut self, rows: &[GradientRow]) -> Result<()>;
     /// The network was evaluated; all rows up to `iteration` have been reported.
     fn evaluated(&mut self, iteration: u64, evaluations: Evaluations) -> Result<()>;
     /// Images could not be read, for these reasons; others stood in their place.
@@ -59,6 +62,7 @@ pub struct Trainer<'a> {
     schedule: Schedule,
     recipe: &'a Recipe,
     metrics: MetricsWindow,
+    norms: GradientNorms,
     /// Of the current iteration: a float32 scalar on the device.
     learning_rate: Tensor,
     graphed: Option<GraphedStep>,
@@ -83,6 +87,7 @@ impl<'a> Trainer<'a> {
             optimizer.restore(&checkpoint.momentum_buffer);
         }
         let metrics = MetricsWindow::new(recipe.batch_size, network.device());
+        let norms = GradientNorms::new(network, recipe.gradient_norms_every);
         let schedule = Schedule::new(
             recipe,
             checkpoint.map(|checkpoint| checkpoint.schedule.clone()).unwrap_or_default(),
@@ -96,6 +101,7 @@ impl<'a> Trainer<'a> {
             schedule,
             recipe,
             metrics,
+            norms,
             learning_rate,
             graphed: None,
             pending_rates: Vec::new(),
@@ -227,6 +233,7 @@ impl<'a> Trainer<'a> {
                 self.graphed = Some(graphed);
             }
         }
+        self.norms.take(self.iteration);
         Ok(())
     }
 
@@ -235,6 +242,7 @@ impl<'a> Trainer<'a> {
     fn compute(&mut self) {
         let (Gradient { loss, logits, parameters }, labels) = self.gradient();
         self.metrics.write(&loss, &logits, &labels);
+        self.norms.keep(&parameters);
         self.optimizer.step(self.network.parameters(), &parameters, &self.learning_rate);
     }
 
@@ -281,6 +289,12 @@ impl<'a> Trainer<'a> {
             self.schedule.observe(row.iteration, f64::from(row.error));
         }
         recorder.trained(&rows)?;
+        // The gradient of a loss of NaN means nothing either.
+        let last = rows.iter().rfind(|row| row.loss.is_finite()).map_or(0, |row| row.iteration);
+        let norms = self.norms.up_to(last);
+        if !norms.is_empty() {
+            recorder.gradients(&norms)?;
+        }
         Ok(diverged.map(|position| rows[position].iteration))
     }
 
