@@ -2,8 +2,11 @@
 //! tables and sentences that it has.
 
 pub mod analysed;
+pub mod gradients;
 pub mod lesion;
+pub mod logarithmic;
 pub mod part;
+pub mod paths;
 pub mod responses;
 
 use crate::analysis::kind::Kind;
@@ -32,6 +35,8 @@ fn part<'a>(kind: Kind, analysed: &[&'a Analysed<'a>], problems: &mut Vec<String
     match kind {
         Kind::Responses => responses::part(analysed, problems),
         Kind::Lesion => lesion::part(analysed, problems),
+        Kind::Gradients => gradients::part(analysed, problems),
+        Kind::Paths => paths::part(analysed, problems),
     }
 }
 
