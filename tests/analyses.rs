@@ -184,3 +184,63 @@ fn an_interrupt_keeps_what_is_done() {
     let output = run(folder.path(), &["verify", "run"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
+
+#[test]
+fn generalisation_counts_all_images_of_both_splits_and_the_test_error_is_the_runs() {
+    let folder = trained("resnet-8");
+    let found = rows(folder.path(), "generalisation", &[]);
+    let of = |place: usize, key: &str| found[place][key].clone();
+    assert_eq!((found.len(), of(0, "split"), of(1, "split")), (2, "train".into(), "test".into()));
+    assert_eq!((of(0, "images"), of(1, "images")), (320.into(), 100.into()));
+    let evaluated = std::fs::read_to_string(folder.path().join("run/eval.csv")).unwrap();
+    let error = evaluated.lines().last().unwrap().split(',').nth(3).unwrap();
+    assert_eq!(of(1, "error").as_f64().unwrap(), error.parse::<f64>().unwrap());
+    let wrong = of(0, "wrong").as_f64().unwrap();
+    assert_eq!(of(0, "error").as_f64().unwrap(), wrong * 100.0 / 320.0);
+    let few = rows(folder.path(), "generalisation", &["--images", "7"]);
+    assert_eq!((few[0]["images"].clone(), few[1]["images"].clone()), (7.into(), 7.into()));
+    let one_split =
+        ["analyze", "generalisation", "--run", "run", "--data", "data", "--split", "test"];
+    refuse(folder.path(), &one_split, 2, &["--split", "generalisation"]);
+}
+
+#[test]
+fn generalisation_leaves_out_the_images_that_a_run_held_back_and_takes_nets_without_blocks() {
+    let folder = workspace();
+    let arguments = ["train", "--network", "highway-19", "--iterations", "1", "--out", "run"];
+    let held_back = ["--set", "validation=64"];
+    succeed(folder.path(), &[&common::small(&arguments)[..], &held_back].concat());
+    let found = rows(folder.path(), "generalisation", &[]);
+    assert_eq!(found[0]["images"], 320 - 64);
+    let another =
+        ["analyze", "generalisation", "--run", "run", "--data", "data", "--json", "--seed", "5"];
+    refuse(folder.path(), &another, 2, &["--seed", "held back"]);
+}
+
+#[test]
+fn the_report_has_a_section_of_the_analyses_below_its_results() {
+    let folder = workspace();
+    for network in ["plain-14", "resnet-14"] {
+        let run = format!("runs/{network}/seed-0");
+        let arguments = ["train", "--network", network, "--iterations", "2", "--out", &run];
+        succeed(folder.path(), &common::small(&arguments));
+        succeed(folder.path(), &["analyze", "all", "--run", &run, "--data", "data"]);
+    }
+    let text = succeed(folder.path(), &["figures"]);
+    assert!(text.contains("Inside the nets: 6 analyses of 2 nets, all complete"), "{text}");
+    let report = folder.path().join("runs/report");
+    let page = std::fs::read_to_string(report.join("report.html")).unwrap();
+    assert!(page.contains("<a href=\"#analyses\">Inside the nets</a>"));
+    for name in ["figure-7", "lesion-blocks", "lesion-counts", "lesion-order"] {
+        assert!(page.contains(&format!("id=\"analyses-{name}\"")), "{name}");
+        for ending in ["svg", "png", "csv"] {
+            assert!(report.join(format!("analyses/{name}.{ending}")).is_file(), "{name}.{ending}");
+        }
+    }
+    for name in ["responses", "lesion", "generalisation"] {
+        assert!(report.join(format!("analyses/{name}.md")).is_file(), "{name}.md");
+    }
+    let json = succeed(folder.path(), &["figures", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["analyses"]["count"], "6 analyses of 2 nets");
+}

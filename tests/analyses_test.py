@@ -4,7 +4,7 @@
     python tests/analyses_test.py PROGRAM WEIGHTS DATA [KINDS]
 
 WEIGHTS is a safetensors file of the public ResNet-20 (shortcuts of option A, pixels normalised as ImageNet's), DATA a folder in CIFAR-10's binary
-layout with its test images. KINDS, with commas, names some of: responses, lesion, gradients, paths. Needs torch, numpy and safetensors.
+layout with its test images. KINDS, with commas, names some of: responses, lesion, gradients, paths, generalisation. Needs torch, numpy and safetensors.
 """
 
 import json
@@ -266,12 +266,50 @@ def paths(net, images, labels):
     print("paths: the gradients through none, one, all but one and all of 9 branches are PyTorch's")
 
 
+def counted(net, images, labels):
+    """Wrong images, those that rounding could decide (the two highest scores nearly equal), and the mean loss."""
+    counts = [0, 0, 0.0]
+    with torch.no_grad():
+        for start in range(0, len(labels), 500):
+            logits, wanted = net(images[start : start + 500]), labels[start : start + 500]
+            best = logits.topk(2).values
+            counts[0] += (logits.argmax(1) != wanted).sum().item()
+            counts[1] += (best[:, 0] - best[:, 1] < 1e-3).sum().item()
+            counts[2] += F.cross_entropy(logits.double(), wanted, reduction="sum").item()
+    return counts[0], counts[1], counts[2] / len(labels)
+
+
+def generalisation(net, images, labels):
+    training = sorted(pathlib.Path(sys.argv[3]).glob("data_batch_*.bin"))
+    if not training:
+        print("generalisation: not checked, the data has no training images")
+        return
+    found = analyze("generalisation")
+    rows = {row["split"]: row for row in found["rows"]}
+    batches = [read(path) for path in training]
+    splits = {"train": [torch.cat(parts) for parts in zip(*batches)], "test": (images, labels)}
+    errors = {}
+    for split, (images, labels) in splits.items():
+        count, uncertain, loss = counted(net, images, labels)
+        row = rows[split]
+        assert row["images"] == len(labels), split
+        assert abs(row["wrong"] - count) <= uncertain, f"{split}: {row['wrong']} wrong instead of {count}, {uncertain} are uncertain"
+        near(f"loss of {split}", row["loss"], loss)
+        errors[split] = 100 * row["wrong"] / row["images"]
+        near(f"error of {split}", row["error"], errors[split])
+        print(f"generalisation: {row['wrong']} of {len(labels)} {split} images wrong, PyTorch's {count}")
+    near("gap", found["summary"]["gap"], errors["test"] - errors["train"])
+    if len(labels) == 10_000:
+        assert rows["test"]["wrong"] == 827, rows["test"]
+
+
 def main():
     net = Net().eval()
     weights = load_file(sys.argv[2])
     net.load_state_dict({name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}, strict=False)
     images, labels = read(pathlib.Path(sys.argv[3], "test_batch.bin"))
-    kinds = sys.argv[4].split(",") if len(sys.argv) > 4 else ["responses", "lesion", "gradients", "paths"]
+    every = ["responses", "lesion", "gradients", "paths", "generalisation"]
+    kinds = sys.argv[4].split(",") if len(sys.argv) > 4 else every
     for kind in kinds:
         globals()[kind](net, images, labels)
 

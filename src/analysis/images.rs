@@ -24,6 +24,9 @@ pub enum Split {
     Test,
     /// Training images, as they are: without crops and flips.
     Train,
+    /// Both, of an analysis that compares them.
+    #[value(skip)]
+    Both,
 }
 
 impl fmt::Display for Split {
@@ -31,6 +34,7 @@ impl fmt::Display for Split {
         formatter.write_str(match self {
             Split::Test => "test",
             Split::Train => "train",
+            Split::Both => "training and test",
         })
     }
 }
@@ -67,6 +71,13 @@ impl fmt::Display for Ended {
 
 impl std::error::Error for Ended {}
 
+/// At most `count` of the numbers below `all`, spread evenly. Folders of images are listed class by
+/// class: the first ones would be of one class.
+fn spread(all: usize, count: usize) -> impl Iterator<Item = usize> {
+    let count = count.min(all);
+    (0..count).map(move |index| index * all / count)
+}
+
 impl<'a> ImageSet<'a> {
     /// At most `count` images of `source`, spread evenly over it.
     pub fn new(
@@ -76,10 +87,14 @@ impl<'a> ImageSet<'a> {
         loaders: usize,
         stop: Arc<AtomicBool>,
     ) -> ImageSet<'a> {
-        let (all, count) = (source.len(), count.min(source.len()));
-        // Folders of images are listed class by class: the first ones would be of one class.
-        let positions = (0..count).map(|index| (index * all / count) as i64).collect();
+        let positions = spread(source.len(), count).map(|index| index as i64).collect();
         ImageSet { source, positions, recipe, normalization, device, loaders, stop }
+    }
+
+    /// At most `count` images of those at `positions` in the same source, spread evenly over them.
+    pub fn among(self, positions: &[i64], count: usize) -> ImageSet<'a> {
+        let positions = spread(positions.len(), count).map(|index| positions[index]).collect();
+        ImageSet { positions, ..self }
     }
 
     /// How many they are.

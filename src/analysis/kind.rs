@@ -22,11 +22,14 @@ pub enum Kind {
     Gradients = 2,
     /// The gradient that comes through paths of each length (Veit et al. 2016).
     Paths = 3,
+    /// Training error beside test error (He et al. 2015, section 4.2).
+    Generalisation = 6,
 }
 
 impl Kind {
     /// All kinds, in the order in which `all` does them.
-    pub const ALL: [Kind; 4] = [Kind::Responses, Kind::Lesion, Kind::Gradients, Kind::Paths];
+    pub const ALL: [Kind; 5] =
+        [Kind::Responses, Kind::Lesion, Kind::Gradients, Kind::Paths, Kind::Generalisation];
 
     /// Its name: what the user writes, and what its files are called.
     pub fn name(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Kind {
             Kind::Lesion => "lesion",
             Kind::Gradients => "gradients",
             Kind::Paths => "paths",
+            Kind::Generalisation => "generalisation",
         }
     }
 
@@ -50,6 +54,7 @@ impl Kind {
             Kind::Lesion => (Split::Test, 1000),
             Kind::Gradients => (Split::Train, 1024),
             Kind::Paths => (Split::Train, 1280),
+            Kind::Generalisation => (Split::Both, usize::MAX),
         }
     }
 }

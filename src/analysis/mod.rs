@@ -2,6 +2,7 @@
 //! analysis. docs/analyses.md says what each one computes, after which paper, and what it costs.
 
 pub mod backward;
+pub mod generalisation;
 pub mod gradients;
 pub mod images;
 pub mod kind;

@@ -80,6 +80,7 @@ impl Subject<'_> {
         let source: &Source = match split {
             Split::Test => &self.data.test,
             Split::Train => &self.data.train,
+            Split::Both => return Err(bad_input("--split: one split at a time")),
         };
         if source.is_empty() {
             let folder = if split == Split::Test { "val" } else { "train" };

@@ -20,10 +20,12 @@ use crate::report::{self, Report, readme};
 /// Reads every run under the results folder and trains nothing. Runs of the same data and recipe
 /// share figures and tables: Figures 1 and 6 and Table 6, or Figure 4 and Tables 1 to 5 for
 /// ImageNet's networks, with the paper's values; training errors, differences between pairs,
-/// learning rates, throughput. The best evidence comes first: official data before other, longer
-/// runs before shorter, more seeds before fewer. Each figure comes as SVG and PNG, each table as
-/// Markdown, both with their data as CSV; report.html has all of it on one page. What is missing or
-/// not complete is shown as such. Exit code 3 if a run could not be read; the others are shown.
+/// learning rates, throughput. What "analyze" found inside the nets has a section of its own:
+/// Figure 7, lesions, generalisation. The best evidence comes first: official data before other,
+/// longer runs before shorter, more seeds before fewer. Each figure comes as SVG and PNG, each table
+/// as Markdown, both with their data as CSV; report.html has all of it on one page. What is missing
+/// or not complete is shown as such. Exit code 3 if a run or an analysis could not be read; the
+/// others are shown.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -143,6 +143,15 @@ pub enum Evidence {
     /// A column of an analysis, reduced to one number a run, or a number of its summary, is above or
     /// below another net's, or a bound.
     Analysis(Measure),
+    /// The error of a damaged net rises smoothly with the damage.
+    Smooth(Smooth),
+    /// The first of two nets that are both fitted has a higher test error.
+    Overfits {
+        /// The pair, of CIFAR's family.
+        pair: Pair,
+        /// What both training errors are below, in percent.
+        fitted_below: f64,
+    },
     /// There is no rule yet that a program could follow.
     Open {
         /// What would decide it.
@@ -183,6 +192,33 @@ pub struct Measure {
     pub bound: Option<f64>,
     /// What is claimed of the first.
     pub expect: Expectation,
+}
+
+/// A rise of the error in a run's `analysis/lesion.csv`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smooth {
+    /// With what it rises.
+    pub by: Damage,
+    /// Of which tables.
+    pub family: FamilyName,
+    /// The network.
+    pub network: NetworkName,
+    /// Networks that may stand for it in smaller protocols.
+    #[serde(default)]
+    pub small: Vec<NetworkName>,
+    /// The most that one step may be of the whole rise, in percent.
+    pub largest_step_percent: f64,
+}
+
+/// What is done to a net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Damage {
+    /// Blocks are deleted.
+    Deleted,
+    /// Blocks change places.
+    Exchanged,
 }
 
 /// How rows become one number.

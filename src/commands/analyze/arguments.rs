@@ -19,8 +19,10 @@ use crate::system::device;
 /// KIND is one or more of responses (Figure 7 of the paper: standard deviations of the layers'
 /// responses), lesion (Veit et al. 2016: blocks deleted and exchanged), gradients (their norms by
 /// depth, of the given and of fresh weights, with and without batch normalisation, and how they
-/// shatter, Balduzzi et al. 2017) and paths (Veit et al. 2016: the gradient through paths of each
-/// length), with commas, or "all" for what the net allows. Each writes <kind>.csv and <kind>.toml into the run's analysis/ or --out,
+/// shatter, Balduzzi et al. 2017), paths (Veit et al. 2016: the gradient through paths of each
+/// length) and generalisation (error of the training images beside that of the test images), with
+/// commas, or "all" for what the net allows. Each writes <kind>.csv and <kind>.toml into the run's
+/// analysis/ or --out,
 /// from which "figures" draws. All are computed in float32, a batch at a time. docs/analyses.md has
 /// definitions, sources and costs.
 #[derive(Debug, Args)]
@@ -47,12 +49,12 @@ pub struct Arguments {
     /// says, else pixel-mean]
     #[arg(long, value_enum)]
     pub normalize: Option<Normalize>,
-    /// The images that are looked at [default: of responses and lesion test, of gradients and paths
-    /// train]
+    /// The images to analyse [default: of responses and lesion test, of gradients and paths train;
+    /// generalisation takes both]
     #[arg(long, value_enum)]
     pub split: Option<Split>,
-    /// The most images that are looked at, spread evenly over the split [default: of responses all,
-    /// of lesion 1000, of gradients 8 batches, of paths 1280]
+    /// The most images to analyse, spread evenly over the split [default: of responses and
+    /// generalisation all, of lesion 1000, of gradients 8 batches, of paths 1280]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub images: Option<usize>,
     /// Folder for the files [default: the run's analysis/; without a run and with --json, none]

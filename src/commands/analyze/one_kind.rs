@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::analysis::generalisation;
 use crate::analysis::gradients;
 use crate::analysis::images::Split;
 use crate::analysis::kind::Kind;
@@ -18,6 +19,7 @@ use crate::commands::analyze::arguments::Arguments;
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::console::output::print;
+use crate::error::bad_input;
 use crate::records::provenance::Provenance;
 use crate::records::run_toml::DatasetRecord;
 
@@ -67,6 +69,16 @@ impl Context<'_> {
             Kind::Paths => {
                 let outcome = paths::analyse(subject, self.arguments.paths.settings())?;
                 self.close(start, outcome, paths::headline)
+            }
+            Kind::Generalisation => {
+                if self.arguments.seed.is_some() && subject.recipe.validation > 0 {
+                    return Err(bad_input(
+                        "--seed: the run's own says which images it held back: leave it out",
+                    )
+                    .into());
+                }
+                let outcome = generalisation::analyse(subject)?;
+                self.close(start, outcome, generalisation::headline)
             }
         }
     }

@@ -110,6 +110,13 @@ impl Analysed<'_> {
         self.analysis.record.complete
     }
 
+    /// Whether it is of a run of the same protocol and seed as another's, on as many images.
+    pub fn is_comparable_with(&self, other: &Analysed) -> bool {
+        let of = |origin: &Origin| (origin.place, origin.run.seed);
+        let (ours, theirs) = (self.origin.as_ref().map(of), other.origin.as_ref().map(of));
+        ours.is_some() && ours == theirs && self.images() == other.images()
+    }
+
     /// A number of its summary.
     pub fn summary(&self, key: &str) -> Option<f64> {
         let value = self.analysis.record.summary.get(key)?;

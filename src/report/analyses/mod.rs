@@ -2,6 +2,7 @@
 //! tables and sentences that it has.
 
 pub mod analysed;
+pub mod generalisation;
 pub mod gradients;
 pub mod lesion;
 pub mod logarithmic;
@@ -37,6 +38,7 @@ fn part<'a>(kind: Kind, analysed: &[&'a Analysed<'a>], problems: &mut Vec<String
         Kind::Lesion => lesion::part(analysed, problems),
         Kind::Gradients => gradients::part(analysed, problems),
         Kind::Paths => paths::part(analysed, problems),
+        Kind::Generalisation => generalisation::part(analysed, problems),
     }
 }
 

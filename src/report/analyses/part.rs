@@ -2,7 +2,7 @@
 
 use crate::report::analyses::analysed::Analysed;
 use crate::report::draw::chart::{Chart, Panel, Series};
-use crate::report::tables::table::Table;
+use crate::report::tables::table::{RowKind, Table};
 
 /// About one kind of analysis.
 #[derive(Default)]
@@ -57,6 +57,11 @@ pub fn panels(panels: Vec<(&str, Vec<Series>)>) -> Vec<Panel> {
         Panel { title: title.to_string(), x, y: (0.0, round_above(highest)), series }
     };
     panels.into_iter().map(panel).collect()
+}
+
+/// The kind of a table's row about an analysis.
+pub fn row_kind(of: &Analysed) -> RowKind {
+    if of.is_complete() { RowKind::Whole } else { RowKind::Partial }
 }
 
 /// The next of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8 times a power of ten.

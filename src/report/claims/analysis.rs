@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::analysis::record::AnalysisRecord;
+use crate::analysis::kind::Kind;
+use crate::analysis::record::{Analysis, AnalysisRecord, toml_name, verify};
 use crate::config::claims::{Expectation, Measure, Statistic};
 use crate::config::network_name::NetworkName;
 use crate::logs::collection::LoggedRun;
@@ -90,6 +91,15 @@ fn number_of(measure: &Measure, run: &Path) -> Result<f64> {
     }
 }
 
+/// An analysis of the run in the folder `run` that came to its end and is as it was then.
+pub fn finished(kind: Kind, run: &Path) -> Option<Analysis> {
+    let folder = run.join(FOLDER);
+    let record = AnalysisRecord::read(&folder.join(toml_name(kind))).ok()?;
+    let (analysis, mut problems) = (Analysis { folder, record }, Vec::new());
+    verify(&analysis, &mut problems);
+    (problems.is_empty() && analysis.record.complete).then_some(analysis)
+}
+
 /// A number of `[summary]`. An analysis that was stopped before its end has no say.
 fn of_summary(file: &str, key: &str, run: &Path) -> Result<f64> {
     let record = AnalysisRecord::read(&run.join(FOLDER).join(format!("{file}.toml")))?;
@@ -170,7 +180,6 @@ pub fn rule(measure: &Measure) -> String {
 mod tests {
     use super::*;
     use crate::analysis::images::Split;
-    use crate::analysis::kind::Kind;
     use crate::config::claims::{Evidence, FamilyName, claims};
     use crate::config::dataset_name::DatasetName;
     use crate::config::recipe::Normalize;

@@ -7,8 +7,10 @@
 pub mod analysis;
 pub mod errors;
 pub mod levels;
+pub mod overfitting;
 pub mod ruling;
 pub mod scale;
+pub mod smooth;
 pub mod structure;
 
 use std::path::Path;
@@ -17,6 +19,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::config::claims::{Claim, Evidence, Source, claims};
+use crate::config::network_name::Family;
 use crate::report::claims::ruling::{Ruling, Verdict};
 use crate::report::protocol::Protocol;
 
@@ -91,6 +94,10 @@ fn ruling(evidence: &Evidence, protocols: &[Protocol], results: &Path) -> Result
             levels::bound(*of, *network, *expect, *bound, protocols)
         }
         Evidence::Analysis(measure) => analysis::measured(measure, protocols, results),
+        Evidence::Smooth(rule) => smooth::rises(rule, protocols, results),
+        Evidence::Overfits { pair, fitted_below } => {
+            overfitting::overfits(*pair, Family::Cifar, *fitted_below, protocols, results)
+        }
         Evidence::Open { .. } => Ruling::not_tested(),
     })
 }
@@ -119,6 +126,8 @@ fn rule(evidence: &Evidence) -> String {
         }
         Evidence::Bound { .. } => "the paper's protocol: every run on that side".to_string(),
         Evidence::Analysis(measure) => analysis::rule(measure),
+        Evidence::Smooth(rule) => smooth::rule(rule),
+        Evidence::Overfits { fitted_below, .. } => overfitting::rule(*fitted_below),
         Evidence::Open { rule } => rule.clone(),
     }
 }
