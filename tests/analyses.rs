@@ -224,23 +224,173 @@ fn the_report_has_a_section_of_the_analyses_below_its_results() {
         let run = format!("runs/{network}/seed-0");
         let arguments = ["train", "--network", network, "--iterations", "2", "--out", &run];
         succeed(folder.path(), &common::small(&arguments));
-        succeed(folder.path(), &["analyze", "all", "--run", &run, "--data", "data"]);
+        let kinds = "responses,lesion,generalisation";
+        succeed(folder.path(), &["analyze", kinds, "--run", &run, "--data", "data"]);
+        let surface = ["analyze", "landscape,curvature", "--run", &run, "--data", "data"];
+        let small = ["--images", "20", "--grid", "5", "--slices", "1"];
+        let few = ["--eigenvalues", "2", "--steps", "4", "--probes", "2"];
+        succeed(folder.path(), &[&surface[..], &small, &few].concat());
     }
     let text = succeed(folder.path(), &["figures"]);
-    assert!(text.contains("Inside the nets: 6 analyses of 2 nets, all complete"), "{text}");
+    assert!(text.contains("Inside the nets: 10 analyses of 2 nets, all complete"), "{text}");
     let report = folder.path().join("runs/report");
     let page = std::fs::read_to_string(report.join("report.html")).unwrap();
     assert!(page.contains("<a href=\"#analyses\">Inside the nets</a>"));
-    for name in ["figure-7", "lesion-blocks", "lesion-counts", "lesion-order"] {
+    let lesions = ["lesion-blocks", "lesion-counts", "lesion-order"];
+    let losses = ["landscape-14", "landscape-slices", "curvature"];
+    for name in ["figure-7"].iter().chain(&lesions).chain(&losses) {
         assert!(page.contains(&format!("id=\"analyses-{name}\"")), "{name}");
         for ending in ["svg", "png", "csv"] {
             assert!(report.join(format!("analyses/{name}.{ending}")).is_file(), "{name}.{ending}");
         }
     }
-    for name in ["responses", "lesion", "generalisation"] {
+    for name in ["responses", "lesion", "generalisation", "landscape", "curvature"] {
         assert!(report.join(format!("analyses/{name}.md")).is_file(), "{name}.md");
     }
     let json = succeed(folder.path(), &["figures", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(value["analyses"]["count"], "6 analyses of 2 nets");
+    assert_eq!(value["analyses"]["count"], "10 analyses of 2 nets");
+}
+
+/// A landscape of 25 grid points and 9 of a slice, of 60 images.
+const LANDSCAPE: &[&str] = &[
+    "analyze",
+    "landscape",
+    "--run",
+    "run",
+    "--data",
+    "data",
+    "--images",
+    "60",
+    "--grid",
+    "5",
+    "--slices",
+    "1",
+];
+
+#[test]
+fn a_landscape_that_was_stopped_goes_on_to_the_same_bytes() {
+    let folder = trained("resnet-8");
+    let whole = [LANDSCAPE, &["--out", "whole"]].concat();
+    succeed(folder.path(), &whole);
+    let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
+    let expected = read("whole/landscape.csv");
+    assert!(expected.starts_with("slice,x,y,loss,error,wrong\n,-1.0,-1.0,"), "{expected}");
+    assert_eq!(expected.lines().count(), 1 + 25 + 9);
+    assert!(read("whole/landscape.toml").contains("not_convex_percent"));
+    assert!(!folder.path().join("whole/landscape.points").exists());
+
+    let points = folder.path().join("run/analysis/landscape.points");
+    let mut child = command(folder.path(), LANDSCAPE)
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    common::wait_until("some points", || common::lines(&points) > 4);
+    // SAFETY: sends a signal to a child that is not waited for yet.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    let stopped = read("run/analysis/landscape.csv");
+    assert!(expected.starts_with(&stopped) && stopped.len() < expected.len());
+    assert!(read("run/analysis/landscape.toml").contains("complete = false"));
+
+    // Half a line, as a kill leaves it, is computed again.
+    let kept = std::fs::read(&points).unwrap();
+    std::fs::write(&points, &kept[..kept.len() - 7]).unwrap();
+    succeed(folder.path(), LANDSCAPE);
+    assert_eq!(read("run/analysis/landscape.csv"), expected);
+    assert!(!points.exists());
+
+    // Points of other settings, and changed ones, are not used.
+    let kept = String::from_utf8(kept).unwrap();
+    for (was, is, message) in [
+        ("\"grid\":5", "\"grid\":7", "begun again"),
+        (",,-1.0,", ",,-1.5,", "line 2 is not as it was written"),
+    ] {
+        assert!(kept.contains(was), "{kept}");
+        std::fs::write(&points, kept.replacen(was, is, 1)).unwrap();
+        let output = run(folder.path(), LANDSCAPE);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+        assert_eq!(read("run/analysis/landscape.csv"), expected);
+    }
+    succeed(folder.path(), &["verify", "run"]);
+}
+
+#[test]
+fn twins_are_looked_at_along_the_same_axes_and_grids_without_a_centre_are_refused() {
+    let folder = trained("plain-8");
+    let arguments = ["train", "--network", "resnet-8", "--iterations", "2", "--out", "twin"];
+    succeed(folder.path(), &common::small(&arguments));
+    let signs = |run: &str| {
+        let path = format!("{run}.safetensors");
+        let arguments = ["analyze", "landscape", "--run", run, "--data", "data", "--json"];
+        let small = ["--images", "1", "--grid", "3", "--directions", &path];
+        succeed(folder.path(), &[&arguments[..], &small].concat());
+        let bytes = std::fs::read(folder.path().join(path)).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let numbers = file.tensor("y.layer2.0.conv1.weight").unwrap();
+        let is_positive = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().unwrap()) > 0.0;
+        numbers.data().chunks(4).map(is_positive).collect::<Vec<_>>()
+    };
+    assert_eq!(signs("run"), signs("twin"));
+    let analyze = ["analyze", "landscape", "--run", "run", "--data", "data"];
+    for (option, value) in
+        [("--grid", "1"), ("--grid", "4"), ("--range", "0"), ("--range", "-1"), ("--range", "nan")]
+    {
+        let joined = format!("{option}={value}");
+        refuse(folder.path(), &[&analyze[..], &[&joined]].concat(), 2, &[option]);
+    }
+}
+
+#[test]
+fn weights_with_nan_are_refused_by_name() {
+    let folder = trained("resnet-8");
+    let path = folder.path().join("run/weights.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(folder.path().join("nan.safetensors"), bytes).unwrap();
+    for kind in ["landscape", "curvature"] {
+        let arguments = [
+            "analyze",
+            kind,
+            "--network",
+            "resnet-8",
+            "--weights",
+            "nan.safetensors",
+            "--data",
+            "data",
+            "--json",
+        ];
+        refuse(folder.path(), &arguments, 2, &["nan.safetensors", "NaN"]);
+    }
+}
+
+#[test]
+fn a_curvature_has_a_row_for_each_quantity_and_repeats() {
+    let folder = trained("resnet-8");
+    let options = ["--images", "20", "--eigenvalues", "2", "--steps", "6", "--probes", "2"];
+    let found = rows(folder.path(), "curvature", &options);
+    let names: Vec<&str> = found.iter().map(|row| row["quantity"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "loss",
+            "gradient-norm",
+            "eigenvalue",
+            "eigenvalue",
+            "smallest-eigenvalue",
+            "central-difference",
+            "trace"
+        ]
+    );
+    assert!(found[2]["value"].as_f64().unwrap() > found[3]["value"].as_f64().unwrap());
+    assert_eq!(found, rows(folder.path(), "curvature", &options));
+    let record =
+        std::fs::read_to_string(folder.path().join("run/analysis/curvature.toml")).unwrap();
+    assert!(
+        record.contains("negative_to_positive") && record.contains("complete = true"),
+        "{record}"
+    );
 }

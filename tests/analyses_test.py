@@ -4,13 +4,15 @@
     python tests/analyses_test.py PROGRAM WEIGHTS DATA [KINDS]
 
 WEIGHTS is a safetensors file of the public ResNet-20 (shortcuts of option A, pixels normalised as ImageNet's), DATA a folder in CIFAR-10's binary
-layout with its test images. KINDS, with commas, names some of: responses, lesion, gradients, paths, generalisation. Needs torch, numpy and safetensors.
+layout with its test images. KINDS, with commas, names some of: responses, lesion, gradients, paths, generalisation, landscape, curvature. Needs
+torch, numpy and safetensors.
 """
 
 import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import torch
@@ -301,6 +303,77 @@ def generalisation(net, images, labels):
     near("gap", found["summary"]["gap"], errors["test"] - errors["train"])
     if len(labels) == 10_000:
         assert rows["test"]["wrong"] == 827, rows["test"]
+def spread(images, labels, count):
+    """So many images, evenly over all of them: the program's choice."""
+    places = [index * len(labels) // count for index in range(count)]
+    return images[places], labels[places]
+
+
+def landscape(net, images, labels):
+    images, labels = spread(images, labels, 100)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "directions.safetensors")
+        options = ["--split", "test", "--images", "100", "--grid", "3", "--slices", "2", "--range", "0.5", "--directions", str(path)]
+        rows = analyze("landscape", *options)["rows"]
+        directions = load_file(path)
+    assert len(rows) == 9 + 2 * 5
+    own = {name: tensor.clone() for name, tensor in net.named_parameters()}
+    for name, tensor in own.items():
+        for axis in ("x", "y", "slice-0", "slice-1"):
+            drawn = directions[f"{axis}.{name}"]
+            assert drawn.shape == tensor.shape
+            if tensor.dim() == 1:
+                assert drawn.abs().max() == 0, name
+            else:
+                lengths = [part.flatten(1).double().norm(dim=1) for part in (drawn, tensor)]
+                assert torch.allclose(*lengths, rtol=1e-5), name
+    assert abs(torch.cat([directions[f"x.{name}"].flatten() for name in own]) @ torch.cat([directions[f"y.{name}"].flatten() for name in own])) > 0
+    for row in rows:
+        weights = dict(own)
+        for name in own:
+            if row["slice"] is None:
+                weights[name] = own[name] + row["x"] * directions[f"x.{name}"] + row["y"] * directions[f"y.{name}"]
+            else:
+                weights[name] = own[name] + row["x"] * directions[f"slice-{row['slice']}.{name}"]
+        with torch.no_grad():
+            logits = torch.func.functional_call(net, weights, (images,))
+        near(f"loss at {row}", row["loss"], F.cross_entropy(logits.double(), labels).item())
+        # Of two scores that are nearly the same, rounding may make either the larger.
+        assert abs(row["wrong"] - (logits.argmax(1) != labels).sum().item()) <= 1, row
+    centre = rows[4]
+    assert (centre["x"], centre["y"]) == (0, 0) and centre["wrong"] == wrong(net, images, labels)[0]
+    print("landscape: losses at 19 points are PyTorch's, along directions with the filters' norms")
+
+
+def curvature(net, images, labels):
+    images, labels = spread(images, labels, 48)
+    options = ["--split", "test", "--images", "48", "--eigenvalues", "2", "--steps", "30", "--probes", "2"]
+    rows = {(row["quantity"], row["index"]): row for row in analyze("curvature", *options)["rows"]}
+    parameters = list(net.parameters())
+
+    def loss():
+        return F.cross_entropy(net(images), labels)
+
+    gradient = torch.autograd.grad(loss(), parameters, create_graph=True)
+    near("loss", rows["loss", None]["value"], loss().item())
+    near("gradient's norm", rows["gradient-norm", None]["value"], torch.cat([part.flatten() for part in gradient]).norm().item(), 1e-3)
+
+    def product(vector):
+        along = sum((part * direction).sum() for part, direction in zip(gradient, vector))
+        return torch.autograd.grad(along, parameters, retain_graph=True)
+
+    # Power iteration: another method than the program's.
+    torch.manual_seed(0)
+    vector = [torch.randn_like(part) for part in parameters]
+    for _ in range(40):
+        norm = torch.cat([part.flatten() for part in vector]).norm()
+        vector = [part / norm for part in vector]
+        found = product(vector)
+        value = sum((part * other).sum() for part, other in zip(vector, found)).item()
+        vector = found
+    row = rows["eigenvalue", 1]
+    assert abs(row["value"] - value) < max(2 * row["error"], 1e-2 * value), f"{row} instead of {value}"
+    print(f"curvature: the largest eigenvalue, {row['value']:.4f}, is that of power iteration in PyTorch, {value:.4f}")
 
 
 def main():
@@ -308,7 +381,7 @@ def main():
     weights = load_file(sys.argv[2])
     net.load_state_dict({name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}, strict=False)
     images, labels = read(pathlib.Path(sys.argv[3], "test_batch.bin"))
-    every = ["responses", "lesion", "gradients", "paths", "generalisation"]
+    every = ["responses", "lesion", "gradients", "paths", "generalisation", "landscape", "curvature"]
     kinds = sys.argv[4].split(",") if len(sys.argv) > 4 else every
     for kind in kinds:
         globals()[kind](net, images, labels)

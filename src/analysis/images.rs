@@ -107,6 +107,17 @@ impl<'a> ImageSet<'a> {
         self.positions.is_empty()
     }
 
+    /// Bytes that all of them take as float32 pixels.
+    pub fn bytes(&self) -> i64 {
+        let side = self.recipe.image_side();
+        self.len() as i64 * 3 * side * side * 4
+    }
+
+    /// Whether a signal asked for an end.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     /// Hands on the images in order, at most `at_once` at a time, until `take` breaks or a signal
     /// asks for an end. Returns whether all were taken. Images that cannot be read are told to
     /// `unreadable` and left out.

@@ -22,14 +22,25 @@ pub enum Kind {
     Gradients = 2,
     /// The gradient that comes through paths of each length (Veit et al. 2016).
     Paths = 3,
+    /// Loss over a plane through the weights (Li et al. 2018).
+    Landscape = 4,
+    /// Eigenvalues and trace of the loss's Hessian.
+    Curvature = 5,
     /// Training error beside test error (He et al. 2015, section 4.2).
     Generalisation = 6,
 }
 
 impl Kind {
     /// All kinds, in the order in which `all` does them.
-    pub const ALL: [Kind; 5] =
-        [Kind::Responses, Kind::Lesion, Kind::Gradients, Kind::Paths, Kind::Generalisation];
+    pub const ALL: [Kind; 7] = [
+        Kind::Responses,
+        Kind::Lesion,
+        Kind::Gradients,
+        Kind::Paths,
+        Kind::Landscape,
+        Kind::Curvature,
+        Kind::Generalisation,
+    ];
 
     /// Its name: what the user writes, and what its files are called.
     pub fn name(self) -> &'static str {
@@ -38,6 +49,8 @@ impl Kind {
             Kind::Lesion => "lesion",
             Kind::Gradients => "gradients",
             Kind::Paths => "paths",
+            Kind::Landscape => "landscape",
+            Kind::Curvature => "curvature",
             Kind::Generalisation => "generalisation",
         }
     }
@@ -54,6 +67,7 @@ impl Kind {
             Kind::Lesion => (Split::Test, 1000),
             Kind::Gradients => (Split::Train, 1024),
             Kind::Paths => (Split::Train, 1280),
+            Kind::Landscape | Kind::Curvature => (Split::Train, 256),
             Kind::Generalisation => (Split::Both, usize::MAX),
         }
     }

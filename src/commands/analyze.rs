@@ -1,7 +1,9 @@
 //! `analyze`: what happens inside a trained net.
 
 mod arguments;
+mod curvature;
 mod kinds;
+mod landscape;
 mod one_kind;
 mod origin;
 

@@ -7,7 +7,9 @@ use clap::Args;
 use crate::analysis::images::Split;
 use crate::analysis::lesion;
 use crate::analysis::paths;
+use crate::commands::analyze::curvature::CurvatureOptions;
 use crate::commands::analyze::kinds::{Kinds, kinds};
+use crate::commands::analyze::landscape::LandscapeOptions;
 use crate::commands::options::{DataOptions, threads};
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Normalize;
@@ -20,11 +22,11 @@ use crate::system::device;
 /// responses), lesion (Veit et al. 2016: blocks deleted and exchanged), gradients (their norms by
 /// depth, of the given and of fresh weights, with and without batch normalisation, and how they
 /// shatter, Balduzzi et al. 2017), paths (Veit et al. 2016: the gradient through paths of each
-/// length) and generalisation (error of the training images beside that of the test images), with
-/// commas, or "all" for what the net allows. Each writes <kind>.csv and <kind>.toml into the run's
-/// analysis/ or --out,
-/// from which "figures" draws. All are computed in float32, a batch at a time. docs/analyses.md has
-/// definitions, sources and costs.
+/// length), landscape (Li et al. 2018: loss over random directions of the weights), curvature
+/// (eigenvalues and trace of the loss's Hessian) and generalisation (error of the training images
+/// beside that of the test images), with commas, or "all" for what the net allows. Each writes
+/// <kind>.csv and <kind>.toml into the run's analysis/ or --out, from which "figures" draws. All are
+/// computed in float32, a batch at a time. docs/analyses.md has definitions, sources and costs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -49,12 +51,13 @@ pub struct Arguments {
     /// says, else pixel-mean]
     #[arg(long, value_enum)]
     pub normalize: Option<Normalize>,
-    /// The images to analyse [default: of responses and lesion test, of gradients and paths train;
+    /// The images to analyse [default: test; of gradients, paths, landscape and curvature train;
     /// generalisation takes both]
     #[arg(long, value_enum)]
     pub split: Option<Split>,
     /// The most images to analyse, spread evenly over the split [default: of responses and
-    /// generalisation all, of lesion 1000, of gradients 8 batches, of paths 1280]
+    /// generalisation all, of lesion 1000, of gradients 8 batches, of paths 1280, of landscape and
+    /// curvature 256]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub images: Option<usize>,
     /// Folder for the files [default: the run's analysis/; without a run and with --json, none]
@@ -67,6 +70,10 @@ pub struct Arguments {
     pub lesion: LesionOptions,
     #[command(flatten)]
     pub paths: PathOptions,
+    #[command(flatten)]
+    pub landscape: LandscapeOptions,
+    #[command(flatten)]
+    pub curvature: CurvatureOptions,
     /// Where to compute
     #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
     pub device: device::DeviceChoice,

@@ -6,15 +6,11 @@ use std::time::Instant;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::analysis::generalisation;
-use crate::analysis::gradients;
 use crate::analysis::images::Split;
 use crate::analysis::kind::Kind;
-use crate::analysis::lesion;
-use crate::analysis::paths;
 use crate::analysis::record::{AnalysisRecord, Outcome, csv_name};
-use crate::analysis::responses;
 use crate::analysis::subject::Subject;
+use crate::analysis::{curvature, generalisation, gradients, landscape, lesion, paths, responses};
 use crate::commands::analyze::arguments::Arguments;
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
@@ -70,6 +66,11 @@ impl Context<'_> {
                 let outcome = paths::analyse(subject, self.arguments.paths.settings())?;
                 self.close(start, outcome, paths::headline)
             }
+            Kind::Landscape => self.landscape(start),
+            Kind::Curvature => {
+                let settings = self.arguments.curvature.settings();
+                self.close(start, curvature::analyse(subject, settings)?, curvature::headline)
+            }
             Kind::Generalisation => {
                 if self.arguments.seed.is_some() && subject.recipe.validation > 0 {
                     return Err(bad_input(
@@ -81,6 +82,28 @@ impl Context<'_> {
                 self.close(start, outcome, generalisation::headline)
             }
         }
+    }
+
+    /// The points that are done are kept until all are.
+    fn landscape(&self, start: Instant) -> Result<(Option<Output>, bool)> {
+        let subject = self.subject;
+        let (split, _) = subject.chosen(self.kind);
+        let identity = format!(
+            "{} {}, {split} split of {}, normalised by {}, on {:?}",
+            subject.network.architecture().name,
+            self.weights_sha256,
+            subject.data.fingerprint,
+            subject.recipe.normalize,
+            subject.device()
+        );
+        let store = self.out.map(|folder| landscape::Store { folder, identity });
+        let settings = self.arguments.landscape.settings();
+        let outcome = landscape::analyse(subject, &settings, store.as_ref())?;
+        let closed = self.close(start, outcome, landscape::headline)?;
+        if let (Some(folder), (_, true)) = (self.out, &closed) {
+            landscape::forget(folder);
+        }
+        Ok(closed)
     }
 
     fn close<Row: Serialize>(

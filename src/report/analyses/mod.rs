@@ -2,8 +2,11 @@
 //! tables and sentences that it has.
 
 pub mod analysed;
+pub mod contours;
+pub mod curvature;
 pub mod generalisation;
 pub mod gradients;
+pub mod landscape;
 pub mod lesion;
 pub mod logarithmic;
 pub mod part;
@@ -38,6 +41,8 @@ fn part<'a>(kind: Kind, analysed: &[&'a Analysed<'a>], problems: &mut Vec<String
         Kind::Lesion => lesion::part(analysed, problems),
         Kind::Gradients => gradients::part(analysed, problems),
         Kind::Paths => paths::part(analysed, problems),
+        Kind::Landscape => landscape::part(analysed, problems),
+        Kind::Curvature => curvature::part(analysed, problems),
         Kind::Generalisation => generalisation::part(analysed, problems),
     }
 }
