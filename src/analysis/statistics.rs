@@ -6,7 +6,8 @@ pub fn moments(values: &[f64]) -> (Option<f64>, Option<f64>) {
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     let finite = |value: f64| value.is_finite().then_some(value);
-    (finite(mean), finite((squares / (count - 1.0)).sqrt()))
+    let deviation = (count > 1.0).then(|| (squares / (count - 1.0)).sqrt());
+    (finite(mean), deviation.and_then(finite))
 }
 
 /// Least squares; `None` of fewer than two points.
