@@ -187,7 +187,8 @@ def gradients(net, images, labels):
     assert set(norms) == set(expected) and len(norms) == 19 + 20, set(norms) ^ set(expected)
     for key, values in expected.items():
         near(f"norm of {key}", norms[key]["mean"], np.mean(values), 2e-3)
-        near(f"deviation of {key}", norms[key]["std"], np.std(values, ddof=1), 2e-2)
+        # The difference of two batches' norms, each off by rounding.
+        assert abs(norms[key]["std"] - np.std(values, ddof=1)) < 2e-3 * np.mean(values), key
     print("gradients: the norms at 19 outputs and 20 weights are PyTorch's")
     correlations(found, images, labels)
 

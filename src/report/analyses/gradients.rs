@@ -191,6 +191,6 @@ fn table(found: &[Found<Row>]) -> Table {
     let caption = "Norm of the gradient at the first layer's output in parts of the last one's, by \
                    what it is multiplied from layer to layer towards the image, and how the \
                    correlation of the gradients at two images falls: log₂ of it a layer (-1 is \
-                   1/2^L), and as a power of the number of blocks (-0.5 is 1/√L).";
+                   1/2^L), and as a power of the number of blocks.";
     Table::new(("gradients", "Gradients"), caption, columns, &rows)
 }
