@@ -5,6 +5,9 @@ mod common;
 use common::{command, refuse, run, stderr, succeed, workspace};
 use std::path::Path;
 
+use resnet_repro::analysis::record;
+use resnet_repro::analysis::record::AnalysisRecord;
+
 /// A finished run of two iterations in `run/` on the small data.
 fn trained(network: &str) -> tempfile::TempDir {
     let folder = workspace();
@@ -43,6 +46,52 @@ fn an_analysis_is_written_into_the_run_and_verified_with_it() {
     let output = run(folder.path(), &["verify", "run"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(common::stdout(&output).contains("changed: run/analysis/lesion.csv"));
+}
+
+#[test]
+fn no_flipped_bit_of_an_analysis_is_believed_and_figures_name_its_file() {
+    let folder = trained("resnet-8");
+    let analyze = ["analyze", "responses", "--run", "run", "--data", "data"];
+    succeed(folder.path(), &analyze);
+    let analysis = folder.path().join("run/analysis");
+    let record = AnalysisRecord::read(&analysis.join("responses.toml")).unwrap();
+    let values = toml::to_string(&record).unwrap();
+    for name in ["responses.toml", "responses.csv"] {
+        let path = analysis.join(name);
+        let whole = std::fs::read(&path).unwrap();
+        let (mut told, mut harmless) = (0, 0);
+        for byte in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[byte] ^= 1 << (byte % 8);
+            std::fs::write(&path, damaged).unwrap();
+            match &record::problems(folder.path())[..] {
+                // In the words before the checksum: no value is another one.
+                [] => {
+                    let read = AnalysisRecord::read(&analysis.join("responses.toml")).unwrap();
+                    assert_eq!(toml::to_string(&read).unwrap(), values, "{name}, byte {byte}");
+                    harmless += 1;
+                }
+                [problem] => {
+                    assert!(problem.contains(name) && !problem.contains('\n'), "{problem}");
+                    told += 1;
+                }
+                several => panic!("{several:?}"),
+            }
+        }
+        assert!(told > 200 && harmless < 40, "{name}: {told} {harmless}");
+        let figures = run(folder.path(), &["figures", "run", "--out", "report"]);
+        assert_eq!(figures.status.code(), Some(3), "{}", stderr(&figures));
+        assert!(stderr(&figures).contains(&format!("analysis/{name}")), "{}", stderr(&figures));
+        std::fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(record::problems(folder.path()), Vec::<String>::new());
+    // What a kill left here is passed over, and goes with the next analysis.
+    let left = analysis.join(".0123456789abcdef.partial");
+    std::fs::write(&left, "half").unwrap();
+    succeed(folder.path(), &["verify", "run"]);
+    succeed(folder.path(), &analyze);
+    assert!(!left.exists());
+    succeed(folder.path(), &["verify", "run"]);
 }
 
 #[test]
@@ -176,7 +225,7 @@ fn an_interrupt_keeps_what_is_done() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    common::wait_until_it_handles(child.id(), libc::SIGINT);
     // SAFETY: sends a signal to a child that is not waited for yet.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
     let code = child.wait().unwrap().code();

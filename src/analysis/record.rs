@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use crate::analysis::kind::Kind;
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Normalize;
 use crate::error::bad_input;
+use crate::records::checksum_line::{is_as_written, with_checksum};
 use crate::records::provenance::Provenance;
 use crate::records::run_toml::DatasetRecord;
 use crate::records::verify::FileProblem;
@@ -100,18 +101,28 @@ impl AnalysisRecord {
         self.files = BTreeMap::from([(csv_name(self.kind), sha256(&bytes))]);
         let path = folder.join(toml_name(self.kind));
         let text = toml::to_string(self).with_context(|| path.display().to_string())?;
-        atomic_file::write_atomically(&path, text.as_bytes())
+        atomic_file::write_atomically(&path, with_checksum(&text).as_bytes())?;
+        // What a kill left here; this process alone writes to the folder.
+        atomic_file::remove_leftovers(folder);
+        Ok(())
     }
 
     /// Reads the record at `path`.
     pub fn read(path: &Path) -> Result<AnalysisRecord> {
         let text =
             regular_file::read_to_string(path).with_context(|| path.display().to_string())?;
-        toml::from_str(&text).map_err(|error| {
+        let record = toml::from_str(&text).map_err(|error| {
             let reason = error.message();
             bad_input(format!("{}: not the record of an analysis ({reason})", path.display()))
-                .into()
-        })
+        })?;
+        if !is_as_written(&text) {
+            let path = path.display();
+            return Err(bad_input(format!(
+                "{path}: is not as it was written: its first line has another SHA-256"
+            ))
+            .into());
+        }
+        Ok(record)
     }
 }
 
@@ -156,7 +167,7 @@ pub fn find(root: &Path) -> (Vec<Analysis>, Vec<String>) {
         }
         for kind in Kind::ALL {
             let path = folder.join(toml_name(kind));
-            if !path.is_file() {
+            if path.symlink_metadata().is_err() {
                 continue;
             }
             match AnalysisRecord::read(&path) {
@@ -173,6 +184,28 @@ pub fn find(root: &Path) -> (Vec<Analysis>, Vec<String>) {
     found.sort_by(|a, b| (&a.folder, a.record.kind).cmp(&(&b.folder, b.record.kind)));
     problems.sort();
     (found, problems)
+}
+
+/// What is wrong with the analyses below `root`, one line each.
+pub fn problems(root: &Path) -> Vec<String> {
+    let (analyses, strange) = find(root);
+    let mut problems = Vec::new();
+    analyses.iter().for_each(|analysis| verify(analysis, &mut problems));
+    problems.iter().map(FileProblem::to_string).chain(strange).collect()
+}
+
+/// The bytes of the rows of the analysis called `name` in `folder`: where there is a record, those
+/// that are on it.
+pub fn rows_as_written(folder: &Path, name: &str) -> Result<Vec<u8>> {
+    let (rows, toml) = (format!("{name}.csv"), folder.join(format!("{name}.toml")));
+    let path = folder.join(&rows);
+    let bytes = regular_file::read(&path).with_context(|| path.display().to_string())?;
+    if toml.symlink_metadata().is_ok()
+        && AnalysisRecord::read(&toml)?.files.get(&rows) != Some(&sha256(&bytes))
+    {
+        bail!("{}: is not as it was written (wrong SHA-256)", path.display());
+    }
+    Ok(bytes)
 }
 
 /// Compares an analysis' rows with the hash on record.

@@ -1,6 +1,7 @@
 //! What a run leaves behind: its directory, its logs, and the record of how it was made.
 
 pub mod checkpoints;
+pub mod checksum_line;
 pub mod directory;
 pub mod eval_csv;
 pub mod gradients_csv;

@@ -15,17 +15,13 @@ use crate::dataset::data::{DataStatus, Dataset};
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
+use crate::records::checksum_line::{is_as_written, with_checksum};
 use crate::records::provenance::Provenance;
 use crate::system::atomic_file;
-use crate::system::hash::sha256;
 use crate::system::regular_file;
 
 /// Digits of a weight file's hash that stand for it in sentences and names; the record has all.
 const HASH_DIGITS: usize = 12;
-
-/// Begins the first line of a record, which ends with the SHA-256 of the lines after it. Records of
-/// earlier versions have none.
-const CHECKSUM: &str = "# SHA-256 of the lines below: ";
 
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,8 +213,7 @@ impl RunRecord {
                 error.message()
             ))
         })?;
-        let stated = text.strip_prefix(CHECKSUM).and_then(|rest| rest.split_once('\n'));
-        if stated.is_some_and(|(checksum, below)| checksum != sha256(below.as_bytes())) {
+        if !is_as_written(&text) {
             let path = path.display();
             return Err(bad_input(format!(
                 "{path}: is not as it was written: its first line has another SHA-256"
@@ -236,8 +231,7 @@ impl RunRecord {
     /// Writes `run.toml` as a whole.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = self.to_text().with_context(|| path.display().to_string())?;
-        let text = format!("{CHECKSUM}{}\n{text}", sha256(text.as_bytes()));
-        atomic_file::write_atomically(path, text.as_bytes())
+        atomic_file::write_atomically(path, with_checksum(&text).as_bytes())
     }
 }
 
@@ -277,6 +271,7 @@ fn first_difference(prefix: &str, wanted: &toml::Table, found: &toml::Table) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::checksum_line::CHECKSUM;
 
     const EARLIER: &str = include_str!("../../results/2026-11-24-demo/plain-20/seed-0/run.toml");
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::analysis::kind::Kind;
-use crate::analysis::record::{Analysis, AnalysisRecord, toml_name, verify};
+use crate::analysis::record::{Analysis, AnalysisRecord, rows_as_written, toml_name, verify};
 use crate::config::claims::{Expectation, Measure, Statistic};
 use crate::config::network_name::NetworkName;
 use crate::logs::collection::LoggedRun;
@@ -14,7 +14,6 @@ use crate::report::claims::errors::complete;
 use crate::report::claims::ruling::Ruling;
 use crate::report::claims::scale::{Observation, Outcome, Scale, verdict};
 use crate::report::protocol::Protocol;
-use crate::system::regular_file;
 
 /// The folder in a run's that analyses are kept in.
 const FOLDER: &str = "analysis";
@@ -111,8 +110,7 @@ fn of_summary(file: &str, key: &str, run: &Path) -> Result<f64> {
 
 /// A column's rows, reduced to one number.
 fn of_rows(measure: &Measure, column: &str, statistic: Statistic, run: &Path) -> Result<f64> {
-    let path = run.join(FOLDER).join(format!("{}.csv", measure.file));
-    let bytes = regular_file::read(&path).with_context(|| path.display().to_string())?;
+    let bytes = rows_as_written(&run.join(FOLDER), &measure.file)?;
     let mut reader = csv::Reader::from_reader(&bytes[..]);
     let header = reader.headers()?.clone();
     let place = |column: &str| header.iter().position(|name| name == column);
@@ -187,6 +185,40 @@ mod tests {
     use crate::records::provenance::Provenance;
     use crate::records::run_toml::DatasetRecord;
 
+    /// A record of other rows.
+    const RECORD: &str = r#"
+kind = "lesion"
+complete = true
+network = "resnet-56"
+weights_sha256 = "0"
+normalize = "pixel-mean"
+split = "test"
+images = 1000
+seed = 0
+seconds = 1.0
+[files]
+"lesion.csv" = "0"
+[dataset]
+name = "cifar10"
+status = "other"
+fingerprint = "0"
+training_images = 50000
+test_images = 10000
+[provenance]
+version = "0.1.0"
+git_revision = "unknown"
+git_dirty = false
+libtorch = "2.11.0"
+started = "2026-01-31T12:00:00Z"
+updated = "2026-01-31T12:00:00Z"
+[provenance.machine]
+device = "cpu"
+processor = "one"
+cores = 2
+threads = 2
+memory_gib = 4.0
+"#;
+
     #[test]
     fn a_lesions_median_increase_is_taken_from_the_rows_that_it_is_of() {
         let folder = tempfile::tempdir().unwrap();
@@ -199,6 +231,10 @@ mod tests {
         let Evidence::Analysis(measure) = &claim.unwrap().evidence else { panic!("{claim:?}") };
         let found = number_of(measure, folder.path()).unwrap();
         assert!((found - (23.0 - 8.5)).abs() < 1e-9, "{found}");
+        // Not those that are on record.
+        std::fs::write(folder.path().join("analysis/lesion.toml"), RECORD).unwrap();
+        let error = number_of(measure, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("lesion.csv: is not as it was written"), "{error}");
         let other = Measure { file: "responses".to_string(), ..measure.clone() };
         assert!(number_of(&other, folder.path()).is_err());
     }
