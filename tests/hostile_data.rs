@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use common::{stderr, stdout};
 use image_folder::file;
 
-/// The program on data in `folder`, with a cache of its own; it must answer within a minute.
+/// The program on data in `folder`, with a cache of its own; it must answer.
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = common::command(folder, arguments);
     command.env("RESNET_REPRO_CACHE", folder.join("cache"));
@@ -24,7 +24,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
         .unwrap();
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(60) {
+        if start.elapsed() > common::PATIENCE {
             child.kill().unwrap();
             panic!("{arguments:?} hangs");
         }
@@ -77,6 +77,32 @@ fn a_link_that_leads_out_of_its_class_is_refused_and_links_to_classes_and_files_
     }
     symlink("nowhere", root.join("train/n001/dangling.JPEG")).unwrap();
     refused(folder.path(), &CHECK, 2, &["dangling.JPEG", "No such file"]);
+}
+
+/// Puts a FIFO, which nobody writes to, in place of `path`.
+fn make_fifo(path: &Path) {
+    let _ = std::fs::remove_file(path);
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// Runs a command with a FIFO in place of the file `name`, which must be refused with its name, and
+/// puts the file back.
+fn refused_with_fifo(folder: &Path, name: &str, arguments: &[&str], codes: &[i32]) {
+    let path = folder.join(name);
+    let kept = std::fs::read(&path).ok();
+    make_fifo(&path);
+    let output = run(folder, arguments);
+    let text = stdout(&output) + &stderr(&output);
+    assert!(codes.contains(&output.status.code().unwrap()), "{arguments:?}: {text}");
+    let told = text.lines().any(|line| {
+        line.contains(name.rsplit('/').next().unwrap())
+            && (line.contains("a FIFO") || line.contains("no such file"))
+    });
+    assert!(told, "{name}, {arguments:?}: {text}");
+    std::fs::remove_file(&path).unwrap();
+    if let Some(kept) = kept {
+        std::fs::write(&path, kept).unwrap();
+    }
 }
 
 #[test]
@@ -297,4 +323,76 @@ fn a_fifo_as_log_record_or_weights_is_named_and_never_waited_for() {
     let evaluate = ["evaluate", "--network", "resnet-20", "--dataset", "shapes", "--weights"];
     let arguments = [&evaluate[..], &["/dev/zero"]].concat();
     refused(folder.path(), &arguments, 2, &["/dev/zero", "a device"]);
+}
+
+#[test]
+fn a_fifo_in_place_of_any_file_that_a_command_reads_is_named_and_never_waited_for() {
+    let folder = common::workspace();
+    let path = folder.path();
+    common::write_experiment(path, "");
+    let out = "out/e/plain-8/seed-0";
+    let train_into = |iterations: &'static str, out: &'static str| {
+        let arguments = ["train", "--network", "plain-8", "--iterations", iterations];
+        common::small(&[&arguments[..], &["--checkpoint-every", "0", "--out", out]].concat())
+    };
+    let train = train_into("4", out);
+    let analyze = ["analyze", "responses", "--run", out, "--data", "data"];
+    accepted(path, &train);
+    accepted(path, &analyze);
+    std::fs::write(path.join("out/bench-a.json"), "{}").unwrap();
+    std::fs::write(path.join("README.md"), "text").unwrap();
+    let of_run = |name: &str| format!("{out}/{name}");
+    let verify: &[&str] = &["verify", "out"];
+    let figures: &[&str] = &["figures", "out", "--out", "report"];
+    let weights = ["evaluate", "--network", "plain-8", "--data", "data", "--weights", "w"];
+    let construct = ["construct", "--from", out, "--network", "plain-14", "--data", "data"];
+    let construct = [&construct[..], &["--out", "deeper"]].concat();
+    let cases: [(&str, &[&str]); 19] = [
+        (&of_run("run.toml"), &train),
+        (&of_run("train.csv"), &train),
+        (&of_run("eval.csv"), &train),
+        (&of_run("weights.safetensors"), &train),
+        (&of_run("run.toml"), &analyze),
+        (&of_run("weights.safetensors"), &analyze),
+        (&of_run("run.toml"), &construct),
+        (&of_run("weights.safetensors"), &construct),
+        (&of_run("analysis/responses.toml"), verify),
+        (&of_run("analysis/responses.csv"), verify),
+        (&of_run("analysis/responses.toml"), figures),
+        (&of_run("analysis/responses.csv"), figures),
+        (&of_run("analysis/responses.csv"), &["claims", "out"]),
+        ("out/bench-a.json", figures),
+        ("README.md", &["figures", "out", "--out", "report", "--readme", "README.md"]),
+        ("e.toml", &["sweep", "e.toml", "--data", "data", "--dry-run"]),
+        ("w", &weights),
+        ("data/test_batch.bin", &train),
+        ("archive", &["data", "fetch", "cifar10", "--from", "archive", "--data", "fetched"]),
+    ];
+    for (name, arguments) in cases {
+        refused_with_fifo(path, name, arguments, &[1, 2, 3]);
+    }
+    // Nothing was changed by all that.
+    accepted(path, verify);
+    // A stopped run, whose record, logs and checkpoints are read when it goes on.
+    let stopped = train_into("2000", "cut");
+    let mut child = common::command(path, &stopped);
+    let mut child = child.stderr(std::process::Stdio::null()).spawn().unwrap();
+    common::wait_until("no rows", || common::lines(&path.join("cut/train.csv")) > 3);
+    // SAFETY: a signal to a child that has not been waited for.
+    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    for name in ["cut/train.csv", "cut/eval.csv"] {
+        refused_with_fifo(path, name, &stopped, &[1]);
+    }
+    let checkpoints = std::fs::read_dir(path.join("cut/checkpoint")).unwrap().flatten();
+    let checkpoints: Vec<PathBuf> = checkpoints.map(|entry| entry.path()).collect();
+    let newest = checkpoints.iter().max().unwrap();
+    for checkpoint in checkpoints.iter().filter(|checkpoint| *checkpoint != newest) {
+        make_fifo(checkpoint);
+    }
+    let newest = newest.strip_prefix(path).unwrap().to_str().unwrap();
+    refused_with_fifo(path, newest, &stopped, &[1]);
+    // With neither checkpoint nor rows there is nothing that a torn record would cost.
+    std::fs::create_dir(path.join("begun")).unwrap();
+    refused_with_fifo(path, "begun/run.toml", &train_into("4", "begun"), &[2]);
 }

@@ -11,6 +11,7 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::recipe::Recipe;
 use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::error::bad_input;
+use crate::system::regular_file;
 use crate::training::batches::streamed::ViewPlan;
 use crate::training::batches::{IMAGENET_DEVIATION, IMAGENET_MEAN};
 
@@ -49,7 +50,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Vec<u8>>> {
     }
     files
         .iter()
-        .map(|file| std::fs::read(file).with_context(|| file.display().to_string()))
+        .map(|file| regular_file::read(file).with_context(|| file.display().to_string()))
         .collect()
 }
 

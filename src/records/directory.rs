@@ -18,6 +18,7 @@ use crate::records::verify::{
 };
 use crate::system::atomic_file::{create_folder, is_leftover};
 use crate::system::hash::hash_file;
+use crate::system::regular_file;
 use crate::training::checkpoint::StateSize;
 
 /// The directory of one run.
@@ -185,8 +186,8 @@ impl RunDirectory {
     /// the first instant leaves it, and there is not a row.
     fn is_barely_begun(&self, names: &[String]) -> bool {
         let own = [RECORD, TRAIN_LOG, EVALUATION_LOG, GRADIENT_LOG];
-        let is_torn =
-            std::fs::read(self.record()).is_ok_and(|bytes| bytes.iter().all(|&byte| byte == 0));
+        let is_torn = regular_file::read(&self.record())
+            .is_ok_and(|bytes| bytes.iter().all(|&byte| byte == 0));
         let is_small = |path: PathBuf| path.metadata().map_or(true, |metadata| metadata.len() < 64);
         is_torn
             && names.iter().all(|name| own.contains(&name.as_str()) || is_no_data(name))

@@ -18,7 +18,7 @@ pub fn read_json<T: DeserializeOwned>(
     let folder = results.to_str().context("the name of the results folder is not UTF-8")?;
     let pattern = format!("{}/{files}", glob::Pattern::escape(folder));
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for path in glob::glob(&pattern)?.filter_map(Result::ok).filter(|path| path.is_file()) {
+    for path in glob::glob(&pattern)?.filter_map(Result::ok).filter(|path| !path.is_dir()) {
         let read = regular_file::read_to_string(&path).map_err(|error| error.to_string());
         match read.and_then(|text| {
             serde_json::from_str(&text).map_err(|error| format!("not {what} ({error})"))

@@ -8,7 +8,7 @@ use crate::error::bad_input;
 use crate::report::format::markdown_text;
 use crate::report::page::Section;
 use crate::report::tables::summary::summary;
-use crate::system::atomic_file;
+use crate::system::{atomic_file, regular_file};
 
 /// Opens the section.
 pub const BEGIN: &str = "<!-- results: made by \"resnet-repro figures --readme\" -->";
@@ -28,7 +28,7 @@ pub const END: &str = "<!-- end of results -->";
 /// Replaces what stands between the markers of `readme` by the first of `sections`, which is the best
 /// evidence: its sentences, one figure, one table; and links to the others, whose files are in `out`.
 pub fn splice(readme: &Path, sections: &[Section], out: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(readme)
+    let text = regular_file::read_to_string(readme)
         .map_err(|error| bad_input(format!("--readme {}: {error}", readme.display())))?;
     let missing = || {
         bad_input(format!(
