@@ -1,4 +1,4 @@
-//! Exit codes, and the one error type that callers tell apart from all others.
+//! Exit codes, and the error types that callers tell apart from all others.
 
 use std::fmt;
 
@@ -33,6 +33,18 @@ impl fmt::Display for BadInput {
 }
 
 impl std::error::Error for BadInput {}
+
+/// A signal ended what takes long before there was a result.
+#[derive(Debug)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("stopped by a signal")
+    }
+}
+
+impl std::error::Error for Stopped {}
 
 /// Makes a [`BadInput`] with this message, which names the flag, key or file and what to do.
 pub fn bad_input(message: impl Into<String>) -> BadInput {

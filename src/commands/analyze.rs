@@ -20,7 +20,7 @@ use crate::commands::analyze::origin::Origin;
 use crate::console::output::{print_json, say};
 use crate::dataset;
 use crate::dataset::data::Dataset;
-use crate::error::{BadInput, EXIT_DONE, EXIT_INTERRUPTED, bad_input};
+use crate::error::{BadInput, EXIT_DONE, EXIT_INTERRUPTED, Stopped, bad_input};
 use crate::network::architecture;
 use crate::network::parameters::Network;
 use crate::records::directory::RunDirectory;
@@ -59,7 +59,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .into());
     }
     let stop = signals::stop_flag()?;
-    let subject = subject(arguments, &origin, &data, device, &stop)?;
+    let subject = match subject(arguments, &origin, &data, device, &stop) {
+        Err(error) if error.is::<Stopped>() => return Ok(EXIT_INTERRUPTED),
+        subject => subject?,
+    };
     let _lock = match &out {
         None => None,
         Some(out) => {
@@ -127,7 +130,7 @@ fn subject<'a>(
         if data.train.is_empty() {
             return Err(bad_input("--normalize pixel-mean: there are no training images to take the mean image of: give --normalize imagenet").into());
         }
-        data.train.mean_image(&recipe, loaders, |reason| {
+        data.train.mean_image(&recipe, loaders, stop, |reason| {
             say(&format!("{reason}; the mean image is computed without it"))
         })
     };

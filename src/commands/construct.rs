@@ -1,6 +1,7 @@
 //! `construct`: the paper's existence proof (section 1): a trained net embedded in a deeper one.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -287,7 +288,7 @@ impl<'a> Comparer<'a> {
             if data.train.is_empty() {
                 return Err(bad_input("--normalize pixel-mean: there are no training images to compute the mean image from: give --normalize imagenet").into());
             }
-            data.train.mean_image(recipe, loaders, |reason| say(&reason))
+            data.train.mean_image(recipe, loaders, &AtomicBool::new(false), |reason| say(&reason))
         };
         let normalization =
             Normalization::new(recipe.normalize, recipe.image_side(), mean, device)?;

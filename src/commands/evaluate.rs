@@ -257,7 +257,7 @@ fn test(
         if data.train.is_empty() {
             return Err(bad_input("--normalize pixel-mean: there are no training images to compute the mean image from: give --normalize imagenet").into());
         }
-        data.train.mean_image(recipe, loaders, |reason| {
+        data.train.mean_image(recipe, loaders, &AtomicBool::new(false), |reason| {
             say(&format!("{reason}; the mean image is computed without it"))
         })
     };

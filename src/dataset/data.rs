@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -81,11 +82,12 @@ impl Source {
     }
 
     /// The mean of all images as `recipe` has them tested: [side, side, 3], in [0, 1]. `threads`
-    /// decode images; `unreadable` is told of each that cannot be read.
+    /// decode images, until `stop` is set; `unreadable` is told of each that cannot be read.
     pub fn mean_image(
         &self,
         recipe: &Recipe,
         threads: usize,
+        stop: &AtomicBool,
         unreadable: impl FnMut(String),
     ) -> Result<Vec<f32>> {
         match self {
@@ -95,6 +97,7 @@ impl Source {
                 recipe.image_side() as u32,
                 recipe.test_scale.unwrap_or_default() as u32,
                 threads,
+                stop,
                 unreadable,
             ),
         }

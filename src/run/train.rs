@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::config::recipe::Recipe;
 use crate::console::event::{Event, Listener};
 use crate::dataset::data::Source;
+use crate::error::Stopped;
 use crate::network::memory;
 use crate::network::parameters::{Compute, Network};
 use crate::records::directory::Claim;
@@ -94,7 +95,12 @@ impl Run<'_> {
         match self.claim(listener)? {
             Start::Done(outcome) => Ok(outcome),
             Start::At(record, position) => {
-                self.build(*record, position, options, listener)?.train(options, listener, stop)
+                let iterations = record.progress.iterations;
+                match self.build(*record, position, options, listener, stop) {
+                    // A signal came before the first iteration: there is nothing to save.
+                    Err(error) if error.is::<Stopped>() => Ok(Outcome::Interrupted(iterations)),
+                    built => built?.train(options, listener, stop),
+                }
             }
         }
     }
@@ -152,11 +158,12 @@ impl Run<'_> {
         Position { checkpoint, kept, .. }: Position,
         options: &'a RunOptions,
         listener: Listener<'a>,
+        stop: &AtomicBool,
     ) -> Result<Built<'a>> {
         let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device)
             .with_compute(self.compute(listener));
         let given = self.initial_weights(&mut network, checkpoint.as_ref())?;
-        let normalization = self.normalization(options, listener, &mut record)?;
+        let normalization = self.normalization(options, listener, &mut record, stop)?;
         let batches = batches(
             self.data,
             self.config.seed,
@@ -221,6 +228,7 @@ impl Run<'_> {
         options: &RunOptions,
         listener: Listener,
         record: &mut RunRecord,
+        stop: &AtomicBool,
     ) -> Result<Normalization> {
         let recipe = &self.config.recipe;
         let unreadable = |reason| {
@@ -230,7 +238,7 @@ impl Run<'_> {
             if matches!(self.data.train, Source::Streamed(_)) {
                 listener(Event::Note("computing the mean image of all training images, unless it is cached from an earlier run".to_string()));
             }
-            let mean = self.data.train.mean_image(recipe, options.loaders, unreadable)?;
+            let mean = self.data.train.mean_image(recipe, options.loaders, stop, unreadable)?;
             if matches!(self.data.train, Source::Streamed(_)) {
                 let hash = hash::sha256(
                     &mean.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>(),

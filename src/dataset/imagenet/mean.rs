@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
@@ -13,6 +14,7 @@ use crate::dataset::imagenet::listing::cache;
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::{Unreadable, read};
 use crate::dataset::imagenet::view::View;
+use crate::error::Stopped;
 use crate::system::hash::sha256;
 use crate::system::parallel::in_order;
 use crate::system::{atomic_file, regular_file};
@@ -24,11 +26,15 @@ const CHECKSUM: usize = 32;
 ///
 /// Sums are whole numbers, so that the number of threads does not affect results. It is kept in the
 /// cache folder under the list's fingerprint. `unreadable` is told of each image that was left out.
+///
+/// # Errors
+/// [`Stopped`] as soon as `stop` is set: a pass over ImageNet takes minutes, and has nothing to save.
 pub fn mean_image(
     index: &Index,
     crop: u32,
     test_scale: u32,
     threads: usize,
+    stop: &AtomicBool,
     mut unreadable: impl FnMut(String),
 ) -> Result<Vec<f32>> {
     let values = (crop * crop * 3) as usize;
@@ -43,7 +49,7 @@ pub fn mean_image(
             file.as_deref().unwrap_or(Path::new("")).display()
         )),
     }
-    let (mean, is_final) = computed(index, crop, test_scale, threads, &mut unreadable)?;
+    let (mean, is_final) = computed(index, crop, test_scale, threads, stop, &mut unreadable)?;
     // A cache that cannot be written costs time alone.
     if let Some(file) = file
         && is_final
@@ -60,6 +66,7 @@ fn computed(
     crop: u32,
     test_scale: u32,
     threads: usize,
+    stop: &AtomicBool,
     unreadable: &mut dyn FnMut(String),
 ) -> Result<(Vec<f32>, bool)> {
     let mut sums = vec![0u64; (crop * crop * 3) as usize];
@@ -79,6 +86,9 @@ fn computed(
         || (Decoder::new(Quality::Fast), Vec::new()),
         make,
         |_, made| {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Stopped.into());
+            }
             match made {
                 Ok(pixels) => {
                     sums.iter_mut().zip(&pixels).for_each(|(sum, &pixel)| *sum += u64::from(pixel));
@@ -133,6 +143,24 @@ fn kept(file: &Path, values: usize) -> Result<Option<Vec<f32>>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_ends_the_pass_over_the_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let class = folder.path().join("train/n0");
+        std::fs::create_dir_all(&class).unwrap();
+        for number in 0..50 {
+            std::fs::write(class.join(format!("{number}.jpg")), "no image").unwrap();
+        }
+        let index = Index::open(folder.path(), "train", None).unwrap();
+        let mut told = 0;
+        let stop = AtomicBool::new(true);
+        let error = mean_image(&index, 8, 8, 1, &stop, |_| told += 1).unwrap_err();
+        assert!(error.is::<Stopped>() && told == 0, "{error:#}");
+        stop.store(false, Ordering::Relaxed);
+        let error = mean_image(&index, 8, 8, 1, &stop, |_| told += 1).unwrap_err();
+        assert!(!error.is::<Stopped>() && told == 50, "{error:#}");
+    }
 
     #[test]
     fn a_kept_mean_image_reads_back_and_no_flipped_bit_or_cut_of_it_does() {
