@@ -304,7 +304,7 @@ fn print_plan(
 fn planned(task: &Task, speed: &Speed) -> PlannedResult {
     PlannedResult {
         run: task.id.clone(),
-        parameters: task.run.architecture.parameter_count(),
+        parameters: task.parameters,
         iterations: task.run.recipe.iterations,
         done: match &task.status {
             TaskStatus::New | TaskStatus::Failed(_) => NONE.to_string(),

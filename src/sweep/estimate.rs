@@ -75,7 +75,7 @@ impl Speed {
 /// Bytes that a run takes at most: logs, weights and two checkpoints (parameters and
 /// momentum_buffer each) while it trains.
 pub fn disk_bytes(task: &Task) -> f64 {
-    let parameters = task.run.architecture.parameter_count() as f64;
+    let parameters = task.parameters as f64;
     task.run.recipe.iterations as f64 * ROW_BYTES + parameters * 4.0 * (1.0 + 2.0 * 2.0)
 }
 

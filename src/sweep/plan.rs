@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use glob::Pattern;
@@ -9,6 +10,7 @@ use glob::Pattern;
 use crate::config::dataset_name::DatasetName;
 use crate::config::recipe::Recipe;
 use crate::error::{BadInput, bad_input};
+use crate::network::architecture::table::Architecture;
 use crate::records::directory::{Claim, RunDirectory};
 use crate::records::run_toml::{DatasetRecord, RunConfig, RunRecord, State};
 use crate::sweep::experiment::{Experiment, PlannedRun};
@@ -25,6 +27,10 @@ pub struct Task {
     pub directory: RunDirectory,
     /// Whether its divergence is no surprise.
     pub may_diverge: bool,
+    /// Multiply-adds of the forward pass of one image.
+    pub multiply_adds: i64,
+    /// Parameters of its network.
+    pub parameters: i64,
     /// How it stands.
     pub status: TaskStatus,
 }
@@ -67,7 +73,7 @@ impl Task {
 
     /// Multiply-adds of one iteration's forward pass.
     pub fn iteration_cost(&self) -> f64 {
-        self.run.architecture.multiply_adds() as f64 * self.run.recipe.batch_size as f64
+        self.multiply_adds as f64 * self.run.recipe.batch_size as f64
     }
 
     /// Multiply-adds that are left.
@@ -141,6 +147,8 @@ pub fn tasks(
 ) -> Result<Vec<Task>, BadInput> {
     let mut ordered: Vec<(usize, Task)> = Vec::new();
     let mut rounds: HashMap<(usize, String), usize> = HashMap::new();
+    // Sums over all layers, which a network's seeds share.
+    let mut sums: HashMap<*const Architecture, (i64, i64)> = HashMap::new();
     for (position, experiment) in experiments.iter().enumerate() {
         for run in &experiment.runs {
             let id = run.id(&experiment.name);
@@ -152,6 +160,10 @@ pub fn tasks(
             let round = *next;
             *next += 1;
             let directory = RunDirectory::at(&out.join(&id));
+            let (multiply_adds, parameters) =
+                *sums.entry(Arc::as_ptr(&run.architecture)).or_insert_with(|| {
+                    (run.architecture.multiply_adds(), run.architecture.parameter_count())
+                });
             let may_diverge = experiment.may_diverge.contains(&run.network);
             ordered.push((
                 round,
@@ -161,6 +173,8 @@ pub fn tasks(
                     experiment: position,
                     directory,
                     may_diverge,
+                    multiply_adds,
+                    parameters,
                     status: TaskStatus::New,
                 },
             ));
@@ -175,13 +189,10 @@ pub fn tasks(
             "--only {only}: no run matches; a run is named {example}, for example"
         )));
     }
-    // A cost goes through all layers: once a run is enough.
-    let mut ordered: Vec<(usize, f64, Task)> =
-        ordered.into_iter().map(|(round, task)| (round, task.cost(), task)).collect();
-    ordered.sort_by(|(a_round, a_cost, a), (b_round, b_cost, b)| {
-        a_round.cmp(b_round).then(a_cost.total_cmp(b_cost)).then_with(|| a.id.cmp(&b.id))
+    ordered.sort_by(|(a_round, a), (b_round, b)| {
+        a_round.cmp(b_round).then(a.cost().total_cmp(&b.cost())).then_with(|| a.id.cmp(&b.id))
     });
-    Ok(ordered.into_iter().map(|(_, _, task)| task).collect())
+    Ok(ordered.into_iter().map(|(_, task)| task).collect())
 }
 
 #[cfg(test)]
