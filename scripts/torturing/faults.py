@@ -12,6 +12,8 @@ KINDS = ["train", "sweep"]
 WAYS = [(how, lasting, kind) for kind in KINDS for how in HOW for lasting in (False, True) if not (lasting and how in ("kill", "killed"))]
 # Their operations repeat with every iteration.
 ITERATIONS = 6
+# After so many faults a run is let through.
+MOST_FAULTS = 6
 
 
 class Faults:
@@ -29,8 +31,7 @@ class Faults:
         self.counts = {kind: self.count(kind) for kind in KINDS}
 
     def way(self, number):
-        how, lasting, kind = WAYS[number % len(WAYS)]
-        return f"{kind}: {'every later operation fails: ' if lasting else ''}{how}"
+        return named(WAYS[number % len(WAYS)])
 
     def count(self, kind):
         """How many operations there are in an undisturbed one."""
@@ -60,25 +61,40 @@ class Faults:
         return environment
 
     def trial(self, number, out):
-        how, lasting, kind = WAYS[number % len(WAYS)]
-        at = self.operation(number)
-        dies = how in ("kill", "killed")
-        codes = [0, 1, 2] if kind == "train" else [0, 1, 2, RUN_FAILED]
-        command = self.program.command(kind, out, 0)
-        # A worker that dies is one that failed.
-        code, said = self.program.run(command, [*codes, -9] if dies else codes, [str(out)], self.environment(out, how, at, lasting))
-        log = out.with_suffix(".log")
-        if not log.exists():
-            # There are not always as many: rows are written by time.
-            self.program.check_finished(kind, out)
-            return None
-        if code == RUN_FAILED and str(out) not in said and "killed by signal 9" not in said:
-            raise Failed(f"names no file: {said[-300:]!r}")
-        self.program.check_logs(kind, out)
+        """One fault, the next one in what it left, and so on, until the program gets through or there are MOST_FAULTS; then none."""
+        chance, found = random.Random(f"{self.seed} {number}"), []
+        way, at = WAYS[number % len(WAYS)], self.operation(number)
+        kind = way[2]
+        while len(found) < MOST_FAULTS and (outcome := self.fault(way, at, out)):
+            found.append((named(way), outcome))
+            way = chance.choice([other for other in WAYS if other[2] == kind])
+            # What is left to do has fewer operations.
+            at = chance.randrange(1, self.counts[kind] // 2)
         self.program.run(self.program.command(kind, out), [0])
         self.program.check_finished(kind, out)
-        log.unlink()
         out.with_suffix(".count").unlink()
-        if code == 0:
-            return "harmless, same bytes"
-        return "died, then same bytes" if code == -9 else "told with the file, then same bytes"
+        return found
+
+    def fault(self, way, at, out):
+        """Has operation `at` fail in that way; says what came of it, or nothing if there are not as many: rows are written by time."""
+        how, lasting, kind = way
+        dies = how in ("kill", "killed")
+        codes = [0, 1, 2] if kind == "train" else [0, 1, 2, RUN_FAILED]
+        command, log = self.program.command(kind, out, 0), out.with_suffix(".log")
+        # A worker that dies is one that failed.
+        code, said = self.program.run(command, [*codes, -9] if dies else codes, [str(out)], self.environment(out, how, at, lasting))
+        self.program.check_logs(kind, out)
+        if not log.exists():
+            if code:
+                raise Failed(f"exit code {code} without a fault: {said[-300:]!r}")
+            return None
+        operation = log.read_text().strip()
+        log.unlink()
+        if code == RUN_FAILED and str(out) not in said and "killed by signal 9" not in said:
+            raise Failed(f"names no file after {operation}: {said[-300:]!r}")
+        return {0: "no consequence", -9: "died"}.get(code, "told with the file")
+
+
+def named(way):
+    how, lasting, kind = way
+    return f"{kind}: {'every later operation fails: ' if lasting else ''}{how}"

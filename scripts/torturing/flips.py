@@ -9,13 +9,14 @@ import tomllib
 
 from torturing.program import COMPARED, LOGS, PATIENCE, Failed, end
 
-FILES = ["run.toml", *LOGS, "newest checkpoint", "older checkpoint", "finished run.toml", *(f"finished {name}" for name in COMPARED)]
+FINISHED = ["run.toml", *COMPARED]
+FILES = ["run.toml", *LOGS, "newest checkpoint", "older checkpoint", "finished"]
 # Moments in the training at which a run is killed to have something to flip in.
 STATES = 6
 
 
 class Flips:
-    """One flipped bit a trial."""
+    """One flipped bit a trial, or one in each file of a finished run, of which a copy is made for each: one `verify` and one `figures` see them all."""
 
     name = "flips"
 
@@ -53,21 +54,17 @@ class Flips:
 
     def trial(self, number, out):
         chance, which = random.Random(f"{self.seed} {number}"), self.way(number)
-        finished = which.startswith("finished ")
-        source = self.program.folder / "whole-train" if finished else self.states / str(chance.randrange(STATES))
-        shutil.copytree(source, out)
+        if which == "finished":
+            return self.finished(out, chance)
+        shutil.copytree(self.states / str(chance.randrange(STATES)), out)
         if "checkpoint" in which:
             file = checkpoints(out)[-1 if which.startswith("newest") else -2]
         else:
-            file = out / which.removeprefix("finished ")
+            file = out / which
         before = (out / "run.toml").read_bytes()
-        bytes_ = bytearray(file.read_bytes())
-        position, bit = place(chance, len(bytes_))
-        bytes_[position] ^= 1 << bit
-        file.write_bytes(bytes_)
-        what = f"bit {bit} of byte {position} of {file.name}"
+        what = flip(file, chance)
         try:
-            return self.finished(out, file, before) if finished else self.unfinished(out, file, before)
+            return [(which, self.unfinished(out, file, before))]
         except Failed as failure:
             raise Failed(f"{what}: {failure}") from None
 
@@ -83,28 +80,54 @@ class Flips:
         check_history(tomllib.loads(before.decode()), tomllib.loads((out / "run.toml").read_text()))
         return "told by name, same bytes" if file.name in said else "harmless, same bytes"
 
-    def finished(self, out, file, before):
-        files = {name: (out / name).read_bytes() for name in [*COMPARED, "run.toml"]}
-        code, _ = self.program.run(self.program.train(out), [0, 1, 2], [file.name])
+    def finished(self, out, chance):
+        whole = self.program.folder / "whole-train"
+        copies = {name: out / name.partition(".")[0] for name in FINISHED}
+        bits, files, codes = {}, {}, {}
+        for name, copy in copies.items():
+            shutil.copytree(whole, copy)
+            bits[name] = flip(copy / name, chance)
+            files[name] = contents(copy)
+        for name, copy in copies.items():
+            codes[name], _ = self.program.run(self.program.train(copy), [0, 1, 2], [f"{copy.name}/{name}"])
         verified, said = self.program.verify(out)
-        for name, bytes_ in files.items():
-            if (out / name).read_bytes() != bytes_:
-                raise Failed(f"{name} of a finished run was changed")
-        figured, told = self.program.run([self.program.path, "figures", out, "--out", out.with_suffix(".report")], [0, 1, 2, 3], [file.name])
-        shutil.rmtree(out.with_suffix(".report"), ignore_errors=True)
-        if code and verified:
-            if file.name not in said:
-                raise Failed(f"verify does not name {file.name}: {said[-300:]!r}")
+        report = out.with_suffix(".report")
+        figured, told = self.program.run([self.program.path, "figures", out, "--out", report], [0, 1, 2, 3])
+        shutil.rmtree(report, ignore_errors=True)
+        if bool(verified) != any(codes.values()):
+            raise Failed(f"exit codes {codes} of train, {verified} of verify after {bits}")
+        outcomes = []
+        for name, copy in copies.items():
+            if contents(copy) != files[name]:
+                raise Failed(f"a file of a finished run was changed after {bits[name]}")
+            path = f"{copy.name}/{name}"
             # Figures need no weights.
-            if file.name != "weights.safetensors" and (figured == 0 or file.name not in told):
-                raise Failed(f"figures shows it as it is: exit code {figured}, {told[-300:]!r}")
-            return "refused by name"
-        if code or verified or figured:
-            raise Failed(f"exit code {code} of train, {verified} of verify, {figured} of figures")
-        # Not even a value may be another one.
-        if file.name != "run.toml" or tomllib.loads(files["run.toml"].decode()) != tomllib.loads(before.decode()):
-            raise Failed("nothing notices it")
-        return "harmless, same bytes"
+            shows = figured and path in told or name == "weights.safetensors"
+            if codes[name] and path in said and shows:
+                outcomes.append((f"finished {name}", "refused by name"))
+            # Not even a value may be another one.
+            elif name == "run.toml" and not codes[name] and path not in said + told and same_values(whole / name, copy / name):
+                outcomes.append((f"finished {name}", "harmless, same bytes"))
+            else:
+                raise Failed(f"{bits[name]}: exit code {codes[name]} of train; verify: {said[-300:]!r}; figures: {told[-300:]!r}")
+        return outcomes
+
+
+def flip(file, chance):
+    """Changes one bit of a file; says which."""
+    bytes_ = bytearray(file.read_bytes())
+    position, bit = place(chance, len(bytes_))
+    bytes_[position] ^= 1 << bit
+    file.write_bytes(bytes_)
+    return f"bit {bit} of byte {position} of {file.name}"
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in FINISHED}
+
+
+def same_values(one, other):
+    return tomllib.loads(one.read_text()) == tomllib.loads(other.read_text())
 
 
 def check_history(before, after):

@@ -177,7 +177,7 @@ class Kills:
             finally:
                 end(attack.child)
             self.program.check_logs(kind, out)
-            done.append(f"{kind}: {name}")
+            done.append((f"{kind}: {name}", "same bytes"))
         self.program.run(self.program.command(kind, out), [0])
         self.program.check_finished(kind, out)
         out.with_suffix(".said").unlink()
@@ -198,10 +198,10 @@ class Kills:
         if not attack.wait(PATIENCE):
             raise Failed(f"did not end within {PATIENCE:.0f} s")
         self.check_end(attack, [*codes, 0])
-        gone = time.monotonic() + 10
+        gone = time.monotonic() + 120
         while any(is_alive(process) for process in workers):
             if time.monotonic() > gone:
-                raise Failed("a worker is still there 10 s after its supervisor")
+                raise Failed("a worker is still there 120 s after its supervisor")
             time.sleep(0.005)
         return True
 
