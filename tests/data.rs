@@ -286,7 +286,8 @@ fn a_server_that_trickles_is_given_up_and_what_came_is_kept() {
     let (address, _) = flood(head, 1, 200, Duration::from_millis(20));
     let start = std::time::Instant::now();
     let error = format!("{:#}", download::download(&address, &file, limits).unwrap_err());
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    // The server would trickle for hours: 4 s in each of many attempts.
+    assert!(start.elapsed() < Duration::from_secs(180), "{:?}", start.elapsed());
     assert!(error.contains("bytes arrived in 0.2 s") && error.contains("gave up"), "{error}");
     assert!(folder.path().join("file.partial").exists());
 }

@@ -9,7 +9,6 @@ use common::{
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
-use std::time::{Duration, Instant};
 
 /// The run of this many iterations into `out`.
 fn train<'a>(iterations: &'a str, out: &'a str) -> Vec<&'a str> {
@@ -22,6 +21,17 @@ fn in_job(folder: &Path, arguments: &[&str]) -> Child {
     let mut command = command(folder, arguments);
     command.env("SLURM_JOB_ID", "4711").stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
+}
+
+/// The same, whose stderr goes to the file `said` and can be read meanwhile.
+fn in_job_saying(folder: &Path, arguments: &[&str]) -> Child {
+    let mut command = command(folder, arguments);
+    command.env("SLURM_JOB_ID", "4711").stdout(Stdio::piped());
+    command.stderr(File::create(folder.join("said")).unwrap()).spawn().unwrap()
+}
+
+fn said(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("said")).unwrap()
 }
 
 /// What a node that died leaves: a lock that its server still keeps, and who it was.
@@ -77,27 +87,30 @@ fn a_lock_that_a_dead_node_left_is_waited_for_in_a_job_and_only_there() {
         "another process is working on this run (host node-7, process 12, Slurm job 5, since then)";
     refuse(folder.path(), &arguments, 2, &[who]);
     // A signal ends the waiting.
-    let stopped = in_job(folder.path(), &arguments);
-    std::thread::sleep(Duration::from_secs(4));
+    let mut stopped = in_job_saying(folder.path(), &arguments);
+    let waits = format!("{who}; waiting");
+    wait_until("it does not wait", || said(folder.path()).contains(&waits));
     signal(&stopped, libc::SIGTERM);
-    let stopped = stopped.wait_with_output().unwrap();
-    assert_eq!(stopped.status.code(), Some(75), "{}", stderr(&stopped));
-    let waits = in_job(folder.path(), &arguments);
-    std::thread::sleep(Duration::from_secs(4));
+    let status = stopped.wait().unwrap();
+    assert_eq!(status.code(), Some(75), "{}", said(folder.path()));
+    let mut waiting = in_job_saying(folder.path(), &arguments);
+    wait_until("it does not wait", || said(folder.path()).contains(&waits));
     drop(lock);
-    let output = waits.wait_with_output().unwrap();
-    succeeded(&output);
-    let told = stderr(&output);
-    assert!(told.contains(&format!("{who}; waiting")), "{told}");
+    let status = waiting.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", said(folder.path()));
 }
 
 #[test]
 fn a_run_whose_turn_comes_while_another_process_is_at_it_is_left_for_later() {
     let folder = workspace();
     write_experiment(folder.path(), "");
-    let arguments = ["sweep", "e.toml", "--out", "out", "--iterations", "40"];
+    let arguments = ["sweep", "e.toml", "--out", "out", "--iterations", "100"];
     let mut sweep = command(folder.path(), &small(&arguments));
-    let sweep = sweep.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut sweep = sweep
+        .stdout(Stdio::null())
+        .stderr(File::create(folder.path().join("said")).unwrap())
+        .spawn()
+        .unwrap();
     let log = |network: &str| folder.path().join("out/e").join(network).join("seed-0/train.csv");
     // Before the first run trains, the sweep has looked for other processes.
     wait_until("no run begins", || log("plain-8").with_file_name(".lock").exists());
@@ -106,13 +119,13 @@ fn a_run_whose_turn_comes_while_another_process_is_at_it_is_left_for_later() {
         std::fs::read_to_string(log("plain-8").with_file_name("run.toml"))
             .is_ok_and(|text| text.contains("finished"))
     });
-    std::thread::sleep(Duration::from_secs(3));
+    // Its turn has come.
+    wait_until("it says nothing", || said(folder.path()).contains("process 12"));
     assert!(!log("resnet-8").exists());
     drop(other);
-    let output = sweep.wait_with_output().unwrap();
-    succeeded(&output);
-    assert!(stderr(&output).contains("process 12"), "{}", stderr(&output));
-    assert_eq!(lines(&log("resnet-8")), 41);
+    let status = sweep.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", said(folder.path()));
+    assert_eq!(lines(&log("resnet-8")), 101);
 }
 
 #[test]
@@ -136,11 +149,8 @@ fn a_sweep_has_no_more_files_open_than_its_runs_at_work_need() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let began = Instant::now();
     let at = |seed: u32| folder.path().join(format!("out/e/plain-8/seed-{seed}"));
-    while lines(&at(1).join("train.csv")) < 2 && began.elapsed() < Duration::from_secs(120) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("no second run", || lines(&at(1).join("train.csv")) >= 2);
     signal(&sweep, libc::SIGTERM);
     let output = sweep.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));

@@ -7,9 +7,8 @@ mod image_folder;
 mod mutation;
 
 use std::path::Path;
-use std::time::Instant;
 
-use mutation::{Outcome, Random, count};
+use mutation::{Outcome, Random, Start, count};
 use resnet_repro::dataset::imagenet::decoder::crop::RandomCrop;
 use resnet_repro::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use resnet_repro::dataset::imagenet::listing::classes;
@@ -32,7 +31,7 @@ fn images(random: &mut Random, count: usize) {
         let original = random.below(originals.len());
         let bytes = random.mutated(&originals[original]);
         let decoder = &mut decoders[number % 2];
-        let start = Instant::now();
+        let start = Start::now();
         if random.below(2) == 0 {
             outcome.add(start, decoder.scaled(&bytes, 1 + random.below(64) as u32));
         } else {
@@ -98,7 +97,7 @@ fn shards(random: &mut Random, count: usize, root: &Path) {
         }
         std::fs::write(root.join("train-000000.tar"), tar).unwrap();
         std::fs::write(root.join("shards.json"), json).unwrap();
-        outcome.add(Instant::now(), open(root));
+        outcome.add(Start::now(), open(root));
     }
     outcome.tell("shards");
 }
@@ -108,7 +107,7 @@ fn lists(random: &mut Random, count: usize, root: &Path) {
     let mut outcome = Outcome::default();
     for _ in 0..count {
         std::fs::write(root.join("synset_words.txt"), random.mutated(list)).unwrap();
-        outcome.add(Instant::now(), classes::listed(root));
+        outcome.add(Start::now(), classes::listed(root));
     }
     std::fs::remove_file(root.join("synset_words.txt")).unwrap();
     outcome.tell("lists of classes");
@@ -140,7 +139,7 @@ fn kept_lists(random: &mut Random, count: usize, folder: &Path) {
         if !signed || same {
             assert_eq!(result.as_ref().unwrap(), &fingerprint, "a damaged list is not used");
         }
-        outcome.add(Instant::now(), result);
+        outcome.add(Start::now(), result);
     }
     let Outcome { read, refused, .. } = outcome;
     println!("kept lists: {read} read or made anew, {refused} refused");

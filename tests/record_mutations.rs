@@ -1,4 +1,4 @@
-//! Mutated records, logs, experiments, weights, checkpoints and measurements, by a seeded
+//! Mutated records, logs, analyses, experiments, weights, checkpoints and measurements, by a seeded
 //! generator: each is read or refused in one line, within seconds and bounded memory, without a
 //! panic. RESNET_REPRO_MUTATIONS sets how many (default 2,000).
 
@@ -8,6 +8,9 @@ mod mutation;
 use std::path::{Path, PathBuf};
 
 use mutation::{Outcome, Random, Watch, check_line, count};
+use resnet_repro::analysis::images::Split;
+use resnet_repro::analysis::kind::Kind;
+use resnet_repro::analysis::record::AnalysisRecord;
 use resnet_repro::config::dataset_name::DatasetName;
 use resnet_repro::config::recipe::{Normalize, Recipe};
 use resnet_repro::logs::collection::Collection;
@@ -17,9 +20,11 @@ use resnet_repro::network::parameters::Network;
 use resnet_repro::records::checkpoints::Beside;
 use resnet_repro::records::directory::RunDirectory;
 use resnet_repro::records::eval_csv::EvaluationLog;
+use resnet_repro::records::run_toml::RunRecord;
 use resnet_repro::records::train_csv::TrainingLog;
 use resnet_repro::records::verify::verify_run;
 use resnet_repro::report;
+use resnet_repro::report::claims::ledger;
 use resnet_repro::report::protocol::Protocol;
 use resnet_repro::report::tables::table_5;
 use resnet_repro::report::{figures, tables};
@@ -29,6 +34,9 @@ use resnet_repro::training::checkpoint::Checkpoint;
 use resnet_repro::training::metrics::TrainingRow;
 use resnet_repro::training::schedule::ScheduleState;
 use tch::Device;
+
+/// A run that a claim about lesions is judged by.
+const ANALYSED: &str = "results/2026-11-24-cifar10-400-paper-rate/01-plain-nets/plain-20/seed-0";
 
 const RUN: &str = "results/2026-11-24-tiny-imagenet/09-tiny-imagenet/plain-18/seed-0";
 
@@ -101,6 +109,74 @@ fn runs(random: &mut Random, watch: &Watch, count: usize, folder: &Path, files: 
         outcome.tell(file);
     }
     read_as_figures(folder, true).expect("the run itself is good");
+    std::fs::remove_dir_all(run).unwrap();
+}
+
+/// Mutated rows and records of an analysis, as `verify`, `figures` and the ledger of claims read
+/// them. A record has no checksum here, and rows have no record: what is read is what is mutated.
+fn analyses(random: &mut Random, watch: &Watch, count: usize, folder: &Path) {
+    let run = folder.join("run");
+    let analysis = run.join("analysis");
+    std::fs::create_dir_all(&analysis).unwrap();
+    for name in ["run.toml", "train.csv", "eval.csv"] {
+        std::fs::write(run.join(name), text(&format!("{ANALYSED}/{name}"))).unwrap();
+    }
+    let run_record = RunRecord::read(&run.join("run.toml")).unwrap();
+    let mut record = AnalysisRecord {
+        kind: Kind::Lesion,
+        complete: true,
+        network: run_record.run.network,
+        weights_sha256: sha256(b"weights"),
+        normalize: Normalize::PixelMean,
+        split: Split::Test,
+        images: 1000,
+        seed: 0,
+        seconds: 2.5,
+        settings: toml::from_str("samples = 3\nwithin = 1.0\n").unwrap(),
+        summary: toml::from_str("blocks_needed = 5\nmedian_error = 61.5\n").unwrap(),
+        files: Default::default(),
+        dataset: run_record.run.dataset.clone(),
+        provenance: run_record.provenance.clone(),
+    };
+    record.write::<()>(&analysis, &[]).unwrap();
+    let (toml, csv) = (analysis.join("lesion.toml"), analysis.join("lesion.csv"));
+    let with_checksum = std::fs::read_to_string(&toml).unwrap();
+    let (_, record) = with_checksum.split_once('\n').unwrap();
+    let rows = "test,block,count,sample,tau,wrong,error,loss\nwhole,,0,,,85,8.5,0.25\n\
+                single,layer1.0,1,,,930,93.0,2.5\nsingle,layer1.1,1,,,871,87.1,2.25\n\
+                random,,2,0,,900,90.0,5\nexchange,,1,0,0.75,912,91.2,4.5\n";
+    let read = || -> anyhow::Result<()> {
+        let collection = Collection::read(folder)?;
+        let protocols = Protocol::of(&collection.runs);
+        for judged in ledger(&protocols, folder)? {
+            assert!(!judged.numbers.contains(['\n', '\x1b']), "{}", judged.numbers);
+        }
+        match collection.problems.first() {
+            Some(problem) => anyhow::bail!("{problem}"),
+            None => Ok(()),
+        }
+    };
+    let judged_by_rows = || {
+        let collection = Collection::read(folder).unwrap();
+        let protocols = Protocol::of(&collection.runs);
+        let mut claims = ledger(&protocols, folder).unwrap().into_iter();
+        claims.any(|judged| judged.numbers.contains("90.050"))
+    };
+    std::fs::remove_file(&toml).unwrap();
+    std::fs::write(&csv, rows).unwrap();
+    assert!(judged_by_rows(), "a claim is judged by these rows");
+    let mut outcome = Outcome::default();
+    for number in 0..count {
+        if number % 2 == 0 {
+            std::fs::write(&csv, random.mutated_text(rows)).unwrap();
+            outcome.add(watch.next(), read());
+        } else {
+            std::fs::write(&toml, random.mutated_text(record)).unwrap();
+            outcome.add(watch.next(), read());
+            std::fs::remove_file(&toml).unwrap();
+        }
+    }
+    outcome.tell("analyses");
     std::fs::remove_dir_all(run).unwrap();
 }
 
@@ -247,7 +323,8 @@ fn every_mutated_record_log_experiment_weight_file_and_checkpoint_is_read_or_ref
     let _ = Network::new(plain_8(), 0, Device::Cpu);
     let watch = Watch::set(MEMORY);
     runs(&mut random, &watch, count * 3 / 10, path, &["run.toml"]);
-    runs(&mut random, &watch, count * 3 / 10, path, &["train.csv", "eval.csv", "tests.csv"]);
+    runs(&mut random, &watch, count * 2 / 10, path, &["train.csv", "eval.csv", "tests.csv"]);
+    analyses(&mut random, &watch, count / 10, path);
     experiments(&mut random, &watch, count / 10, path);
     weights(&mut random, &watch, count / 10, path);
     checkpoints(&mut random, &watch, count / 10, path);

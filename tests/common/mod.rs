@@ -37,13 +37,28 @@ pub fn edit_record(path: &Path, changes: &[(&str, &str)]) {
     std::fs::write(path, text).unwrap();
 }
 
-/// Waits until `condition` holds, at most a minute.
+/// Longer than anything takes that is waited for, where other programs have the cores too.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Waits until `condition` holds, at most [`PATIENCE`].
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + PATIENCE;
     while !condition() {
         assert!(std::time::Instant::now() < deadline, "{what}");
         std::thread::sleep(std::time::Duration::from_millis(3));
     }
+}
+
+/// Waits until a process has a handler for this signal, which would end it before.
+pub fn wait_until_it_handles(process: u32, signal: i32) {
+    let handles = || {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        caught.is_some_and(|mask| {
+            u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask >> (signal - 1) & 1 == 1)
+        })
+    };
+    wait_until("it has no handler", handles);
 }
 
 /// Lines of a file; 0 if it is not there.
