@@ -246,6 +246,17 @@ fn every_recipe_key_and_subcommand_is_documented() {
 }
 
 #[test]
+fn the_table_of_recipe_keys_is_the_programs() {
+    let protocol = Document::read(&root().join("docs/protocol.md")).text;
+    let table: Vec<&str> = protocol
+        .lines()
+        .skip_while(|line| !line.starts_with("| key | default"))
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert_eq!(table.join("\n"), resnet_repro::config::reference::markdown());
+}
+
+#[test]
 fn every_column_of_the_logs_is_documented() {
     let files = Document::read(&root().join("docs/files.md")).text;
     for log in ["train.csv", "eval.csv", "tests.csv"] {

@@ -13,7 +13,7 @@ pub mod evaluate;
 pub mod figures;
 pub mod manual;
 pub mod options;
-
+pub mod recipe;
 pub mod sweep;
 pub mod train;
 pub mod verify;
@@ -62,6 +62,7 @@ enum Command {
     Construct(construct::Arguments),
     Analyze(analyze::Arguments),
     Describe(describe::Arguments),
+    Recipe(recipe::Arguments),
     Data(data::Arguments),
     Bench(bench::Arguments),
     Doctor(doctor::Arguments),
@@ -132,6 +133,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
+        Command::Recipe(arguments) => recipe::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -13,6 +13,7 @@ use tch::Device;
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
 use crate::config::recipe::{LrSchedule, Recipe};
+use crate::config::recipe_file::RecipeFile;
 use crate::config::settings;
 use crate::console::output::say;
 use crate::dataset;
@@ -23,6 +24,7 @@ use crate::run::spec::RunOptions;
 use crate::system::device;
 use crate::system::device::{Cuda, DeviceChoice};
 use crate::system::parallel::available_threads;
+use crate::system::regular_file;
 
 /// Which data.
 #[derive(Debug, Args)]
@@ -165,7 +167,7 @@ pub fn data_folder(
 
 /// How to train.
 #[derive(Debug, Args)]
-pub struct RecipeOptions {
+pub struct RecipeValues {
     /// Iterations of each run; the learning rate's milestones scale along [default: the paper's
     /// 64,000, on images 600,000; on shapes 130]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
@@ -179,6 +181,44 @@ pub struct RecipeOptions {
     /// learning_rate_factor; for images also crop, scale, test_scale, lighting
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
+    /// Take the keys of this file (resnet-repro recipe --toml writes one); --set and --iterations
+    /// win over it
+    #[arg(long = "recipe", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+impl RecipeValues {
+    /// The recipe for a network of `depth` layers on `dataset`.
+    pub fn resolve(&self, dataset: DatasetName, depth: u64) -> Result<Recipe, BadInput> {
+        let settings = parse_settings(self.iterations, &self.settings)?;
+        let Some(path) = &self.file else {
+            return Ok(Recipe::resolve(dataset, depth, self.iterations, &settings)?);
+        };
+        let file = recipe_file(path)?;
+        let mut given = file.values.clone();
+        if let Some(iterations) = self.iterations {
+            let base = Recipe::for_dataset(dataset).iterations;
+            settings::scale_milestones(&mut given, iterations, base);
+        }
+        given.extend(settings.clone());
+        Recipe::resolve(dataset, depth, self.iterations, &given)
+            .map_err(|error| file.blame(error, &settings))
+    }
+}
+
+/// Reads the file of `--recipe`.
+pub fn recipe_file(path: &Path) -> Result<RecipeFile, BadInput> {
+    let name = path.display().to_string();
+    let text = regular_file::read_to_string(path)
+        .map_err(|error| bad_input(format!("--recipe {name}: {error}")))?;
+    RecipeFile::parse(&name, &text)
+}
+
+/// How and where to train.
+#[derive(Debug, Args)]
+pub struct RecipeOptions {
+    #[command(flatten)]
+    pub values: RecipeValues,
     /// Where to train
     #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
     pub device: DeviceChoice,
@@ -187,8 +227,7 @@ pub struct RecipeOptions {
 impl RecipeOptions {
     /// The recipe for a network of `depth` layers on `dataset`.
     pub fn resolve(&self, dataset: DatasetName, depth: u64) -> Result<Recipe, BadInput> {
-        let given = parse_settings(self.iterations, &self.settings)?;
-        Ok(Recipe::resolve(dataset, depth, self.iterations, &given)?)
+        self.values.resolve(dataset, depth)
     }
 }
 

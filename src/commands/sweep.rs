@@ -11,7 +11,7 @@ use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 use tch::Device;
 
-use crate::commands::options::{DataArgument, RunFlags, data_folders, parse_settings};
+use crate::commands::options::{DataArgument, RunFlags, data_folders, parse_settings, recipe_file};
 use crate::config::network_name::NetworkName;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
@@ -22,7 +22,8 @@ use crate::run::spec::RunOptions;
 use crate::run::tensorboard::EventFile;
 use crate::sweep::estimate::{Speed, disk_bytes};
 use crate::sweep::experiment;
-use crate::sweep::experiment::{Experiment, Overrides, PlannedRun};
+use crate::sweep::experiment::{Experiment, PlannedRun};
+use crate::sweep::overrides::Overrides;
 use crate::sweep::plan::{Task, TaskStatus, tasks};
 use crate::sweep::scheduler::{Scheduler, SweepOptions};
 use crate::system::atomic_file::check_writable;
@@ -73,6 +74,10 @@ pub struct Arguments {
     /// Iterations of every run instead of the files'; the learning rate's milestones scale along
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     iterations: Option<u64>,
+    /// Change every recipe by the keys of this file (resnet-repro recipe --toml writes one); --set
+    /// wins over it
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
     /// Change every recipe, for example --set validation=5000; can be repeated. Keys as in "train
     /// --help"
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -131,7 +136,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
     }
     let settings = parse_settings(arguments.iterations, &arguments.settings)?;
-    let overrides = Overrides { iterations: arguments.iterations, settings };
+    let file = arguments.recipe.as_deref().map(recipe_file).transpose()?;
+    let overrides = Overrides { iterations: arguments.iterations, file, settings };
     let experiments = experiment::read_all(&arguments.experiments, &overrides)?;
     let devices = arguments
         .device

@@ -77,6 +77,23 @@ pub fn check_setting(key: &str, value: toml::Value) -> Result<toml::Value, Strin
     }
 }
 
+/// Milestones that are stated keep their place in a run of other `iterations` than those stated
+/// beside them, or `base_iterations`.
+pub fn scale_milestones(given: &mut toml::Table, iterations: u64, base_iterations: u64) {
+    let stated = given
+        .get("iterations")
+        .and_then(toml::Value::as_integer)
+        .unwrap_or(base_iterations as i64)
+        .max(1);
+    if let Some(toml::Value::Array(milestones)) = given.get_mut("milestones") {
+        for milestone in milestones {
+            if let toml::Value::Integer(value) = milestone {
+                *value = (i128::from(*value) * i128::from(iterations) / i128::from(stated)) as i64;
+            }
+        }
+    }
+}
+
 /// The keys of a recipe, in their order in the record.
 pub fn keys() -> Vec<String> {
     all_keys().keys().cloned().collect()

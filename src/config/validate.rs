@@ -1,44 +1,38 @@
-//! The range of every value of a recipe.
+//! Whether every value of a recipe is in its range; in words, the ranges stand in
+//! [`crate::config::keys`].
 
+use crate::config::keys::allowed;
 use crate::config::recipe::{InvalidRecipe, Recipe};
 use crate::error::bad_input;
 
 /// What a key of the recipe may be.
-pub struct Range {
-    /// The key.
-    pub key: &'static str,
-    /// Its range, in words.
-    pub allowed: &'static str,
+struct Range {
+    key: &'static str,
     value: fn(&Recipe) -> f64,
     holds: fn(f64) -> bool,
 }
 
-const fn range(
-    key: &'static str,
-    allowed: &'static str,
-    value: fn(&Recipe) -> f64,
-    holds: fn(f64) -> bool,
-) -> Range {
-    Range { key, allowed, value, holds }
+const fn range(key: &'static str, value: fn(&Recipe) -> f64, holds: fn(f64) -> bool) -> Range {
+    Range { key, value, holds }
 }
 
 /// The keys whose range depends on no other key. NaN and infinity are in none.
 #[rustfmt::skip]
-pub const RANGES: [Range; 14] = [
-    range("iterations", "a whole number from 1 to 100000000", |r| r.iterations as f64, |v| (1.0..=1e8).contains(&v)),
-    range("batch_size", "a whole number from 1 to 65536", |r| r.batch_size as f64, |v| (1.0..=65536.0).contains(&v)),
-    range("evaluate_every", "a whole number from 1 to 100000000", |r| r.evaluate_every as f64, |v| (1.0..=1e8).contains(&v)),
-    range("checkpoint_segments", "a whole number from 0 (automatic) to 10000", |r| r.checkpoint_segments as f64, |v| v <= 1e4),
-    range("gradient_norms_every", "a whole number from 0 (none) to 100000000", |r| r.gradient_norms_every as f64, |v| v <= 1e8),
-    range("learning_rate", "above 0, at most 100", |r| r.learning_rate, |v| v > 0.0 && v <= 100.0),
-    range("warmup_learning_rate", "above 0, at most 100", |r| r.warmup_learning_rate, |v| v > 0.0 && v <= 100.0),
-    range("learning_rate_factor", "above 0, at most 1", |r| r.learning_rate_factor, |v| v > 0.0 && v <= 1.0),
-    range("momentum", "from 0, below 1", |r| r.momentum, |v| (0.0..1.0).contains(&v)),
-    range("weight_decay", "from 0 to 1", |r| r.weight_decay, |v| (0.0..=1.0).contains(&v)),
-    range("warmup_until_error", "a percentage, 0 to 100", |r| r.warmup_until_error, |v| (0.0..=100.0).contains(&v)),
-    range("plateau_patience", "a whole number from 1 to 100000", |r| r.plateau_patience as f64, |v| (1.0..=1e5).contains(&v)),
-    range("plateau_threshold", "percentage points, from 0, below 100", |r| r.plateau_threshold, |v| (0.0..100.0).contains(&v)),
-    range("plateau_reductions", "a whole number from 0 to 100", |r| r.plateau_reductions as f64, |v| v <= 100.0),
+const RANGES: [Range; 14] = [
+    range("iterations", |r| r.iterations as f64, |v| (1.0..=1e8).contains(&v)),
+    range("batch_size", |r| r.batch_size as f64, |v| (1.0..=65536.0).contains(&v)),
+    range("evaluate_every", |r| r.evaluate_every as f64, |v| (1.0..=1e8).contains(&v)),
+    range("checkpoint_segments", |r| r.checkpoint_segments as f64, |v| v <= 1e4),
+    range("gradient_norms_every", |r| r.gradient_norms_every as f64, |v| v <= 1e8),
+    range("learning_rate", |r| r.learning_rate, |v| v > 0.0 && v <= 100.0),
+    range("warmup_learning_rate", |r| r.warmup_learning_rate, |v| v > 0.0 && v <= 100.0),
+    range("learning_rate_factor", |r| r.learning_rate_factor, |v| v > 0.0 && v <= 1.0),
+    range("momentum", |r| r.momentum, |v| (0.0..1.0).contains(&v)),
+    range("weight_decay", |r| r.weight_decay, |v| (0.0..=1.0).contains(&v)),
+    range("warmup_until_error", |r| r.warmup_until_error, |v| (0.0..=100.0).contains(&v)),
+    range("plateau_patience", |r| r.plateau_patience as f64, |v| (1.0..=1e5).contains(&v)),
+    range("plateau_threshold", |r| r.plateau_threshold, |v| (0.0..100.0).contains(&v)),
+    range("plateau_reductions", |r| r.plateau_reductions as f64, |v| v <= 100.0),
 ];
 
 impl Recipe {
@@ -49,7 +43,7 @@ impl Recipe {
             if !(range.holds)(value) {
                 return Err(InvalidRecipe::of(
                     range.key,
-                    format!("{} = {value} is out of range: {}", range.key, range.allowed),
+                    format!("{} = {value} is out of range: {}", range.key, allowed(range.key)),
                 ));
             }
         }
@@ -67,8 +61,9 @@ impl Recipe {
             return Err(InvalidRecipe::of(
                 "milestones",
                 format!(
-                    "milestones = {:?} is out of range: iterations in rising order",
-                    self.milestones
+                    "milestones = {:?} is out of range: {}",
+                    self.milestones,
+                    allowed("milestones")
                 ),
             ));
         }
@@ -81,7 +76,7 @@ impl Recipe {
         {
             return Err(InvalidRecipe::of(
                 "lighting",
-                format!("lighting = {lighting} is out of range: 0 to 10"),
+                format!("lighting = {lighting} is out of range: {}", allowed("lighting")),
             ));
         }
         let (crop, [least, most], test) = match (self.crop, self.scale, self.test_scale) {
@@ -107,5 +102,51 @@ impl Recipe {
         side("scale", least, crop)?;
         side("scale", most, least)?;
         side("test_scale", test, crop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::dataset_name::DatasetName;
+    use crate::config::recipe::Recipe;
+
+    #[test]
+    fn a_value_beside_each_end_of_its_range_is_refused_and_the_end_is_taken() {
+        // Written down by hand from the words in config/keys.rs.
+        for (key, inside, outside) in [
+            ("iterations", [1.0, 1e8], [0.0, 1e8 + 1.0]),
+            ("batch_size", [1.0, 65536.0], [0.0, 65537.0]),
+            ("evaluate_every", [1.0, 1e8], [0.0, 1e8 + 1.0]),
+            ("checkpoint_segments", [0.0, 1e4], [-1.0, 10001.0]),
+            ("learning_rate", [1e-9, 100.0], [0.0, 100.5]),
+            ("warmup_learning_rate", [1e-9, 100.0], [0.0, 100.5]),
+            ("learning_rate_factor", [1e-9, 1.0], [0.0, 1.1]),
+            ("momentum", [0.0, 0.999], [-0.1, 1.0]),
+            ("weight_decay", [0.0, 1.0], [-0.1, 1.1]),
+            ("warmup_until_error", [0.0, 100.0], [-1.0, 101.0]),
+            ("plateau_patience", [1.0, 1e5], [0.0, 100_001.0]),
+            ("plateau_threshold", [0.0, 99.9], [-0.1, 100.0]),
+            ("plateau_reductions", [0.0, 100.0], [-1.0, 101.0]),
+            ("crop", [32.0, 256.0], [31.0, 4097.0]),
+            ("test_scale", [224.0, 4096.0], [223.0, 4097.0]),
+            ("lighting", [0.0, 10.0], [-0.1, 10.1]),
+        ] {
+            let takes = |value: f64| {
+                let mut table = toml::Table::try_from(imagenet()).unwrap();
+                let is_whole = table[key].is_integer();
+                let value = match is_whole {
+                    true => toml::Value::Integer(value as i64),
+                    false => toml::Value::Float(value),
+                };
+                table.insert(key.to_string(), value);
+                table.try_into::<Recipe>().is_ok_and(|recipe| recipe.validate().is_ok())
+            };
+            assert_eq!(inside.map(takes), [true; 2], "{key}");
+            assert_eq!(outside.map(takes), [false; 2], "{key}");
+        }
+    }
+
+    fn imagenet() -> Recipe {
+        Recipe { milestones: Vec::new(), ..Recipe::for_dataset(DatasetName::Imagenet) }
     }
 }

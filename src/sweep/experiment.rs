@@ -18,6 +18,7 @@ use crate::error::{BadInput, bad_input};
 use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
 use crate::run::initial_weights::WeightSource;
+use crate::sweep::overrides::Overrides;
 use crate::system::regular_file;
 
 /// An experiment, checked.
@@ -67,15 +68,6 @@ impl PlannedRun {
             Some(label) => format!("{}-{label}", self.network),
         }
     }
-}
-
-/// Changes to every recipe of an experiment, from the command line.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    /// Another number of iterations.
-    pub iterations: Option<u64>,
-    /// Other keys.
-    pub settings: toml::Table,
 }
 
 /// Longest label of a group.
@@ -347,28 +339,9 @@ fn recipe(
         let span = error.key.as_ref().and_then(|key| spans.get(key)).cloned();
         source.refuse(span.unwrap_or(0..0), format!("recipe.{error}"))
     })?;
-    if let Some(iterations) = overrides.iterations {
-        scale_milestones(&mut given, iterations, Recipe::for_dataset(file.dataset).iterations);
-    }
-    given.extend(overrides.settings.clone());
+    overrides.apply(&mut given, file.dataset);
     Recipe::resolve(file.dataset, network.depth(), overrides.iterations, &given)
-        .map_err(|error| bad_input(format!("--set or --iterations: {error}")))
-}
-
-/// Milestones that the file states keep their place in a run of another length.
-fn scale_milestones(given: &mut toml::Table, iterations: u64, base_iterations: u64) {
-    let stated = given
-        .get("iterations")
-        .and_then(toml::Value::as_integer)
-        .unwrap_or(base_iterations as i64)
-        .max(1);
-    if let Some(toml::Value::Array(milestones)) = given.get_mut("milestones") {
-        for milestone in milestones {
-            if let toml::Value::Integer(value) = milestone {
-                *value = (i128::from(*value) * i128::from(iterations) / i128::from(stated)) as i64;
-            }
-        }
-    }
+        .map_err(|error| overrides.blame(error))
 }
 
 impl Check {

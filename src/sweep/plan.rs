@@ -198,7 +198,7 @@ pub fn tasks(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sweep::experiment::Overrides;
+    use crate::sweep::overrides::Overrides;
 
     fn order(only: Option<&str>) -> Result<Vec<String>, BadInput> {
         let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! Experiments are read, and refused by file, line and key.
 
 use super::*;
+use crate::config::recipe_file::RecipeFile;
 
 const GOOD: &str = r#"title = "t"
 paper = "Figure 1"
@@ -120,6 +121,7 @@ fn the_command_line_changes_every_recipe_and_the_schedule_scales() {
     let overrides = Overrides {
         iterations: Some(400),
         settings: toml::Table::from_iter([("validation".into(), toml::Value::Integer(10))]),
+        ..Overrides::default()
     };
     let recipe = &Experiment::read(&path, &overrides).unwrap().runs[0].recipe;
     assert_eq!(
@@ -133,6 +135,15 @@ fn the_command_line_changes_every_recipe_and_the_schedule_scales() {
     .unwrap();
     let recipe = &Experiment::read(&path, &overrides).unwrap().runs[0].recipe;
     assert_eq!(recipe.milestones, [200, 300], "milestones of the file scale too");
+    let file = RecipeFile::parse("mine.toml", "iterations = 2000\nmomentum = 0.5\n").unwrap();
+    let with_file = Overrides { file: Some(file.clone()), ..Overrides::default() };
+    let recipe = &Experiment::read(&path, &with_file).unwrap().runs[0].recipe;
+    assert_eq!((recipe.iterations, recipe.momentum), (2000, 0.5));
+    assert_eq!(recipe.milestones, [1000, 1500], "milestones of the experiment scale too");
+    let both = Overrides { file: Some(file), ..overrides };
+    let recipe = &Experiment::read(&path, &both).unwrap().runs[0].recipe;
+    assert_eq!((recipe.iterations, recipe.momentum, recipe.validation), (400, 0.5, 10));
+    assert_eq!(recipe.milestones, [200, 300]);
     let wrong = Overrides {
         settings: toml::Table::from_iter([("momentum".into(), toml::Value::Float(2.0))]),
         ..Overrides::default()
