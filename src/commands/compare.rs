@@ -36,7 +36,8 @@ use crate::training::trainer::Outcome;
 Examples:
   resnet-repro compare 44 --shallow 20                                    synthetic shapes dataset, minutes
   resnet-repro compare 56 --shallow 20 --dataset cifar10 --iterations 300
-  resnet-repro compare 56 --shallow 20 --dataset cifar10 --seeds 0,1,2
+  resnet-repro compare 56 --shallow 20 --dataset cifar10 --seeds 0-2
+  resnet-repro compare 56 --only residual --seeds 0-4
   resnet-repro compare 56 --set learning_rate=0.05 --set validation=1000 --json
 The third is the paper's recipe, 64,000 iterations: hours on a GPU, days on a CPU.")]
 pub struct Arguments {
@@ -51,9 +52,12 @@ pub struct Arguments {
     recipe: RecipeOptions,
     #[command(flatten)]
     options: RunFlags,
-    /// Seeds; several give mean, standard deviation and bands
+    /// Seeds, as 0,1,2 or 0-4; several give mean, standard deviation and bands
     #[arg(long, value_name = "LIST", default_value = "0")]
     seeds: String,
+    /// Train one of the two kinds of nets only
+    #[arg(long, value_enum, value_name = "KIND")]
+    only: Option<Kind>,
     /// Folder for logs, weights and figure [default:
     /// runs/compare-<dataset>-<depths>-<iterations>]
     #[arg(long, value_name = "DIR")]
@@ -61,6 +65,24 @@ pub struct Arguments {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A kind of nets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// Without shortcuts.
+    Plain,
+    /// With shortcuts.
+    Residual,
+}
+
+impl Kind {
+    fn network(self, depth: u64) -> NetworkName {
+        match self {
+            Kind::Plain => NetworkName::plain(depth),
+            Kind::Residual => NetworkName::residual(depth),
+        }
+    }
 }
 
 /// What `--json` prints.
@@ -91,9 +113,16 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut runs = Vec::new();
     for &seed in &seeds {
         for (&depth, recipe) in depths.iter().zip(&recipes) {
-            for network in [NetworkName::plain(depth), NetworkName::residual(depth)] {
-                let directory = RunDirectory::of(&out, network, seed);
-                runs.push(Run::new(directory, network, seed, recipe.clone(), &data, device)?);
+            let kinds = arguments.only.map_or(vec![Kind::Plain, Kind::Residual], |kind| vec![kind]);
+            for network in kinds.into_iter().map(|kind| kind.network(depth)) {
+                runs.push(Run::new(
+                    RunDirectory::of(&out, network, seed),
+                    network,
+                    seed,
+                    recipe.clone(),
+                    &data,
+                    device,
+                )?);
             }
         }
     }

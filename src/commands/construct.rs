@@ -8,10 +8,11 @@ use clap::Args;
 use serde::Serialize;
 use tch::Device;
 
-use crate::commands::options::{DataOptions, MOST_SEED, threads};
+use crate::commands::options::{DataOptions, threads};
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::{Normalize, Recipe};
+use crate::config::seeds::MOST_SEED;
 use crate::console::output::{print, print_json, say};
 use crate::dataset;
 use crate::dataset::data::Dataset;

@@ -14,7 +14,7 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::Family;
 use crate::config::recipe::{LrSchedule, Recipe};
 use crate::config::recipe_file::RecipeFile;
-use crate::config::settings;
+use crate::config::{seeds, settings};
 use crate::console::output::say;
 use crate::dataset;
 use crate::dataset::data::Dataset;
@@ -343,23 +343,7 @@ fn schedule(recipe: &Recipe) -> String {
     )
 }
 
-/// Seeds are kept in TOML, whose integers have 63 bits.
-pub const MOST_SEED: u64 = i64::MAX as u64;
-
-/// Reads "0,1,2".
+/// Reads `--seeds`: `0,1,2`, `0-4`, `0,2,5-7`.
 pub fn parse_seeds(text: &str) -> Result<Vec<u64>, BadInput> {
-    let seeds: Result<Vec<u64>, _> = text.split(',').map(|seed| seed.trim().parse()).collect();
-    let seeds = seeds.ok().filter(|seeds| seeds.iter().all(|seed| *seed <= MOST_SEED));
-    let seeds = seeds.ok_or_else(|| {
-        bad_input(format!(
-            "--seeds {text}: write whole numbers up to {MOST_SEED} with commas, for example 0,1,2"
-        ))
-    })?;
-    let mut unique = seeds.clone();
-    unique.sort_unstable();
-    unique.dedup();
-    if unique.len() != seeds.len() {
-        return Err(bad_input(format!("--seeds {text}: a seed is given twice")));
-    }
-    Ok(seeds)
+    seeds::parse(text).map_err(|error| bad_input(format!("--seeds {error}")))
 }

@@ -1,33 +1,40 @@
-//! `train`: one network, one seed.
+//! `train`: one network, one seed or several.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 
-use crate::commands::options::{DataOptions, MOST_SEED, RecipeOptions, RunFlags, announce};
+use crate::commands::options::{DataOptions, RecipeOptions, RunFlags, announce, parse_seeds};
 use crate::config::network_name::NetworkName;
+use crate::config::seeds::MOST_SEED;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
+use crate::dataset::data::Dataset;
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
+use crate::logs::statistics::MeanStd;
 use crate::logs::summary::{RunCurves, RunSummary};
 use crate::logs::windows::final_window;
 use crate::network::architecture;
 use crate::records::directory::RunDirectory;
+use crate::report::format::percent;
 use crate::run::initial_weights::WeightSource;
 use crate::run::spec::Run;
 use crate::system::atomic_file::check_writable;
 use crate::system::{device, signals};
 use crate::training::trainer::Outcome;
 
-/// Train one network from one seed
+/// Train one network from one seed, or from several
 ///
-/// Writes run.toml, train.csv (every iteration), eval.csv and weights.safetensors to --out. After
-/// Ctrl-C the same command resumes bit-for-bit.
+/// Writes run.toml, train.csv (every iteration), eval.csv and weights.safetensors to --out; with
+/// several seeds a folder each, one after the other, and their mean at the end. Stopped by Ctrl-C,
+/// the same command resumes bit-for-bit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   resnet-repro train --network resnet-20
+  resnet-repro train --network resnet-20 --seeds 0-4
   resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out runs/mine
   resnet-repro train --network resnet-20 --dataset cifar10 --weights results/2026-11-24-reference-bands/11-reference-bands/resnet-20/seed-0/weights.safetensors --iterations 400 --set lr=0.01")]
 pub struct Arguments {
@@ -45,6 +52,9 @@ pub struct Arguments {
     /// Seed of the initial weights, the order of the images and their augmentation
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     seed: u64,
+    /// Several seeds, as 0,1,2 or 0-4, one after the other
+    #[arg(long, value_name = "LIST", conflicts_with = "seed")]
+    seeds: Option<String>,
     /// Start from this weight file (safetensors) instead of the paper's initialisation; its hash is
     /// recorded
     #[arg(long, value_name = "FILE")]
@@ -52,7 +62,8 @@ pub struct Arguments {
     /// Initialise the last layer as usual, for classes other than the file's
     #[arg(long, requires = "weights")]
     reset_classifier: bool,
-    /// Folder of this run [default: runs/train-<dataset>-<iterations>/<network>/seed-<k>]
+    /// Folder of this run; with --seeds, of its folders seed-<k> [default:
+    /// runs/train-<dataset>-<iterations>/<network>/seed-<k>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the result as JSON
@@ -60,56 +71,118 @@ pub struct Arguments {
     json: bool,
 }
 
+/// What `--json` prints of several seeds.
+#[derive(Serialize)]
+struct Output {
+    runs: Vec<RunSummary>,
+    training_error: Option<MeanStd>,
+    final_test_error: Option<MeanStd>,
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
+    let seeds = match &arguments.seeds {
+        Some(seeds) => parse_seeds(seeds)?,
+        None => vec![arguments.seed],
+    };
     let recipe = arguments.recipe.resolve(arguments.data.name()?, arguments.network.depth())?;
     let device = device::select(arguments.recipe.device)?;
     let data = arguments.data.load()?;
-    let directory = match &arguments.out {
-        Some(out) => RunDirectory::at(out),
-        None => {
-            let folder = format!("runs/train-{}-{}", data.name, recipe.iterations);
-            RunDirectory::of(Path::new(&folder), arguments.network, arguments.seed)
-        }
-    };
-    let out = directory.path().to_path_buf();
     let weights = arguments
         .weights
         .clone()
         .map(|file| WeightSource { file, reset_classifier: arguments.reset_classifier });
-    let run = Run::new(directory, arguments.network, arguments.seed, recipe, &data, device)?
-        .starting_from(weights)?;
-    run.check()?;
-    check_writable("--out", &out)?;
-    announce(device, data.name.family(), &[(arguments.network.depth(), &run.config.recipe)]);
-    if let Some(note) = architecture::taken_for_cifar(&run.architecture) {
+    let mut runs = Vec::new();
+    for &seed in &seeds {
+        let directory = directory(arguments, &data, recipe.iterations, seed);
+        let run = Run::new(directory, arguments.network, seed, recipe.clone(), &data, device)?
+            .starting_from(weights.clone())?;
+        runs.push(run);
+    }
+    // Everything is checked before anything starts.
+    for run in &runs {
+        run.check()?;
+        check_writable("--out", run.directory.path())?;
+    }
+    announce(device, data.name.family(), &[(arguments.network.depth(), &recipe)]);
+    if let Some(note) = architecture::taken_for_cifar(&runs[0].architecture) {
         say(&format!("note: {note}"));
     }
     let stop = signals::stop_flag()?;
-    let name = arguments.network.to_string();
-    let display =
-        Display::new(name.len()).run(&name, run.config.recipe.iterations).stopped_by(&stop);
-    let outcome = run.train(&arguments.options.options(), &|event| display.show(event), &stop)?;
-    if let Outcome::Interrupted(iteration) = outcome {
-        say(&format!("stopped after iteration {iteration}; the same command resumes"));
-        return Ok(EXIT_INTERRUPTED);
+    let (mut summaries, mut diverged) = (Vec::new(), false);
+    for run in &runs {
+        let name = match seeds.len() {
+            1 => run.config.network.to_string(),
+            _ => format!("{} seed {}", run.config.network, run.config.seed),
+        };
+        let display =
+            Display::new(name.len()).run(&name, run.config.recipe.iterations).stopped_by(&stop);
+        let options = arguments.options.options();
+        let outcome = run.train(&options, &|event| display.show(event), &stop)?;
+        if let Outcome::Interrupted(iteration) = outcome {
+            say(&format!(
+                "stopped after iteration {iteration}; the same command resumes from there"
+            ));
+            return Ok(EXIT_INTERRUPTED);
+        }
+        diverged |= matches!(outcome, Outcome::Diverged(_));
+        let planned = Some(run.config.recipe.iterations);
+        let (network, seed) = (run.config.network, run.config.seed);
+        let summary = RunSummary::of(&RunCurves::read(&run.directory, network, seed, planned)?);
+        if !arguments.json {
+            print(&told(&name, &summary, run.directory.path()))?;
+        }
+        summaries.push(summary);
     }
-    let planned = Some(run.config.recipe.iterations);
-    let (network, seed) = (arguments.network, arguments.seed);
-    let summary = RunSummary::of(&RunCurves::read(&run.directory, network, seed, planned)?);
+    finish(arguments, summaries)?;
+    Ok(if diverged { EXIT_RUN_FAILED } else { EXIT_DONE })
+}
+
+/// Where the run of a seed goes.
+fn directory(arguments: &Arguments, data: &Dataset, iterations: u64, seed: u64) -> RunDirectory {
+    match (&arguments.out, &arguments.seeds) {
+        (Some(out), None) => RunDirectory::at(out),
+        (Some(out), Some(_)) => RunDirectory::at(&out.join(format!("seed-{seed}"))),
+        (None, _) => {
+            let folder = format!("runs/train-{}-{iterations}", data.name);
+            RunDirectory::of(Path::new(&folder), arguments.network, seed)
+        }
+    }
+}
+
+/// A run's result in a line.
+fn told(name: &str, summary: &RunSummary, folder: &Path) -> String {
+    let percent =
+        |error: Option<f64>| error.map_or("–".to_string(), |error| format!("{error:.2} %"));
+    format!(
+        "{name}: training error {} (last {}), test error {} (best {}); {}",
+        percent(summary.training_error),
+        final_window(summary.iterations),
+        percent(summary.final_test_error),
+        percent(summary.best_test_error),
+        folder.display()
+    )
+}
+
+/// Prints the mean over several seeds, or everything as JSON.
+fn finish(arguments: &Arguments, mut summaries: Vec<RunSummary>) -> Result<()> {
+    if arguments.seeds.is_none() {
+        return match summaries.pop().filter(|_| arguments.json) {
+            Some(summary) => print_json(&summary),
+            None => Ok(()),
+        };
+    }
+    let spread = |of: fn(&RunSummary) -> Option<f64>| MeanStd::of(summaries.iter().map(of));
+    let training_error = spread(|run| run.training_error);
+    let final_test_error = spread(|run| run.final_test_error);
     if arguments.json {
-        print_json(&summary)?;
-    } else {
-        let percent =
-            |error: Option<f64>| error.map_or("–".to_string(), |error| format!("{error:.2} %"));
-        print(&format!(
-            "{name}: training error {} (last {}), test error {} (best {}); {}",
-            percent(summary.training_error),
-            final_window(summary.iterations),
-            percent(summary.final_test_error),
-            percent(summary.best_test_error),
-            out.display()
-        ))?;
+        return print_json(&Output { runs: summaries, training_error, final_test_error });
     }
-    Ok(if matches!(outcome, Outcome::Diverged(_)) { EXIT_RUN_FAILED } else { EXIT_DONE })
+    print(&format!(
+        "{} over {} seeds: training error {}, test error {}",
+        arguments.network,
+        summaries.len(),
+        percent(training_error),
+        percent(final_test_error)
+    ))
 }

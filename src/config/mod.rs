@@ -12,6 +12,7 @@ pub mod precision;
 pub mod recipe;
 pub mod recipe_file;
 pub mod reference;
+pub mod seeds;
 pub mod settings;
 pub mod shortcut;
 pub mod suggestion;

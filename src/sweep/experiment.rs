@@ -12,6 +12,7 @@ use toml::Spanned;
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
+use crate::config::seeds;
 use crate::config::settings::{canonical_key, check_setting};
 use crate::config::suggestion::{did_you_mean, nearest};
 use crate::error::{BadInput, bad_input};
@@ -96,7 +97,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Group {
     networks: Vec<Spanned<String>>,
-    seeds: Vec<Spanned<i64>>,
+    /// A list of seeds, of ranges of them ("5-7") too, or one range.
+    seeds: Spanned<toml::Value>,
     #[serde(default)]
     recipe: Settings,
     /// What the folders of these runs have behind the network's name.
@@ -107,6 +109,17 @@ struct Group {
 }
 
 impl Group {
+    /// The seeds, one by one.
+    fn seeds(&self, source: &Source) -> Result<Vec<u64>, BadInput> {
+        let read = || match self.seeds.get_ref() {
+            toml::Value::Array(values) => values.iter().map(seeds_of).collect(),
+            value => seeds_of(value).map(|seeds| vec![seeds]),
+        };
+        let seeds = read()
+            .map_err(|reason| source.refuse(self.seeds.span(), format!("seeds: {reason}")))?;
+        Ok(seeds.concat())
+    }
+
     /// The weight file of this group, as seen from here.
     fn weight_source(&self, source: &Source) -> Result<Option<WeightSource>, BadInput> {
         let folder = source.path.parent().unwrap_or(Path::new(""));
@@ -135,6 +148,19 @@ impl Group {
             ));
         }
         Ok(Some(text.clone()))
+    }
+}
+
+/// The seeds that one value stands for.
+fn seeds_of(value: &toml::Value) -> Result<Vec<u64>, BadInput> {
+    match value {
+        toml::Value::String(text) => seeds::parse(text),
+        value => match value.as_integer().map(u64::try_from) {
+            Some(Ok(seed)) => Ok(vec![seed]),
+            _ => Err(bad_input(format!(
+                "{value}: a seed is a whole number from 0, a range of them is written as \"0-4\""
+            ))),
+        },
     }
 }
 
@@ -278,10 +304,7 @@ fn runs(file: &File, source: &Source, overrides: &Overrides) -> Result<Vec<Plann
             .map_err(|error| source.refuse(name.span(), format!("networks: {error}")))?;
             networks.push((name, network, Arc::new(recipe), Arc::new(architecture)));
         }
-        for seed in &group.seeds {
-            let whole = u64::try_from(*seed.get_ref()).map_err(|_| {
-                source.refuse(seed.span(), "seeds: a seed is a whole number from 0")
-            })?;
+        for whole in group.seeds(source)? {
             for (name, network, recipe, architecture) in &networks {
                 let network = *network;
                 if !known.insert((network, label.clone(), whole)) {

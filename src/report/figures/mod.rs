@@ -38,10 +38,14 @@ pub fn charts(protocol: &Protocol) -> Vec<Chart> {
 /// The figure of `compare`: plain nets on the left, residual nets on the right, on the same axes.
 pub fn comparison(protocol: &Protocol) -> Chart {
     let curves = Curves { paper_axis: None, ..Curves::of(protocol) };
-    let panels = [
+    let mut panels = vec![
         ("plain nets", curves.networks(|name| name.is_plain())),
         ("residual nets", curves.networks(|name| name.is_residual())),
     ];
+    // Of one kind only, where no other was trained.
+    if panels.iter().any(|(_, networks)| !networks.is_empty()) {
+        panels.retain(|(_, networks)| !networks.is_empty());
+    }
     let data = protocol.dataset.map_or("unrecorded data", |dataset| dataset.title());
     let title = format!("Training and {} on {data}", curves.test());
     curves.errors("comparison", title, &panels, &[TRAINING, TEST])

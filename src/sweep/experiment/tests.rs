@@ -155,3 +155,26 @@ fn the_command_line_changes_every_recipe_and_the_schedule_scales() {
             .starts_with("--set or --iterations: momentum = 2")
     );
 }
+
+#[test]
+fn seeds_may_be_ranges_and_wrong_ones_are_refused_by_line() {
+    let with = |seeds: &str| GOOD.replace("seeds = [0, 1]", &format!("seeds = {seeds}"));
+    let seeds = |text: &str| {
+        let experiment = read(&with(text)).unwrap();
+        let plain = experiment.runs.iter().filter(|run| run.name() == "plain-20");
+        plain.map(|run| run.seed).collect::<Vec<_>>()
+    };
+    assert_eq!(seeds("\"0-2\""), [0, 1, 2]);
+    assert_eq!(seeds("[4, \"0-1\"]"), [4, 0, 1]);
+    assert_eq!(seeds("3"), [3]);
+    for (text, part) in [
+        ("[-1]", "-1: a seed is a whole number from 0"),
+        ("[0.5]", "0.5: a seed is a whole number"),
+        ("\"2-0\"", "2-0: the range ends before it begins"),
+        ("[0, \"0-1\"]", "with seed 0 is there twice"),
+        ("[[0]]", "a seed is a whole number"),
+    ] {
+        let message = read(&with(text)).unwrap_err();
+        assert!(message.contains("01-try.toml:1") && message.contains(part), "{message}");
+    }
+}
