@@ -8,6 +8,7 @@ pub mod completions;
 pub mod construct;
 pub mod data;
 pub mod describe;
+pub mod diff;
 pub mod doctor;
 pub mod evaluate;
 pub mod figures;
@@ -55,6 +56,7 @@ enum Command {
     Compare(compare::Arguments),
     Sweep(sweep::Arguments),
     Figures(figures::Arguments),
+    Diff(diff::Arguments),
     Claims(claims::Arguments),
     Verify(verify::Arguments),
     Train(train::Arguments),
@@ -126,6 +128,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Figures(arguments) => figures::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Claims(arguments) => claims::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),

@@ -4,6 +4,7 @@
 pub mod analyses;
 pub mod claims;
 pub mod comparison;
+pub mod difference;
 pub mod draw;
 pub mod figures;
 pub mod findings;

@@ -238,7 +238,7 @@ impl<'a> Curves<'a> {
 }
 
 /// Mean and standard deviation at each position that all seeds have.
-fn over_seeds(curves: &[&[(f64, f64)]]) -> Vec<(f64, f64, f64)> {
+pub fn over_seeds(curves: &[&[(f64, f64)]]) -> Vec<(f64, f64, f64)> {
     let length = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
     (0..length)
         .map(|position| {
