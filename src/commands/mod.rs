@@ -11,6 +11,7 @@ pub mod describe;
 pub mod diff;
 pub mod doctor;
 pub mod evaluate;
+pub mod export;
 pub mod figures;
 pub mod manual;
 pub mod options;
@@ -61,6 +62,7 @@ enum Command {
     Verify(verify::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
+    Export(export::Arguments),
     Construct(construct::Arguments),
     Analyze(analyze::Arguments),
     Describe(describe::Arguments),
@@ -134,6 +136,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Train(arguments) => train::run(&arguments),
         Command::Construct(arguments) => construct::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Recipe(arguments) => recipe::run(&arguments),

@@ -49,7 +49,7 @@ impl WeightFile {
     }
 
     /// Its tensors, but for those that nothing here needs.
-    fn tensors(&self) -> Result<BTreeMap<String, TensorView<'_>>> {
+    pub fn tensors(&self) -> Result<BTreeMap<String, TensorView<'_>>> {
         let file = SafeTensors::deserialize(&self.bytes)
             .map_err(|error| not_safetensors(&self.path, error))?;
         let all = file.tensors().into_iter();

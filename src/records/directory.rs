@@ -116,8 +116,13 @@ impl RunDirectory {
     /// The record of the run that `--run` named, which must be finished and have the weights that it
     /// ended with.
     pub fn finished(&self) -> Result<RunRecord> {
+        self.finished_as("--run ")
+    }
+
+    /// The same of a run that something else named: `flag` stands before its path in errors.
+    pub fn finished_as(&self, flag: &str) -> Result<RunRecord> {
         let path = self.path.display();
-        let refused = |reason: &str| Err(bad_input(format!("--run {path}: {reason}")).into());
+        let refused = |reason: &str| Err(bad_input(format!("{flag}{path}: {reason}")).into());
         if !self.record().exists() {
             return refused("there is no run in this folder (it has no run.toml)");
         }

@@ -12,6 +12,7 @@ pub mod log_rows;
 pub mod measurements;
 pub mod position;
 pub mod provenance;
+pub mod pth;
 pub mod run_toml;
 pub mod tests_csv;
 pub mod train_csv;

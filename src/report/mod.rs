@@ -2,6 +2,7 @@
 //! sentences, figures and tables; all of them become one page.
 
 pub mod analyses;
+pub mod card;
 pub mod claims;
 pub mod comparison;
 pub mod difference;

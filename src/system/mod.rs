@@ -8,3 +8,4 @@ pub mod host;
 pub mod parallel;
 pub mod regular_file;
 pub mod signals;
+pub mod zip;
