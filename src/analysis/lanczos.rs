@@ -26,8 +26,8 @@ pub struct Krylov {
 pub struct RitzPair {
     /// Its value.
     pub value: f64,
-    /// Norm of H v − λ v for its unit vector, as it follows from the recurrence: some eigenvalue of
-    /// the operator is no farther away.
+    /// Norm of H v − λ v for its unit vector, as it follows from the recurrence, and at least what
+    /// rounding makes of it: some eigenvalue of the operator is no farther away.
     pub bound: f64,
     /// Its vector in the basis.
     weights: Vec<f64>,
@@ -67,13 +67,17 @@ impl Krylov {
         let left = norm(&rest);
         self.diagonal.push(along_last);
         self.beside.push(left);
-        let size =
-            self.diagonal.iter().chain(&self.beside).fold(0.0f64, |size, one| size.max(one.abs()));
-        let share = NOTHING_LEFT[usize::from(product.kind() == Dtype::Double)];
-        self.closed = left <= share * size || self.steps() as i64 == product.numel() as i64;
+        self.closed = left <= self.rounding() || self.steps() as i64 == product.numel() as i64;
         if !self.closed {
             self.basis.push(rest / left);
         }
+    }
+
+    /// What rounding leaves of a product.
+    fn rounding(&self) -> f64 {
+        let share = NOTHING_LEFT[usize::from(self.last().kind() == Dtype::Double)];
+        let entries = self.diagonal.iter().chain(&self.beside);
+        share * entries.fold(0.0f64, |size, entry| size.max(entry.abs()))
     }
 
     /// Approximate eigenvalues, the largest first.
@@ -90,7 +94,7 @@ impl Krylov {
         vectors.contiguous().copy_data(&mut flat, steps * steps);
         let pair = |place: usize| {
             let weights: Vec<f64> = (0..steps).map(|row| flat[row * steps + place]).collect();
-            let bound = leaving * weights[steps - 1].abs();
+            let bound = (leaving * weights[steps - 1].abs()).max(self.rounding());
             RitzPair { value: values.double_value(&[place as i64]), bound, weights }
         };
         (0..steps).rev().map(pair).collect()

@@ -54,22 +54,29 @@ fn contours(depth: u64, nets: &[&Found<Row>]) -> Option<Chart> {
     let levels = levels(extent);
     let panel = |(one, (values, side, range)): &(&Found<Row>, Grid)| {
         let surface = Surface { values, side: *side, range: *range };
-        let line = |(colour, level): (usize, &f64)| Series {
-            network: format!("loss {level}"),
-            kind: "contour".to_string(),
-            label: format!("loss {level}"),
-            colour,
-            bold: false,
-            dashed: false,
-            seeds: 1,
-            points: surface.lines(*level).into_iter().map(|(x, y)| (x, y, 0.0)).collect(),
-            note: None,
+        // A curve of its own for each line: a long one is drawn with a part of its points, which
+        // must not join two.
+        let lines = |(colour, level): (usize, &f64)| {
+            let points = surface.lines(*level);
+            let pieces = points.split(|point| point.0.is_nan()).filter(|piece| piece.len() > 1);
+            let line = |(number, piece): (usize, &[(f64, f64)])| Series {
+                network: format!("loss {level}"),
+                kind: format!("line {}", number + 1),
+                label: format!("loss {level}"),
+                colour,
+                bold: false,
+                dashed: false,
+                seeds: 1,
+                points: piece.iter().map(|&(x, y)| (x, y, 0.0)).collect(),
+                note: None,
+            };
+            pieces.enumerate().map(line).collect::<Vec<_>>()
         };
         Panel {
             title: one.of.label(),
             x: (-range, *range),
             y: (-range, *range),
-            series: levels.iter().enumerate().map(line).collect(),
+            series: levels.iter().enumerate().flat_map(lines).collect(),
         }
     };
     let drawn: Vec<&Found<Row>> = grids.iter().map(|(one, _)| *one).collect();
