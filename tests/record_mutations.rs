@@ -11,6 +11,7 @@ use mutation::{Outcome, Random, Watch, check_line, count};
 use resnet_repro::analysis::images::Split;
 use resnet_repro::analysis::kind::Kind;
 use resnet_repro::analysis::record::AnalysisRecord;
+use resnet_repro::config::claims::{Evidence, claims};
 use resnet_repro::config::dataset_name::DatasetName;
 use resnet_repro::config::recipe::{Normalize, Recipe};
 use resnet_repro::logs::collection::Collection;
@@ -24,7 +25,8 @@ use resnet_repro::records::run_toml::RunRecord;
 use resnet_repro::records::train_csv::TrainingLog;
 use resnet_repro::records::verify::verify_run;
 use resnet_repro::report;
-use resnet_repro::report::claims::ledger;
+use resnet_repro::report::claims::analysis::measured;
+use resnet_repro::report::claims::ruling::Ruling;
 use resnet_repro::report::protocol::Protocol;
 use resnet_repro::report::tables::table_5;
 use resnet_repro::report::{figures, tables};
@@ -113,6 +115,15 @@ fn runs(random: &mut Random, watch: &Watch, count: usize, folder: &Path, files: 
     std::fs::remove_dir_all(run).unwrap();
 }
 
+/// What the claims that analyses decide come to.
+fn rulings(protocols: &[Protocol], results: &Path) -> Vec<Ruling> {
+    let measures = claims().iter().filter_map(|claim| match &claim.evidence {
+        Evidence::Analysis(measure) => Some(measure),
+        _ => None,
+    });
+    measures.map(|measure| measured(measure, protocols, results)).collect()
+}
+
 /// Mutated rows and records of an analysis, as `verify`, `figures` and the ledger of claims read
 /// them. A record has no checksum here, and rows have no record: what is read is what is mutated.
 fn analyses(random: &mut Random, watch: &Watch, count: usize, folder: &Path) {
@@ -148,9 +159,8 @@ fn analyses(random: &mut Random, watch: &Watch, count: usize, folder: &Path) {
                 random,,2,0,,900,90.0,5\nexchange,,1,0,0.75,912,91.2,4.5\n";
     let read = || -> anyhow::Result<()> {
         let collection = Collection::read(folder)?;
-        let protocols = Protocol::of(&collection.runs);
-        for judged in ledger(&protocols, folder)? {
-            assert!(!judged.numbers.contains(['\n', '\x1b']), "{}", judged.numbers);
+        for ruling in rulings(&Protocol::of(&collection.runs), folder) {
+            assert!(!ruling.numbers.contains(['\n', '\x1b']), "{}", ruling.numbers);
         }
         match collection.problems.first() {
             Some(problem) => anyhow::bail!("{problem}"),
@@ -159,9 +169,8 @@ fn analyses(random: &mut Random, watch: &Watch, count: usize, folder: &Path) {
     };
     let judged_by_rows = || {
         let collection = Collection::read(folder).unwrap();
-        let protocols = Protocol::of(&collection.runs);
-        let mut claims = ledger(&protocols, folder).unwrap().into_iter();
-        claims.any(|judged| judged.numbers.contains("90.050"))
+        let rulings = rulings(&Protocol::of(&collection.runs), folder);
+        rulings.iter().any(|ruling| ruling.numbers.contains("90.050"))
     };
     std::fs::remove_file(&toml).unwrap();
     std::fs::write(&csv, rows).unwrap();

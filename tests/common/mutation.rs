@@ -121,7 +121,9 @@ impl Random {
                 1 => drop(lines.remove(from)),
                 2 => lines.swap(from, to),
                 _ => {
-                    let part = lines[from].repeat(1 + self.below(2000));
+                    // Several megabytes at most: a line may be one of those made so.
+                    let most = (1 << 22) / (lines[from].len() + 1);
+                    let part = lines[from].repeat(1 + self.below(2000).min(most));
                     text = [&lines[..to].join("\n"), &part[..], &lines[to..].join("\n")].join("\n");
                     continue;
                 }
