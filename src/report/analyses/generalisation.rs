@@ -52,6 +52,8 @@ pub fn part<'a>(analysed: &[&'a Analysed<'a>], problems: &mut Vec<String>) -> Pa
 struct Judged {
     training: f64,
     test: f64,
+    /// Of the test error, in squared points: that of a proportion of so many images.
+    test_variance: f64,
     /// Standard error of twice the training error minus the test error, in points.
     uncertainty: f64,
 }
@@ -76,6 +78,7 @@ impl Judged {
         Some(Judged {
             training: training.error,
             test: test.error,
+            test_variance: variance(test),
             uncertainty: (4.0 * variance(training) + variance(test)).sqrt(),
         })
     }
@@ -115,7 +118,8 @@ fn sentences(judged: &[(&Found<Row>, Judged)]) -> Vec<String> {
         sentence(Larger::Bias, "Bias: the training error is the larger part of the test error"),
         sentence(
             Larger::Variance,
-            "Variance: the gap between training and test error is the larger part of the test error",
+            "Variance: the gap between training and test error is the larger part of the test \
+             error",
         ),
         sentence(Larger::Neither, "Training error and gap are about as large"),
     ]
@@ -136,14 +140,17 @@ fn overfitting(judged: &[(&Found<Row>, Judged)]) -> Option<String> {
         return None;
     }
     let fitted = deep.training < FITTED && shallow.training < FITTED;
-    let how = match (fitted, deep.test > shallow.test) {
-        (true, true) => {
+    let higher = deep.test - shallow.test;
+    let uncertainty = 2.0 * (deep.test_variance + shallow.test_variance).sqrt();
+    let how = match fitted {
+        true if higher > uncertainty => {
             "the net of 1202 layers overfits: both are fitted, and its test error is higher"
         }
-        (true, false) => {
-            "the net of 1202 layers does not overfit: both are fitted, and its test error is not higher"
+        true if higher < -uncertainty => {
+            "the net of 1202 layers is better: both are fitted, and its test error is lower"
         }
-        (false, _) => "nothing is said of overfitting: one of them is not fitted",
+        true => "neither is better: both are fitted, and their test errors are too close to tell",
+        false => "nothing is said of overfitting: one of them is not fitted",
     };
     Some(format!(
         "Of 110 and 1202 layers, {how} (training {:.3} and {:.3} %, test {:.2} and {:.2} %).",

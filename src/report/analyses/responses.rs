@@ -91,7 +91,8 @@ fn twins(chosen: &[&Found<Row>]) -> Vec<String> {
         let lower = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours < theirs).count();
         sentences.push(format!(
             "The layers of {} respond {word} than those of {}: their standard deviations are \
-             {our_mean:.2} and {their_mean:.2} in the mean; sorted by size, {lower} of {} are lower.",
+             {our_mean:.2} and {their_mean:.2} in the mean; sorted by size, {lower} of {} are \
+             lower.",
             residual.of.label(),
             plain.of.label(),
             ours.len()

@@ -47,7 +47,8 @@ fn observe(
         };
         outcomes.push(judged(&ours, &theirs, fitted_below));
         numbers.push(format!(
-            "{network} training {:.3}, test {:.2}, {reference} training {:.3}, test {:.2} (seed {})",
+            "{network} training {:.3}, test {:.2}, {reference} training {:.3}, test {:.2} \
+             (seed {})",
             ours.0.error, ours.1.error, theirs.0.error, theirs.1.error, run.seed
         ));
         runs.extend([run, twin].map(|run| run.path.display().to_string()));
