@@ -43,7 +43,7 @@ fn the_committed_results_decide_at_least_twelve_claims_and_none_that_they_do_not
 #[test]
 fn without_runs_only_what_follows_from_the_networks_is_judged() {
     let folder = tempfile::tempdir().unwrap();
-    refuse(folder.path(), &["claims"], 2, &["runs", "No such file"]);
+    refuse(folder.path(), &["claims"], 2, &["runs", "no such folder"]);
     std::fs::create_dir(folder.path().join("runs")).unwrap();
     let (found, _) = verdicts(folder.path(), &["claims", "--json"]);
     assert_eq!(found["degradation-training"], "not tested yet");

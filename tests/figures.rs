@@ -588,7 +588,7 @@ fn readme_gets_its_results_between_the_markers() {
 #[test]
 fn logs_that_cannot_be_read_are_named_and_the_others_are_shown() {
     let folder = tempfile::tempdir().unwrap();
-    refuse(folder.path(), &["figures", "nowhere"], 2, &["nowhere", "No such file"]);
+    refuse(folder.path(), &["figures", "nowhere"], 2, &["nowhere", "no such folder", "sweep"]);
     std::fs::create_dir(folder.path().join("runs")).unwrap();
     refuse(folder.path(), &["figures"], 2, &["runs", "no runs found", "sweep"]);
     write_run(&folder.path().join("runs"), "plain-20", 0, 64_000, 9.5);

@@ -217,8 +217,8 @@ fn effective(rows: &[Row]) -> Option<(&Row, &Row)> {
     let mut best: Option<(usize, usize)> = None;
     for from in 0..rows.len() {
         let mut carried = 0.0;
-        for to in from..rows.len() {
-            carried += rows[to].gradient_percent;
+        for (to, row) in rows.iter().enumerate().skip(from) {
+            carried += row.gradient_percent;
             if carried >= MOST * 100.0 {
                 if best.is_none_or(|(start, end)| to - from < end - start) {
                     best = Some((from, to));

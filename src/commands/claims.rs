@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::analysis::record;
 use crate::console::output::{print, print_json, say};
 use crate::error::{EXIT_DONE, EXIT_RUN_FAILED};
 use crate::logs::collection::Collection;
@@ -42,7 +43,8 @@ struct Output {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let collection = Collection::read(&arguments.results)?;
+    let mut collection = Collection::read(&arguments.results)?;
+    collection.problems.extend(record::problems(&arguments.results));
     let protocols = Protocol::of(&collection.runs);
     let claims = ledger(&protocols, &arguments.results)?;
     let code = if collection.problems.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED };

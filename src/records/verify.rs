@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -43,7 +44,13 @@ pub const CHECKPOINT_FOLDER: &str = "checkpoint";
 /// not be looked into. Links are followed, each folder is visited once. A folder that vanishes
 /// meanwhile (the checkpoints of a run that ends) is none.
 pub fn find_runs(root: &Path) -> Result<(Vec<PathBuf>, Vec<String>), BadInput> {
-    std::fs::read_dir(root).map_err(|error| bad_input(format!("{}: {error}", root.display())))?;
+    std::fs::read_dir(root).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => bad_input(format!(
+            "{}: there is no such folder: name one with runs, or train some with \"resnet-repro sweep experiments/quick.toml\"",
+            root.display()
+        )),
+        _ => bad_input(format!("{}: {error}", root.display())),
+    })?;
     let (mut found, mut problems, mut visited) = (Vec::new(), Vec::new(), HashSet::new());
     let mut waiting = vec![root.to_path_buf()];
     while let Some(folder) = waiting.pop() {

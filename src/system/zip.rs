@@ -20,7 +20,8 @@ pub fn stored(entries: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
     if u32::try_from(total).is_err() || entries.len() >= usize::from(u16::MAX) {
         bail!("more than 4 GB, or too many entries, for one archive");
     }
-    let (mut bytes, mut directory) = (Vec::with_capacity(total), Vec::new());
+    let mut bytes: Vec<u8> = Vec::with_capacity(total);
+    let mut directory: Vec<u8> = Vec::new();
     for (name, data) in entries {
         let (offset, crc, length) = (bytes.len(), crc32(data), data.len() as u32);
         // An extra field pads the header: two bytes of a name, two of its length, then anything.

@@ -158,6 +158,9 @@ fn overfitting(judged: &[(&Found<Row>, Judged)]) -> Option<String> {
     ))
 }
 
+/// A net's errors, and which part is the larger.
+type JudgedNet<'a> = (&'a Found<Row>, Judged);
+
 /// Test and training errors, a curve a family of nets.
 fn chart(
     judged: &[(&Found<Row>, Judged)],
@@ -166,7 +169,7 @@ fn chart(
     place: &dyn Fn(&Found<Row>) -> Option<f64>,
 ) -> Option<Chart> {
     let series = |all: bool| -> Vec<Series> {
-        let mut families: Vec<(String, Vec<&(&Found<Row>, Judged)>)> = Vec::new();
+        let mut families: Vec<(String, Vec<&JudgedNet>)> = Vec::new();
         for one in judged.iter().filter(|(one, _)| all || one.of.network().depth() <= SHALLOW) {
             let family = family(one.0.of);
             match families.iter_mut().find(|(other, _)| *other == family) {

@@ -34,6 +34,12 @@ impl Side {
         let (mut sides, mut problems) = (Vec::new(), Vec::new());
         for (path, label) in paths.iter().zip(labels(paths)) {
             let collection = Collection::read(path)?;
+            if collection.runs.is_empty() {
+                let why = collection.problems.first().map(|problem| format!(": {problem}"));
+                let path = path.display();
+                let why = why.unwrap_or_default();
+                return Err(bad_input(format!("{path}: no run there{why}")).into());
+            }
             problems.extend(collection.problems);
             sides.push(Side::new(label, path, collection.runs)?);
         }
@@ -42,9 +48,6 @@ impl Side {
 
     fn new(label: String, root: &Path, mut runs: Vec<LoggedRun>) -> Result<Side, BadInput> {
         let path = root.display();
-        if runs.is_empty() {
-            return Err(bad_input(format!("{path}: no run there that can be read")));
-        }
         runs.sort_by_key(|run| (run.network, run.seed));
         let twice = |pair: &&[LoggedRun]| {
             (pair[0].network, pair[0].seed) == (pair[1].network, pair[1].seed)
