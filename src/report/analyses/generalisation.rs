@@ -159,7 +159,7 @@ fn overfitting(judged: &[(&Found<Row>, Judged)]) -> Option<String> {
 }
 
 /// A net's errors, and which part is the larger.
-type JudgedNet<'a> = (&'a Found<Row>, Judged);
+type JudgedNet<'a> = (&'a Found<'a, Row>, Judged);
 
 /// Test and training errors, a curve a family of nets.
 fn chart(
