@@ -556,6 +556,8 @@ fn a_closed_terminal_saves_and_a_second_signal_is_answered() {
 
 /// Plans so many runs; returns the seconds of a core that it took, the largest memory in MB, and the
 /// plan.
+// It is waited for by wait4, which tells what it used.
+#[allow(clippy::zombie_processes)]
 fn planned(folder: &Path, runs: u32) -> (f64, i64, String) {
     let seeds: Vec<String> = (0..runs).map(|seed| seed.to_string()).collect();
     let text = format!(
