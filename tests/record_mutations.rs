@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use mutation::{Outcome, Random, Watch, check_line, count};
 use resnet_repro::analysis::images::Split;
 use resnet_repro::analysis::kind::Kind;
-use resnet_repro::analysis::record::AnalysisRecord;
+use resnet_repro::analysis::record::{self, AnalysisRecord};
 use resnet_repro::config::claims::{Evidence, claims};
 use resnet_repro::config::dataset_name::DatasetName;
 use resnet_repro::config::recipe::{Normalize, Recipe};
@@ -60,12 +60,14 @@ fn read_as_figures(folder: &Path, whole_report: bool) -> anyhow::Result<()> {
     let _ = verify_run(&folder.join("run"), &mut problems)
         .inspect_err(|error| check_line(&format!("{error:#}")));
     problems.iter().for_each(|problem| check_line(&problem.to_string()));
-    let collection = Collection::read(folder)?;
+    let mut collection = Collection::read(folder)?;
+    let (analyses, strange) = record::find(folder);
+    collection.problems.extend(strange);
     collection.problems.iter().for_each(|problem| check_line(problem));
     let protocols = Protocol::of(&collection.runs);
     if whole_report {
         let out = folder.join("report");
-        let report = report::make(&protocols, folder, &out, &collection.problems)?;
+        let report = report::make(&protocols, analyses, (folder, &out), &collection.problems)?;
         report.problems.iter().for_each(|problem| check_line(problem));
         std::fs::remove_dir_all(out)?;
     }
@@ -312,7 +314,7 @@ fn measurements(random: &mut Random, watch: &Watch, count: usize, folder: &Path)
         problems.iter().for_each(|problem| check_line(problem));
         if number % 10 == 0 {
             let out = folder.join("json-report");
-            let report = report::make(&[], &results, &out, &[]).unwrap();
+            let report = report::make(&[], Vec::new(), (&results, &out), &[]).unwrap();
             report.problems.iter().for_each(|problem| check_line(problem));
             std::fs::remove_dir_all(out).unwrap();
         } else {
