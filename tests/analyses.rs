@@ -145,7 +145,7 @@ fn gradients_of_a_net_and_its_twin_repeat_and_paths_add_up() {
         assert!(record.contains(&format!("\n{key} = ")), "{key}: {record}");
     }
     let verified = succeed(folder.path(), &["verify", "run"]);
-    assert!(verified.contains("1 finished runs, 2 analyses: every file is as"), "{verified}");
+    assert!(verified.contains("1 finished run, 2 analyses: every file is as"), "{verified}");
 }
 
 #[test]

@@ -197,7 +197,7 @@ mod tests {
         fn find(&self) -> Result<Position> {
             let path = |name: &str| self.folder.path().join(name);
             let checkpoints = CheckpointFolder::at(path("checkpoint"));
-            let size = StateSize { parameters: 2, running_stats: 2 };
+            let size = StateSize { parameters: 5, running_stats: 5 };
             find(&checkpoints, &self.logs(), &recipe(), size)
         }
 
@@ -310,16 +310,16 @@ mod tests {
             let size = StateSize { parameters, running_stats };
             find(&checkpoints, &files.logs(), &recipe(), size)
         };
-        assert!(found(2, 2).is_ok());
-        for (size, expected) in [((3, 2), "theta"), ((1, 2), "theta"), ((2, 4), "statistics")] {
+        assert!(found(5, 5).is_ok());
+        for (size, expected) in [((6, 5), "theta"), ((4, 5), "theta"), ((5, 7), "statistics")] {
             let message = found(size.0, size.1).map(|_| ()).unwrap_err().to_string();
-            assert!(message.contains(&format!("tensor \"{expected}\" has shape [2]")), "{message}");
+            assert!(message.contains(&format!("tensor \"{expected}\" has shape [5]")), "{message}");
         }
         // As many bytes as its shape says, and not of float32: no panic.
         let bytes = Checkpoint::example(7).to_bytes(None).unwrap();
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
-        let changed = header.replace("\"F32\",\"shape\":[2]", "\"F16\",\"shape\":[4]");
+        let changed = header.replace("\"F32\",\"shape\":[5]", "\"F16\",\"shape\":[10]");
         assert_ne!(changed, header);
         let bytes = [&bytes[..8], changed.as_bytes(), &bytes[8 + length..]].concat();
         let message = Checkpoint::from_bytes(&bytes).map(|_| ()).unwrap_err().to_string();
