@@ -19,6 +19,8 @@ use crate::sweep::experiment::{Experiment, PlannedRun};
 pub struct Task {
     /// `<experiment>/<network>/seed-<k>`.
     pub id: String,
+    /// Its number in the plan, from 0; the same whichever runs are complete.
+    pub element: usize,
     /// What is trained.
     pub run: PlannedRun,
     /// Position of its experiment in the list that the plan was made of.
@@ -98,6 +100,20 @@ impl Task {
         data: Option<&DatasetRecord>,
         plan: bool,
     ) -> Result<()> {
+        self.status = match self.claim(dataset, data, plan)? {
+            Claim::New => TaskStatus::New,
+            Claim::Resume(record, _) | Claim::Done(record) => TaskStatus::of(&record),
+        };
+        Ok(())
+    }
+
+    /// What its directory holds, under the same conditions.
+    pub fn claim(
+        &self,
+        dataset: DatasetName,
+        data: Option<&DatasetRecord>,
+        plan: bool,
+    ) -> Result<Claim> {
         let assumed = match data {
             Some(data) => Some(data.clone()),
             None if self.directory.record().exists() => {
@@ -106,17 +122,13 @@ impl Task {
             }
             None => None,
         };
-        let Some(data) = assumed else { return Ok(()) };
+        let Some(data) = assumed else { return Ok(Claim::New) };
         let config = match self.config(data) {
             // What has not begun needs a file that may be made later.
-            Err(_) if plan && !self.directory.record().exists() => return Ok(()),
+            Err(_) if plan && !self.directory.record().exists() => return Ok(Claim::New),
             config => config.with_context(|| self.id.clone())?,
         };
-        self.status = match self.directory.claim(&config)? {
-            Claim::New => TaskStatus::New,
-            Claim::Resume(record, _) | Claim::Done(record) => TaskStatus::of(&record),
-        };
-        Ok(())
+        self.directory.claim(&config)
     }
 
     fn config(&self, dataset: DatasetRecord) -> Result<RunConfig> {
@@ -169,6 +181,7 @@ pub fn tasks(
                 round,
                 Task {
                     id,
+                    element: 0,
                     run: run.clone(),
                     experiment: position,
                     directory,
@@ -192,7 +205,8 @@ pub fn tasks(
     ordered.sort_by(|(a_round, a), (b_round, b)| {
         a_round.cmp(b_round).then(a.cost().total_cmp(&b.cost())).then_with(|| a.id.cmp(&b.id))
     });
-    Ok(ordered.into_iter().map(|(_, task)| task).collect())
+    let numbered = ordered.into_iter().enumerate();
+    Ok(numbered.map(|(element, (_, task))| Task { element, ..task }).collect())
 }
 
 #[cfg(test)]
@@ -217,10 +231,9 @@ seeds = [0]
         std::fs::write(&path, text).unwrap();
         let experiments = [Experiment::read(&path, &Overrides::default()).unwrap()];
         let only = only.map(|only| Pattern::new(only).unwrap());
-        Ok(tasks(&experiments, folder.path(), only.as_ref())?
-            .into_iter()
-            .map(|task| task.id)
-            .collect())
+        let tasks = tasks(&experiments, folder.path(), only.as_ref())?;
+        assert!((0..tasks.len()).eq(tasks.iter().map(|task| task.element)), "in the plan's order");
+        Ok(tasks.into_iter().map(|task| task.id).collect())
     }
 
     #[test]

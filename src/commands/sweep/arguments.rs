@@ -1,0 +1,83 @@
+//! The command line of `sweep`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use glob::Pattern;
+
+use crate::commands::options::{DataArgument, RunFlags};
+use crate::system::device::DeviceChoice;
+
+/// Train all runs of one or more experiments
+///
+/// Trains what is not trained yet, each run in a process of its own, shallow networks and first
+/// seeds first. A run that fails is retried; one that fails for good or diverges does not stop the
+/// others. On Ctrl-C, SIGTERM or SIGUSR1 (sent by cluster schedulers) every run saves, and the same
+/// command resumes bit-for-bit.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  resnet-repro sweep experiments/quick.toml                   minutes, on the synthetic shapes dataset
+  resnet-repro sweep --dry-run experiments/*.toml             the plan, its time and disk space
+  resnet-repro sweep experiments/0[1-6]*.toml                 the paper's CIFAR-10 experiments
+  resnet-repro sweep experiments/0*.toml --skip-missing-data  all experiments whose data is there
+  resnet-repro sweep experiments/0[1-6]*.toml --only 'plain-*' --iterations 400 --out runs/400
+  resnet-repro sweep experiments/quick.toml --element 3       the fourth run of the plan alone
+Then: resnet-repro figures")]
+pub struct Arguments {
+    /// Experiment files; each run goes to <out>/<file name>/<network>/seed-<k>
+    #[arg(required = true, value_name = "FILE")]
+    pub experiments: Vec<PathBuf>,
+    /// Folders of the datasets, as cifar10=DIR,imagenet=DIR; can be repeated. DIR alone is for the
+    /// one dataset that is needed, or the one that it contains [default: data/<dataset>]
+    #[arg(long, value_name = "[NAME=]DIR,…", value_parser = DataArgument::parser())]
+    pub data: Vec<DataArgument>,
+    /// Skip experiments whose dataset is missing, and train the others
+    #[arg(long)]
+    pub skip_missing_data: bool,
+    /// Folder for the runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// Only runs whose name, network or experiment matches, such as 'plain-*', '*/seed-0' or
+    /// '02-residual-nets'
+    #[arg(long, value_name = "GLOB")]
+    pub only: Option<Pattern>,
+    /// Runs trained at the same time on each device. On a CPU they share the cores. The number of
+    /// threads determines the floating-point summation order: do not change it while a run is
+    /// unfinished
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub jobs: u32,
+    /// Where to train; several devices with commas share the runs, for example cuda:0,cuda:1
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "auto")]
+    pub device: Vec<DeviceChoice>,
+    /// Iterations of every run instead of the files'; the learning rate's milestones scale along
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub iterations: Option<u64>,
+    /// Change every recipe by the keys of this file (resnet-repro recipe --toml writes one); --set
+    /// wins over it
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Change every recipe, for example --set validation=5000; can be repeated. Keys as in "train
+    /// --help"
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// How many times a failed run is retried
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=100))]
+    pub retries: u32,
+    #[command(flatten)]
+    pub options: RunFlags,
+    /// Also write TensorBoard event files to this folder
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
+    /// Train one run alone: the Nth of the plan, from 0, as --dry-run numbers them, whatever is
+    /// complete or left out; ends at once if that run is complete. For engines that number tasks, in
+    /// SLURM_ARRAY_TASK_ID, AWS_BATCH_JOB_ARRAY_INDEX or JOB_COMPLETION_INDEX (Kubernetes)
+    #[arg(long, value_name = "N")]
+    pub element: Option<usize>,
+    /// Print the plan and train nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the result (or the plan) as JSON
+    #[arg(long)]
+    pub json: bool,
+}
