@@ -1,15 +1,57 @@
-//! Sweeps whose runs an engine starts one by one.
+//! Sweeps whose runs an engine starts one by one: `--element` and `--status`, with
+//! stand-ins for Slurm's programs.
 
 mod common;
 
-use common::{refuse, succeed, workspace, write_experiment};
+use common::{
+    command, lines, refuse, stdout, succeed, wait_until, workspace, write_experiment,
+};
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 /// A sweep of two small runs of so many iterations.
 fn sweep<'a>(iterations: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let common = ["sweep", "e.toml", "--data", "data", "--device", "cpu", "--set", "batch_size=32"];
     let rest = ["--set", "evaluate_every=1000", "--out", "out", "--iterations", iterations];
     [&common[..], &rest, more].concat()
+}
+
+fn status(folder: &Path, iterations: &str) -> Vec<Value> {
+    let text = succeed(folder, &sweep(iterations, &["--status", "--json"]));
+    serde_json::from_str(&text).unwrap()
+}
+
+fn states(folder: &Path, iterations: &str) -> Vec<String> {
+    let runs = status(folder, iterations);
+    runs.iter().map(|run| run["state"].as_str().unwrap().to_string()).collect()
+}
+
+fn signal(process: u32, signal: libc::c_int) {
+    // SAFETY: a signal to a process that this test started.
+    unsafe { libc::kill(process as libc::pid_t, signal) };
+}
+
+/// Stand-ins in `bin/`, which `PATH` begins with.
+fn with_programs(command: &mut Command, folder: &Path, programs: &[(&str, &str)]) {
+    let bin = folder.join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    for (name, text) in programs {
+        std::fs::write(bin.join(name), format!("#!/bin/bash\n{text}\n")).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(bin.join(name), mode).unwrap();
+    }
+    command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+}
+
+/// A run of the plan that another process trains, as an element of a Slurm array.
+fn train_element(folder: &Path, element: &str) -> Child {
+    let retries = ["--element", element, "--checkpoint-every", "0", "--retries", "0"];
+    let mut command = command(folder, &sweep("100000", &retries));
+    command.envs([("SLURM_ARRAY_JOB_ID", "77"), ("SLURM_ARRAY_TASK_ID", element)]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]
@@ -33,4 +75,69 @@ fn an_element_is_the_run_of_that_number_and_ends_at_once_when_it_is_complete() {
     succeed(folder.path(), &sweep("4", &["--element", "0"]));
     assert!(succeed(folder.path(), &sweep("4", &["--dry-run"])).contains("2 runs, 0 to do"));
     refuse(folder.path(), &sweep("4", &["--element", "2"]), 2, &["--element 2", "has 2 runs"]);
+}
+
+#[test]
+fn the_status_of_a_run_is_told_from_its_folder_alone() {
+    let folder = workspace();
+    write_experiment(folder.path(), "");
+    assert_eq!(states(folder.path(), "100000"), ["waiting", "waiting"]);
+    assert!(!folder.path().join("out").exists(), "looking makes no folder");
+    let log = folder.path().join("out/e/plain-8/seed-0/train.csv");
+    let child = train_element(folder.path(), "0");
+    wait_until("no rows", || lines(&log) > 3);
+    // What Slurm says of the job that the lock names.
+    let says = ("squeue", "[[ \"$*\" == *77_0* ]] && echo '77_0|RUNNING|node-9'");
+    let mut look = command(folder.path(), &sweep("100000", &["--status"]));
+    with_programs(&mut look, folder.path(), &[says]);
+    let text = stdout(&look.output().unwrap());
+    for part in ["running", "of 100,000", " ago", "Slurm job 77_0, running, node-9", "1 waiting"] {
+        assert!(text.contains(part), "\"{part}\" is not in:\n{text}");
+    }
+    let runs = status(folder.path(), "100000");
+    assert_eq!((&runs[0]["state"], &runs[0]["process"]), (&"running".into(), &child.id().into()));
+    assert!(runs[0]["iteration"].as_u64().unwrap() >= 3 && runs[0]["queue"].is_null());
+    signal(child.id(), libc::SIGTERM);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(75));
+    assert_eq!(states(folder.path(), "100000"), ["interrupted", "waiting"]);
+    // A worker that is killed, and not tried again.
+    let before = lines(&log);
+    let child = train_element(folder.path(), "0");
+    wait_until("no further rows", || lines(&log) > before + 1);
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    for worker in std::fs::read_to_string(children).unwrap().split_whitespace() {
+        signal(worker.parse().unwrap(), libc::SIGKILL);
+    }
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(3));
+    let runs = status(folder.path(), "100000");
+    assert_eq!(runs[0]["state"], "failed", "{runs:?}");
+    assert!(runs[0]["note"].as_str().unwrap().contains("signal 9"), "{runs:?}");
+    assert!(runs[0]["hours"].as_f64().unwrap() > 0.0);
+    // One of another recipe, and one that cannot be read: lines, and no error.
+    let runs = status(folder.path(), "50");
+    assert_eq!(runs[0]["state"], "damaged");
+    assert!(runs[0]["note"].as_str().unwrap().contains("recipe.iterations"), "{runs:?}");
+    std::fs::write(&log, "x\n").unwrap();
+    assert_eq!(states(folder.path(), "100000"), ["damaged", "waiting"]);
+}
+
+#[test]
+fn a_status_that_is_watched_is_repeated_until_it_is_interrupted() {
+    let folder = workspace();
+    write_experiment(folder.path(), "");
+    let arguments = sweep("4", &["--status", "--watch", "0.1"]);
+    let mut child = command(folder.path(), &arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    for _ in 0..3 {
+        assert!(lines.any(|line| line == "2 runs: 2 waiting"));
+    }
+    signal(child.id(), libc::SIGINT);
+    let last = lines.last();
+    assert!(last.is_none_or(|line| line == "2 runs: 2 waiting"), "the last one is whole");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // Nor does it go on for a reader that has gone away.
+    let mut child = command(folder.path(), &arguments).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    refuse(folder.path(), &sweep("4", &["--watch", "1"]), 2, &["--status"]);
 }

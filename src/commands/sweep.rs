@@ -4,6 +4,7 @@ mod arguments;
 mod data;
 mod dry_run;
 mod finish;
+mod status;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let folders = data_folders(&arguments.data, &data::needed(&experiments, &tasks))?;
     if let Some(element) = arguments.element {
         tasks = vec![take_element(tasks, element)?];
+    }
+    if arguments.status {
+        return status::run(arguments, &experiments, &tasks);
     }
     if arguments.element.is_some() && !arguments.dry_run && arguments.tensorboard.is_none() {
         // Whether it is complete can be told without its data, whose list alone may take minutes.

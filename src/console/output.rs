@@ -11,13 +11,16 @@ use crate::console::locale;
 /// Prints a result, in which names of others command no terminal ([`plain`]). A reader that has gone
 /// away (such as `head`) is no error.
 pub fn print(text: &str) -> Result<()> {
+    print_while_read(text).map(|_| ())
+}
+
+/// The same; returns whether the reader is still there.
+pub fn print_while_read(text: &str) -> Result<bool> {
     let mut stdout = std::io::stdout();
     let text = shown(plain(text), stdout.is_terminal());
     match writeln!(stdout, "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("stdout")
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        result => result.context("stdout").map(|()| true),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod json;
 pub mod lock;
 pub mod log;
 pub mod log_rows;
+pub mod log_tail;
 pub mod measurements;
 pub mod position;
 pub mod provenance;

@@ -8,4 +8,6 @@ pub mod overrides;
 pub mod plan;
 pub mod queue;
 pub mod scheduler;
+pub mod squeue;
+pub mod status;
 pub mod worker;

@@ -17,6 +17,13 @@ pub fn job() -> Option<String> {
     job_in(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
+/// Slurm's number of a job that is called "Slurm job 12_3".
+pub fn slurm_number(job: &str) -> Option<&str> {
+    let number = job.strip_prefix("Slurm job ")?;
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    (is_number && !number.is_empty()).then_some(number)
+}
+
 fn job_in(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     if let (Some(job), Some(task)) =
         (variable("SLURM_ARRAY_JOB_ID"), variable("SLURM_ARRAY_TASK_ID"))
@@ -58,6 +65,8 @@ mod tests {
         let array =
             [("SLURM_JOB_ID", "80"), ("SLURM_ARRAY_JOB_ID", "77"), ("SLURM_ARRAY_TASK_ID", "3")];
         assert_eq!(with(&array).unwrap(), "Slurm job 77_3");
+        assert_eq!(slurm_number(&with(&array).unwrap()), Some("77_3"));
+        assert_eq!([slurm_number("PBS job 9.head"), slurm_number("Slurm job x,y")], [None, None]);
         assert_eq!(with(&[("PBS_JOBID", "9.head")]).unwrap(), "PBS job 9.head");
         assert_eq!(with(&[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]).unwrap(), "Kubernetes pod");
     }

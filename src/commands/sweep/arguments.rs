@@ -1,11 +1,13 @@
 //! The command line of `sweep`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use glob::Pattern;
 
 use crate::commands::options::{DataArgument, RunFlags};
+use crate::error::{BadInput, bad_input};
 use crate::system::device::DeviceChoice;
 
 /// Train all runs of one or more experiments
@@ -22,6 +24,7 @@ Examples:
   resnet-repro sweep experiments/0[1-6]*.toml                 the paper's CIFAR-10 experiments
   resnet-repro sweep experiments/0*.toml --skip-missing-data  all experiments whose data is there
   resnet-repro sweep experiments/0[1-6]*.toml --only 'plain-*' --iterations 400 --out runs/400
+  resnet-repro sweep experiments/quick.toml --status --watch  how each run stands, every 10 s
   resnet-repro sweep experiments/quick.toml --element 3       the fourth run of the plan alone
 Then: resnet-repro figures")]
 pub struct Arguments {
@@ -74,10 +77,27 @@ pub struct Arguments {
     /// SLURM_ARRAY_TASK_ID, AWS_BATCH_JOB_ARRAY_INDEX or JOB_COMPLETION_INDEX (Kubernetes)
     #[arg(long, value_name = "N")]
     pub element: Option<usize>,
+    /// Print how each run stands, and train nothing: waiting, running, interrupted, finished,
+    /// diverged, failed or damaged; what Slurm says of it, where squeue knows its job
+    #[arg(long, conflicts_with = "dry_run")]
+    pub status: bool,
+    /// With --status: again and again, so many seconds apart, until interrupted [default: 10]
+    #[arg(long, value_name = "SECONDS", requires = "status", num_args = 0..=1,
+        default_missing_value = "10", value_parser = pause)]
+    pub watch: Option<Duration>,
     /// Print the plan and train nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Print the result (or the plan) as JSON
+    /// Print the result (or the plan, or the status) as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Reads the pause of `--watch`.
+fn pause(text: &str) -> Result<Duration, BadInput> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| (0.1..=86_400.0).contains(seconds));
+    let seconds = seconds.ok_or_else(|| {
+        bad_input("write a number of seconds from 0.1 to 86400, or put --watch at the end")
+    })?;
+    Ok(Duration::from_secs_f64(seconds))
 }
