@@ -1,10 +1,10 @@
-//! Sweeps whose runs an engine starts one by one: `--element` and `--status`, with
+//! Sweeps whose runs an engine starts one by one: `--element`, `--status` and `--slurm`, with
 //! stand-ins for Slurm's programs.
 
 mod common;
 
 use common::{
-    command, lines, refuse, stdout, succeed, wait_until, workspace, write_experiment,
+    command, lines, refuse, run, stderr, stdout, succeed, wait_until, workspace, write_experiment,
 };
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -140,4 +140,73 @@ fn a_status_that_is_watched_is_repeated_until_it_is_interrupted() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     refuse(folder.path(), &sweep("4", &["--watch", "1"]), 2, &["--status"]);
+}
+
+/// Notes its arguments, and numbers the jobs from 41.
+const SBATCH: &str = "[ \"$1\" = --version ] && exit; printf '%s\\n' \"$*\" >>submitted; \
+                      echo $((40 + $(wc -l <submitted)))\\;cluster";
+
+#[test]
+fn a_sweep_is_submitted_as_an_array_over_what_is_not_complete_with_figures_after_it() {
+    let folder = workspace();
+    write_experiment(folder.path(), "");
+    succeed(folder.path(), &sweep("4", &["--element", "0"]));
+    let options = "--partition=gpu --gpus=1 --time=4:00:00";
+    let slurm = ["--slurm", "--slurm-options", options, "--parallel", "2"];
+    let arguments = sweep("4", &slurm);
+    let shown = succeed(folder.path(), &[&arguments[..], &["--dry-run"]].concat());
+    for part in ["#SBATCH --array=1%2", options, "--dependency=afterany:JOB", "e-1-%A_%a.log"] {
+        assert!(shown.contains(part), "\"{part}\" is not in:\n{shown}");
+    }
+    assert!(!shown.contains("--slurm-options") && !shown.contains("--dry-run"), "{shown}");
+    let scripts = folder.path().join("out/slurm");
+    assert!(!scripts.exists(), "a dry run writes nothing");
+    let submit = |programs: &[(&str, &str)]| {
+        let mut command = command(folder.path(), &arguments);
+        with_programs(&mut command, folder.path(), programs);
+        command.output().unwrap()
+    };
+    let output = submit(&[("sbatch", SBATCH)]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.contains("submitted: 1 runs as array 41, then figures as job 42"), "{told}");
+    let submitted = std::fs::read_to_string(folder.path().join("submitted")).unwrap();
+    let submitted: Vec<&str> = submitted.lines().collect();
+    assert!(submitted[0].ends_with("/out/slurm/e-1.sbatch"), "{submitted:?}");
+    assert!(submitted[1].contains("--dependency=afterany:41 "), "{submitted:?}");
+    let script = std::fs::read_to_string(scripts.join("e-1.sbatch")).unwrap();
+    assert!(told.contains(&script), "what was printed is what was submitted");
+    let sweep_line = script.lines().find(|line| line.starts_with("sweep=(")).unwrap();
+    assert!(sweep_line.ends_with("--out out --iterations 4)"), "{sweep_line}");
+    // The next has a script of its own; a refusal of Slurm's is told in one line.
+    std::fs::write(scripts.join("e-1.sbatch"), "edited").unwrap();
+    submit(&[("sbatch", SBATCH)]);
+    assert!(scripts.join("e-2.sbatch").exists() && scripts.join("e-2.figures.sbatch").exists());
+    let refusing = "[ \"$1\" = --version ] && exit; echo 'invalid partition: gpu' >&2; exit 1";
+    let output = submit(&[("sbatch", refusing)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("did not take the job: invalid partition: gpu"));
+    succeed(folder.path(), &sweep("4", &["--element", "1"]));
+    let output = submit(&[("sbatch", "exit 1")]);
+    assert!(stderr(&output).contains("nothing to submit") && output.status.success());
+}
+
+#[test]
+fn without_slurm_a_submission_is_refused_before_anything_is_written() {
+    let folder = workspace();
+    write_experiment(folder.path(), "");
+    let mut command = command(folder.path(), &sweep("4", &["--slurm"]));
+    let output = command.env("PATH", folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(told.contains("error: --slurm: sbatch cannot be started"), "{told}");
+    assert_eq!(told.trim().lines().count(), 1, "{told}");
+    assert!(!folder.path().join("out").exists());
+    let two_lines = ["--slurm", "--slurm-options", "--time=1\n--mem=1", "--dry-run"];
+    refuse(folder.path(), &sweep("4", &two_lines), 2, &["--slurm-options"]);
+    for alone in
+        [&["--parallel", "2"][..], &["--slurm", "--element", "0"], &["--slurm", "--status"]]
+    {
+        assert_eq!(run(folder.path(), &sweep("4", alone)).status.code(), Some(2), "{alone:?}");
+    }
 }

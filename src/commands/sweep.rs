@@ -4,6 +4,7 @@ mod arguments;
 mod data;
 mod dry_run;
 mod finish;
+mod slurm;
 mod status;
 
 use std::collections::HashMap;
@@ -54,6 +55,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     let (skip, dry_run) = (arguments.skip_missing_data, arguments.dry_run);
     data::leave_out_missing(skip, dry_run, &experiments, &folders, &mut tasks)?;
+    if arguments.slurm {
+        return slurm::run(arguments, &experiments, tasks);
+    }
     let devices = arguments
         .device
         .iter()

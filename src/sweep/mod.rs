@@ -8,6 +8,7 @@ pub mod overrides;
 pub mod plan;
 pub mod queue;
 pub mod scheduler;
+pub mod script;
 pub mod squeue;
 pub mod status;
 pub mod worker;

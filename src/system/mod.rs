@@ -7,5 +7,6 @@ pub mod hash;
 pub mod host;
 pub mod parallel;
 pub mod regular_file;
+pub mod shell;
 pub mod signals;
 pub mod zip;

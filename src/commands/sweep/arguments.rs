@@ -26,6 +26,7 @@ Examples:
   resnet-repro sweep experiments/0[1-6]*.toml --only 'plain-*' --iterations 400 --out runs/400
   resnet-repro sweep experiments/quick.toml --status --watch  how each run stands, every 10 s
   resnet-repro sweep experiments/quick.toml --element 3       the fourth run of the plan alone
+  resnet-repro sweep experiments/quick.toml --slurm --slurm-options '--gpus=1 --time=4:00:00'
 Then: resnet-repro figures")]
 pub struct Arguments {
     /// Experiment files; each run goes to <out>/<file name>/<network>/seed-<k>
@@ -79,12 +80,22 @@ pub struct Arguments {
     pub element: Option<usize>,
     /// Print how each run stands, and train nothing: waiting, running, interrupted, finished,
     /// diverged, failed or damaged; what Slurm says of it, where squeue knows its job
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with_all = ["dry_run", "slurm"])]
     pub status: bool,
     /// With --status: again and again, so many seconds apart, until interrupted [default: 10]
     #[arg(long, value_name = "SECONDS", requires = "status", num_args = 0..=1,
         default_missing_value = "10", value_parser = pause)]
     pub watch: Option<Duration>,
+    /// Submit the runs that are not complete to Slurm, as an array, and "figures" after it. The
+    /// script is kept in <out>/slurm and may be edited; with --dry-run it is printed alone
+    #[arg(long, conflicts_with = "element")]
+    pub slurm: bool,
+    /// Options of sbatch for the runs, such as "--partition=gpu --gpus=1 --time=4:00:00"
+    #[arg(long, value_name = "OPTIONS", requires = "slurm", allow_hyphen_values = true)]
+    pub slurm_options: Option<String>,
+    /// With --slurm: runs at the same time, at most
+    #[arg(long, value_name = "P", requires = "slurm", value_parser = clap::value_parser!(u32).range(1..))]
+    pub parallel: Option<u32>,
     /// Print the plan and train nothing
     #[arg(long)]
     pub dry_run: bool,
