@@ -169,7 +169,7 @@ fn a_sweep_is_submitted_as_an_array_over_what_is_not_complete_with_figures_after
     let output = submit(&[("sbatch", SBATCH)]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let told = stdout(&output);
-    assert!(told.contains("submitted: 1 runs as array 41, then figures as job 42"), "{told}");
+    assert!(told.contains("submitted: 1 run as array 41, then figures as job 42"), "{told}");
     let submitted = std::fs::read_to_string(folder.path().join("submitted")).unwrap();
     let submitted: Vec<&str> = submitted.lines().collect();
     assert!(submitted[0].ends_with("/out/slurm/e-1.sbatch"), "{submitted:?}");

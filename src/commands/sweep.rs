@@ -20,6 +20,7 @@ use crate::commands::sweep::dry_run::print_plan;
 use crate::commands::sweep::finish::finish;
 use crate::config::dataset_name::DatasetName;
 use crate::error::{BadInput, EXIT_DONE, bad_input};
+use crate::report::format::counted;
 use crate::run::spec::RunOptions;
 use crate::run::tensorboard::EventFile;
 use crate::sweep::experiment;
@@ -126,8 +127,8 @@ fn take_element(mut tasks: Vec<Task>, element: usize) -> Result<Task, BadInput> 
     match element < tasks.len() {
         true => Ok(tasks.swap_remove(element)),
         false => Err(bad_input(format!(
-            "--element {element}: the plan has {} runs, numbered from 0",
-            tasks.len()
+            "--element {element}: the plan has {}, numbered from 0",
+            counted(tasks.len(), "run")
         ))),
     }
 }

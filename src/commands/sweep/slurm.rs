@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::commands::sweep::arguments::Arguments;
 use crate::console::output::{print, print_json, say};
 use crate::error::{BadInput, EXIT_DONE, bad_input};
+use crate::report::format::counted;
 use crate::sweep::experiment::Experiment;
 use crate::sweep::plan::Task;
 use crate::sweep::script::Submission;
@@ -70,8 +71,8 @@ pub fn run(arguments: &Arguments, experiments: &[Experiment], mut tasks: Vec<Tas
         print_json(&submitted)?;
     } else if let (Some(array), Some(figures)) = (&submitted.array, &submitted.figures) {
         print(&format!(
-            "submitted: {} runs as array {array}, then figures as job {figures}; the same command with --status instead of --slurm shows how each run stands",
-            submitted.runs.len()
+            "submitted: {} as array {array}, then figures as job {figures}; the same command with --status instead of --slurm shows how each run stands",
+            counted(submitted.runs.len(), "run")
         ))?;
     }
     Ok(EXIT_DONE)

@@ -11,7 +11,7 @@ use crate::commands::sweep::arguments::Arguments;
 use crate::console::output::print_while_read;
 use crate::error::EXIT_DONE;
 use crate::records::provenance::timestamp;
-use crate::report::format::thousands;
+use crate::report::format::{NONE, counted, thousands};
 use crate::report::tables::table::{Style, render};
 use crate::sweep::experiment::Experiment;
 use crate::sweep::plan::Task;
@@ -81,11 +81,11 @@ fn text(arguments: &Arguments, runs: &[RunStatus]) -> Result<String> {
     let counts: Vec<String> =
         counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
     let table = render(&header, &rows, Style::Terminal);
-    Ok(format!("{}\n{} runs: {}", table.trim_end(), runs.len(), counts.join(", ")))
+    Ok(format!("{}\n{}: {}", table.trim_end(), counted(runs.len(), "run"), counts.join(", ")))
 }
 
 fn row(run: &RunStatus) -> Vec<String> {
-    let age = run.last_row_seconds.map_or("–".to_string(), |seconds| {
+    let age = run.last_row_seconds.map_or(NONE.to_string(), |seconds| {
         format!("{} ago", HumanDuration(Duration::from_secs_f64(seconds.floor())))
     });
     let host = run.host.as_ref().map(|host| format!("host {host}"));
