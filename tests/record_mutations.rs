@@ -61,8 +61,8 @@ fn read_as_figures(folder: &Path, whole_report: bool) -> anyhow::Result<()> {
         .inspect_err(|error| check_line(&format!("{error:#}")));
     problems.iter().for_each(|problem| check_line(&problem.to_string()));
     let mut collection = Collection::read(folder)?;
-    let (analyses, strange) = record::find(folder);
-    collection.problems.extend(strange);
+    let (analyses, _) = record::find(folder);
+    collection.problems.extend(record::problems(folder));
     collection.problems.iter().for_each(|problem| check_line(problem));
     let protocols = Protocol::of(&collection.runs);
     if whole_report {
