@@ -14,6 +14,12 @@ use crate::system::cuda_graph::CudaGraph;
 /// Side of the square matrices.
 const SIDE: i64 = 2048;
 
+/// The same of a first try, where that is slow.
+const SMALL_SIDE: i64 = 256;
+
+/// Seconds that a product may take by the rate of the first try.
+const PATIENCE: f64 = 2.0;
+
 /// The same on a GPU, which a smaller product does not fill.
 const GPU_SIDE: i64 = 8192;
 
@@ -26,24 +32,35 @@ const COPIED: i64 = 256 << 20;
 /// The best of so many tries counts: a peak is a peak.
 const TRIES: usize = 4;
 
+/// Operations of a product of square matrices.
+fn operations(side: i64) -> f64 {
+    2.0 * (side as f64).powi(3)
+}
+
 impl Peaks {
     /// Measures `device`.
     pub fn measure(device: Device) -> Peaks {
-        let operations = |kind: Kind| {
-            let side = if device == Device::Cpu { SIDE } else { GPU_SIDE };
+        let product = |kind: Kind, side: i64| {
             let [a, b] =
                 [0, 1].map(|_| Tensor::rand([side, side], (Kind::Float, device)).to_kind(kind));
-            let side = side as f64;
-            2.0 * side * side * side / best_seconds(device, || a.matmul(&b))
+            operations(side) / best_seconds(device, || a.matmul(&b))
+        };
+        let rate = |kind: Kind| {
+            if device != Device::Cpu {
+                return product(kind, GPU_SIDE);
+            }
+            // A CPU without instructions for the precision would take minutes for the large one.
+            let small = product(kind, SMALL_SIDE);
+            if operations(SIDE) / small > PATIENCE { small } else { product(kind, SIDE) }
         };
         fused::settings(true, false);
-        let f32_operations_per_second = operations(Kind::Float);
-        let bf16_operations_per_second = operations(Kind::BFloat16);
+        let f32_operations_per_second = rate(Kind::Float);
+        let bf16_operations_per_second = rate(Kind::BFloat16);
         let tf32_operations_per_second = if device == Device::Cpu {
             f32_operations_per_second
         } else {
             fused::settings(true, true);
-            operations(Kind::Float)
+            rate(Kind::Float)
         };
         let source = Tensor::zeros([COPIED], (Kind::Uint8, device));
         let mut target = Tensor::ones([COPIED], (Kind::Uint8, device));
