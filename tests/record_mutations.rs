@@ -136,7 +136,7 @@ fn analyses(random: &mut Random, watch: &Watch, count: usize, folder: &Path) {
         std::fs::write(run.join(name), text(&format!("{ANALYSED}/{name}"))).unwrap();
     }
     let run_record = RunRecord::read(&run.join("run.toml")).unwrap();
-    let mut record = AnalysisRecord {
+    let mut whole = AnalysisRecord {
         kind: Kind::Lesion,
         complete: true,
         network: run_record.run.network,
@@ -152,15 +152,16 @@ fn analyses(random: &mut Random, watch: &Watch, count: usize, folder: &Path) {
         dataset: run_record.run.dataset.clone(),
         provenance: run_record.provenance.clone(),
     };
-    record.write::<()>(&analysis, &[]).unwrap();
+    whole.write::<()>(&analysis, &[]).unwrap();
     let (toml, csv) = (analysis.join("lesion.toml"), analysis.join("lesion.csv"));
     let with_checksum = std::fs::read_to_string(&toml).unwrap();
-    let (_, record) = with_checksum.split_once('\n').unwrap();
+    let (_, text_of_record) = with_checksum.split_once('\n').unwrap();
     let rows = "test,block,count,sample,tau,wrong,error,loss\nwhole,,0,,,85,8.5,0.25\n\
                 single,layer1.0,1,,,930,93.0,2.5\nsingle,layer1.1,1,,,871,87.1,2.25\n\
                 random,,2,0,,900,90.0,5\nexchange,,1,0,0.75,912,91.2,4.5\n";
     let read = || -> anyhow::Result<()> {
-        let collection = Collection::read(folder)?;
+        let mut collection = Collection::read(folder)?;
+        collection.problems.extend(record::problems(folder));
         for ruling in rulings(&Protocol::of(&collection.runs), folder) {
             assert!(!ruling.numbers.contains(['\n', '\x1b']), "{}", ruling.numbers);
         }
@@ -183,7 +184,7 @@ fn analyses(random: &mut Random, watch: &Watch, count: usize, folder: &Path) {
             std::fs::write(&csv, random.mutated_text(rows)).unwrap();
             outcome.add(watch.next(), read());
         } else {
-            std::fs::write(&toml, random.mutated_text(record)).unwrap();
+            std::fs::write(&toml, random.mutated_text(text_of_record)).unwrap();
             outcome.add(watch.next(), read());
             std::fs::remove_file(&toml).unwrap();
         }
