@@ -321,7 +321,8 @@ mod tests {
         let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
         let changed = header.replace("\"F32\",\"shape\":[5]", "\"F16\",\"shape\":[10]");
         assert_ne!(changed, header);
-        let bytes = [&bytes[..8], changed.as_bytes(), &bytes[8 + length..]].concat();
+        let changed_length = (changed.len() as u64).to_le_bytes();
+        let bytes = [&changed_length[..], changed.as_bytes(), &bytes[8 + length..]].concat();
         let message = Checkpoint::from_bytes(&bytes).map(|_| ()).unwrap_err().to_string();
         assert!(message.contains("is F16"), "{message}");
     }
