@@ -252,6 +252,7 @@ fn checkpoints(random: &mut Random, watch: &Watch, count: usize, folder: &Path) 
     let state = Checkpoint {
         iteration: 9,
         schedule: ScheduleState::default(),
+        evaluation_due: false,
         parameters: network.parameters().copy(),
         momentum_buffer: network.parameters().copy(),
         running_stats: network.running_stats().copy(),

@@ -265,7 +265,7 @@ fn test(
     let Source::Streamed(index) = &data.test else {
         return match (networks, arguments.views, &arguments.scores, arguments.scales.is_empty()) {
             ([network], Views::Centre, None, true) => {
-                EvaluationSet::new(&data.test, None, recipe, device, loaders).evaluate(network, &normalization, unreadable)
+                EvaluationSet::new(&data.test, None, recipe, device, loaders).evaluate(network, &normalization, &AtomicBool::new(false), unreadable)
             }
             _ => Err(bad_input("--views, --scales, --scores and several --weights are for ImageFolder datasets (imagenet, tiny-imagenet)").into()),
         };
@@ -288,6 +288,7 @@ fn test(
         if arguments.scores.is_some() {
             kept.push((scores.to_device(Device::Cpu), labels.to_device(Device::Cpu)));
         }
+        Ok(())
     })?;
     if let Some(file) = &arguments.scores {
         write_scores(file, kept, arguments.views)?;

@@ -383,6 +383,7 @@ mod tests {
             let state = Checkpoint {
                 iteration: step,
                 schedule: ScheduleState::default(),
+                evaluation_due: false,
                 parameters: tensor(),
                 momentum_buffer: tensor(),
                 running_stats: Tensor::ones([1376], (Kind::Float, Device::Cpu)),

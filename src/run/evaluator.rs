@@ -1,5 +1,6 @@
 //! The evaluations of one run: during its training, and the paper's test at its end.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -47,26 +48,34 @@ impl<'a> RunEvaluator<'a> {
 
     /// The paper's standard test of a net on ImageNet, ten crops: its result, and why some images
     /// could not be read. `None` for other data.
-    pub fn ten_crops(&self, network: &Network) -> Result<Option<(Evaluation, Vec<String>)>> {
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::error::Stopped) if `stop` is set between two batches.
+    pub fn ten_crops(
+        &self,
+        network: &Network,
+        stop: &AtomicBool,
+    ) -> Result<Option<(Evaluation, Vec<String>)>> {
         let Source::Streamed(index) = &self.run.data.test else { return Ok(None) };
         (self.listener)(Event::Evaluating);
         let recipe = &self.run.config.recipe;
         let test = ViewTest::new(index.clone(), None, recipe, Views::TenCrop, self.loaders);
         let mut reasons = Vec::new();
         let result =
-            test.evaluate(network, &self.normalization, &mut |reason| reasons.push(reason))?;
+            test.evaluate(network, &self.normalization, stop, &mut |reason| reasons.push(reason))?;
         Ok(Some((result, reasons)))
     }
 }
 
 impl Evaluator for RunEvaluator<'_> {
-    fn evaluate(&mut self, network: &Network) -> Result<Evaluations> {
+    fn evaluate(&mut self, network: &Network, stop: &AtomicBool) -> Result<Evaluations> {
         let start = Instant::now();
         (self.listener)(Event::Evaluating);
         let (mut splits, mut unreadable) = (Vec::new(), Vec::new());
         for (split, images) in &self.sets {
-            let result = images
-                .evaluate(network, &self.normalization, &mut |reason| unreadable.push(reason))?;
+            let result = images.evaluate(network, &self.normalization, stop, &mut |reason| {
+                unreadable.push(reason)
+            })?;
             splits.push((*split, result));
         }
         Ok(Evaluations { splits, unreadable, took: start.elapsed() })

@@ -1,10 +1,12 @@
 //! Writes what a run leaves behind while it trains: logs, record, checkpoints, weights.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 
 use crate::console::event::{Event, Listener};
+use crate::error::Stopped;
 use crate::network::parameters::Network;
 use crate::records::checkpoints::Beside;
 use crate::records::eval_csv::{EvaluationLog, EvaluationRow};
@@ -25,7 +27,7 @@ use crate::training::evaluation::splits::{Evaluations, Split};
 use crate::training::evaluation::views::Views;
 use crate::training::gradient_norms::GradientRow;
 use crate::training::metrics::TrainingRow;
-use crate::training::trainer::{Outcome, Recorder};
+use crate::training::trainer::{Outcome, Recorder, Trainer};
 
 /// Writes what the training loop reports.
 pub struct RunRecorder<'a> {
@@ -111,16 +113,21 @@ impl<'a> RunRecorder<'a> {
         self.record.write(&self.run.directory.record())
     }
 
-    /// Writes the end of the training, whatever it was; of a finished one also the paper's test.
+    /// Writes the end of the training, whatever it was; of a finished one also the paper's test,
+    /// unless `stop` is set meanwhile.
     pub fn close(
         mut self,
         outcome: Result<Outcome>,
-        warmup_ended_after: Option<u64>,
-        network: &Network,
+        trainer: &Trainer,
         evaluator: &RunEvaluator,
+        stop: &AtomicBool,
     ) -> Result<Outcome> {
-        self.record.progress.warmup_ended_after = warmup_ended_after;
-        let outcome = match outcome {
+        self.record.progress.warmup_ended_after = trainer.warmup_ended_after();
+        let tested = match outcome {
+            Ok(Outcome::Finished) => self.test(trainer, evaluator, stop),
+            outcome => outcome,
+        };
+        let outcome = match tested {
             Ok(outcome) => outcome,
             Err(error) => {
                 // The disk may be full: the error that stopped the training is the one to tell.
@@ -137,12 +144,9 @@ impl<'a> RunRecorder<'a> {
             Outcome::Interrupted(_) => (State::Interrupted, "stopped"),
             Outcome::Diverged(_) => (State::Diverged, "diverged: the loss is NaN"),
         };
-        if outcome == Outcome::Finished {
-            self.test(network, evaluator)?;
-        }
         let start = Instant::now();
         if outcome == Outcome::Finished {
-            self.save_weights(network)?;
+            self.save_weights(trainer.network())?;
         }
         if state != State::Interrupted {
             // What is hashed is what was logged.
@@ -160,11 +164,29 @@ impl<'a> RunRecorder<'a> {
         Ok(outcome)
     }
 
-    /// The paper's standard test of a net on ImageNet: ten crops.
-    fn test(&mut self, network: &Network, evaluator: &RunEvaluator) -> Result<()> {
-        let Some((result, reasons)) = evaluator.ten_crops(network)? else { return Ok(()) };
-        self.unreadable(reasons, "it counts as wrong");
-        record_test(&self.run.directory.tests(), TestRow::new(Views::TenCrop, &result))
+    /// The paper's standard test of a trained net on ImageNet: ten crops. Where `stop` is set before
+    /// its end, the state is kept, and the test is begun again on resuming.
+    fn test(
+        &mut self,
+        trainer: &Trainer,
+        evaluator: &RunEvaluator,
+        stop: &AtomicBool,
+    ) -> Result<Outcome> {
+        match evaluator.ten_crops(trainer.network(), stop) {
+            Err(error) if error.is::<Stopped>() => {
+                let state = trainer.state();
+                self.checkpoint(&state)?;
+                return Ok(Outcome::Interrupted(state.iteration));
+            }
+            result => {
+                if let Some((result, reasons)) = result? {
+                    self.unreadable(reasons, "it counts as wrong");
+                    let row = TestRow::new(Views::TenCrop, &result);
+                    record_test(&self.run.directory.tests(), row)?;
+                }
+            }
+        }
+        Ok(Outcome::Finished)
     }
 
     /// Puts images that cannot be read on record, and names those that were not known yet.

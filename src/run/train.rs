@@ -57,12 +57,11 @@ impl Built<'_> {
         {
             listener(Event::Note(note));
         }
-        let begun = if given { trainer.begin(&mut recorder, &mut evaluator) } else { Ok(()) };
-        let outcome = begun.and_then(|()| {
-            trainer.run(&mut recorder, &mut evaluator, stop, options.checkpoint_every)
-        });
-        let warmup_ended_after = trainer.warmup_ended_after();
-        recorder.close(outcome, warmup_ended_after, &network, &evaluator)
+        if given {
+            trainer.evaluate_first();
+        }
+        let outcome = trainer.run(&mut recorder, &mut evaluator, stop, options.checkpoint_every);
+        recorder.close(outcome, &trainer, &evaluator, stop)
     }
 }
 

@@ -21,6 +21,9 @@ struct Position {
     iteration: u64,
     #[serde(flatten)]
     schedule: ScheduleState,
+    /// Said only where it is so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    evaluation_due: bool,
     /// Files of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     beside: Option<String>,
@@ -53,6 +56,8 @@ pub struct Checkpoint {
     pub iteration: u64,
     /// What the schedule remembers.
     pub schedule: ScheduleState,
+    /// Whether this iteration is to be evaluated still: a stop came during its evaluation.
+    pub evaluation_due: bool,
     /// float32, [parameters].
     pub parameters: Tensor,
     /// float32, [parameters].
@@ -69,6 +74,7 @@ impl Checkpoint {
         Checkpoint {
             iteration,
             schedule: ScheduleState::default(),
+            evaluation_due: false,
             parameters: tensor(),
             momentum_buffer: tensor(),
             running_stats: tensor(),
@@ -88,8 +94,12 @@ impl Checkpoint {
         .map(|(name, tensor)| {
             (name.to_string(), tensor.detach().to_device(Device::Cpu).contiguous())
         });
-        let position =
-            Position { iteration: self.iteration, schedule: self.schedule.clone(), beside };
+        let position = Position {
+            iteration: self.iteration,
+            schedule: self.schedule.clone(),
+            evaluation_due: self.evaluation_due,
+            beside,
+        };
         tensor_bytes(&tensors, (NOTE, serde_json::to_string(&position).context("the position")?))
     }
 
@@ -113,6 +123,7 @@ impl Checkpoint {
         let checkpoint = Checkpoint {
             iteration: position.iteration,
             schedule: position.schedule,
+            evaluation_due: position.evaluation_due,
             parameters: tensor("theta")?,
             momentum_buffer: tensor("velocity")?,
             running_stats: tensor("statistics")?,

@@ -7,6 +7,7 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use crate::config::recipe::Recipe;
+use crate::error::Stopped;
 use crate::network::forward::gradient::Gradient;
 use crate::network::parameters::Network;
 use crate::training::batches::Batches;
@@ -70,6 +71,8 @@ pub struct Trainer<'a> {
     pending_rates: Vec<f64>,
     /// The last iteration that was done.
     iteration: u64,
+    /// Whether it is to be evaluated before the next one.
+    evaluation_due: bool,
 }
 
 impl<'a> Trainer<'a> {
@@ -93,6 +96,7 @@ impl<'a> Trainer<'a> {
             checkpoint.map(|checkpoint| checkpoint.schedule.clone()).unwrap_or_default(),
         );
         let iteration = checkpoint.map_or(0, |checkpoint| checkpoint.iteration);
+        let evaluation_due = checkpoint.is_some_and(|checkpoint| checkpoint.evaluation_due);
         let learning_rate = Tensor::zeros([], (Kind::Float, network.device()));
         Trainer {
             network,
@@ -106,24 +110,20 @@ impl<'a> Trainer<'a> {
             graphed: None,
             pending_rates: Vec::new(),
             iteration,
+            evaluation_due,
         }
     }
 
-    /// What a run whose weights are given has before its first iteration: an evaluation of them, on
-    /// record as of iteration 0, and a checkpoint, so that it never needs their file again.
-    pub fn begin(
-        &mut self,
-        recorder: &mut dyn Recorder,
-        evaluator: &mut dyn Evaluator,
-    ) -> Result<()> {
-        let evaluations = evaluator.evaluate(self.network)?;
-        recorder.evaluated(self.iteration, evaluations)?;
-        recorder.checkpoint(&self.state())
+    /// Has the run begin with an evaluation, on record as of iteration 0, and a checkpoint: weights
+    /// that were given are told from those that were trained, and their file is not needed again.
+    pub fn evaluate_first(&mut self) {
+        self.evaluation_due = true;
     }
 
     /// Trains until the recipe's last iteration, or until `stop` is set: then the current iteration
-    /// is finished first. A checkpoint is handed over about every `checkpoint_every`, at zero after
-    /// each iteration; when that is does not affect results.
+    /// is finished first, and an evaluation is left between two batches, to be begun again. A
+    /// checkpoint is handed over about every `checkpoint_every`, at zero after each iteration; when
+    /// that is does not affect results.
     pub fn run(
         &mut self,
         recorder: &mut dyn Recorder,
@@ -134,6 +134,12 @@ impl<'a> Trainer<'a> {
         let mut last_read = Instant::now();
         let mut last_checkpoint = Instant::now();
         let mut wait = checkpoint_every;
+        if self.evaluation_due {
+            if !self.evaluate(recorder, evaluator, stop)? {
+                return Ok(Outcome::Interrupted(self.iteration));
+            }
+            recorder.checkpoint(&self.state())?;
+        }
         while self.iteration < self.recipe.iterations {
             if stop.load(Ordering::Relaxed) {
                 if let Some(iteration) = self.report(recorder)? {
@@ -161,10 +167,8 @@ impl<'a> Trainer<'a> {
                 }
                 last_read = Instant::now();
             }
-            if evaluate {
-                let evaluations = evaluator.evaluate(self.network)?;
-                self.schedule.observe_evaluation(evaluations.watched_error());
-                recorder.evaluated(self.iteration, evaluations)?;
+            if evaluate && !self.evaluate(recorder, evaluator, stop)? {
+                return Ok(Outcome::Interrupted(self.iteration));
             }
             if checkpoint {
                 let start = Instant::now();
@@ -183,6 +187,31 @@ impl<'a> Trainer<'a> {
         } else {
             Outcome::Diverged(self.iteration)
         })
+    }
+
+    /// Evaluates the network. `false` if `stop` was set before the end: then the state is handed
+    /// over as it was before the evaluation.
+    fn evaluate(
+        &mut self,
+        recorder: &mut dyn Recorder,
+        evaluator: &mut dyn Evaluator,
+        stop: &AtomicBool,
+    ) -> Result<bool> {
+        self.evaluation_due = true;
+        let evaluations = match evaluator.evaluate(self.network, stop) {
+            Err(error) if error.is::<Stopped>() => {
+                recorder.checkpoint(&self.state())?;
+                return Ok(false);
+            }
+            evaluations => evaluations?,
+        };
+        self.evaluation_due = false;
+        // A schedule goes by what it has trained.
+        if self.iteration > 0 {
+            self.schedule.observe_evaluation(evaluations.watched_error());
+        }
+        recorder.evaluated(self.iteration, evaluations)?;
+        Ok(true)
     }
 
     /// Time of the next `count` iterations, at most
@@ -212,6 +241,11 @@ impl<'a> Trainer<'a> {
                 Some(format!("training without a CUDA graph, which is slower: {error:#}"))
             }
         }
+    }
+
+    /// The network in its present state.
+    pub fn network(&self) -> &Network {
+        self.network
     }
 
     /// The last iteration of the warm-up, if there was one and it is over.
@@ -298,10 +332,12 @@ impl<'a> Trainer<'a> {
         Ok(diverged.map(|position| rows[position].iteration))
     }
 
-    fn state(&self) -> Checkpoint {
+    /// All that the rest of the training depends on.
+    pub fn state(&self) -> Checkpoint {
         Checkpoint {
             iteration: self.iteration,
             schedule: self.schedule.state(),
+            evaluation_due: self.evaluation_due,
             parameters: self.network.parameters().detach().copy(),
             momentum_buffer: self.optimizer.momentum_buffer().copy(),
             running_stats: self.network.running_stats().copy(),

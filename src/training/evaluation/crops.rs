@@ -2,6 +2,7 @@
 //! at several scales; scores are averaged over views.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
@@ -12,6 +13,7 @@ use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::{Unreadable, read, read_whole};
 use crate::dataset::imagenet::view::View;
+use crate::error::Stopped;
 use crate::network::forward::pass::Mode;
 use crate::network::parameters::Network;
 use crate::system::parallel::in_order;
@@ -73,27 +75,35 @@ impl ViewTest {
 
     /// Loss and errors of `network`. `unreadable` is told of each image that cannot be read,
     /// which counts as wrong.
+    ///
+    /// # Errors
+    /// [`Stopped`] if `stop` is set between two batches.
     pub fn evaluate(
         &self,
         network: &Network,
         normalization: &Normalization,
+        stop: &AtomicBool,
         unreadable: &mut dyn FnMut(String),
     ) -> Result<Evaluation> {
         let mut tally = Tally::new(network.device());
         self.scores(&[(network, normalization)], unreadable, |log_probabilities, labels| {
-            tally.add(log_probabilities, labels)
+            if stop.load(Ordering::Relaxed) {
+                return Err(Stopped.into());
+            }
+            tally.add(log_probabilities, labels);
+            Ok(())
         })?;
         Ok(tally.result())
     }
 
     /// Hands on the scores of each batch of images, in order: logarithms of the classes'
     /// probabilities averaged over views and networks, float32 [images, classes], and labels, int64
-    /// [images], -1 for an image that cannot be read.
+    /// [images], -1 for an image that cannot be read. An error of `take` ends it.
     pub fn scores(
         &self,
         networks: &[(&Network, &Normalization)],
         unreadable: &mut dyn FnMut(String),
-        mut take: impl FnMut(&Tensor, &Tensor),
+        mut take: impl FnMut(&Tensor, &Tensor) -> Result<()>,
     ) -> Result<()> {
         let count = self.positions.as_ref().map_or(self.index.len(), Vec::len);
         let device = networks[0].0.device();
@@ -130,8 +140,8 @@ impl ViewTest {
                         take(
                             if each.len() == 1 { &each[0] } else { &together },
                             &Tensor::from_slice(&labels).to_device(device),
-                        );
-                    });
+                        )
+                    })?;
                     waiting.clear();
                 }
                 Ok(())

@@ -7,12 +7,14 @@ pub mod splits;
 pub mod views;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use tch::{Device, Tensor};
 
 use crate::config::recipe::Recipe;
 use crate::dataset::data::{Images, Source};
+use crate::error::Stopped;
 use crate::network::forward::pass::Mode;
 use crate::network::parameters::Network;
 use crate::training::batches::{Normalization, upload_labels, upload_pixels};
@@ -72,22 +74,29 @@ impl EvaluationSet {
 
     /// Evaluates `network`. `unreadable` is told of each image that cannot be read, which counts as
     /// wrong.
+    ///
+    /// # Errors
+    /// [`Stopped`] if `stop` is set between two batches.
     pub fn evaluate(
         &self,
         network: &Network,
         normalization: &Normalization,
+        stop: &AtomicBool,
         unreadable: &mut dyn FnMut(String),
     ) -> Result<Evaluation> {
         let (pixels, labels) = match self {
             EvaluationSet::Streamed(images) => {
-                return images.evaluate(network, normalization, unreadable);
+                return images.evaluate(network, normalization, stop, unreadable);
             }
             EvaluationSet::Resident(pixels, labels) => (pixels, labels),
         };
-        Ok(tch::no_grad(|| {
+        tch::no_grad(|| {
             let images = labels.size()[0];
             let mut tally = Tally::new(labels.device());
             for start in (0..images).step_by(BATCH as usize) {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(Stopped.into());
+                }
                 let count = BATCH.min(images - start);
                 let logits = network.forward(
                     &normalization.apply(&pixels.narrow(0, start, count)),
@@ -95,7 +104,7 @@ impl EvaluationSet {
                 );
                 tally.add(&averaged(&logits, 1), &labels.narrow(0, start, count));
             }
-            tally.result()
-        }))
+            Ok(tally.result())
+        })
     }
 }

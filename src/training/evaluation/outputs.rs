@@ -44,6 +44,7 @@ impl Outputs {
             EvaluationSet::Streamed(test) => {
                 test.scores(&[(network, normalization)], unreadable, |scores, labels| {
                     parts.push((scores.to_device(Device::Cpu), labels.to_device(Device::Cpu)));
+                    Ok(())
                 })?;
             }
         }

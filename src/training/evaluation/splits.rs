@@ -1,6 +1,7 @@
 //! Evaluations of a network while it trains: on the test set, and on a validation set if there is
 //! one.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -51,5 +52,8 @@ impl Evaluations {
 /// Evaluates the network now and then during the training.
 pub trait Evaluator {
     /// Evaluates the network on each split.
-    fn evaluate(&mut self, network: &Network) -> Result<Evaluations>;
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::error::Stopped) if `stop` is set between two batches.
+    fn evaluate(&mut self, network: &Network, stop: &AtomicBool) -> Result<Evaluations>;
 }
