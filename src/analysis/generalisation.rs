@@ -11,9 +11,8 @@ use crate::analysis::kind::Kind;
 use crate::analysis::record::Outcome;
 use crate::analysis::subject::{Subject, leave_out};
 use crate::console::steps::Steps;
-use crate::error::{BadInput, bad_input};
+use crate::error::bad_input;
 use crate::network::forward::pass::Mode;
-use crate::training::batches::sampler;
 use crate::training::evaluation::scores::{Evaluation, Tally, averaged};
 
 /// A line of `generalisation.csv`: one split.
@@ -40,7 +39,11 @@ pub fn analyse(subject: &Subject) -> Result<Outcome<Row>> {
         ))
         .into());
     }
-    let sets = [(Split::Train, trained_on(subject)?), (Split::Test, test(subject)?)];
+    let (_, most) = subject.chosen(Kind::Generalisation);
+    let sets = [
+        (Split::Train, subject.images_of(Split::Train, most)?),
+        (Split::Test, subject.images_of(Split::Test, most)?),
+    ];
     let total: usize = sets.iter().map(|(_, images)| images.len()).sum();
     let steps = Steps::new(Kind::Generalisation.name(), total as u64);
     let mut outcome = Outcome { complete: true, ..Outcome::default() };
@@ -65,22 +68,6 @@ pub fn analyse(subject: &Subject) -> Result<Outcome<Row>> {
         outcome.summary = summary(train, test, subject.network.architecture().parameter_count());
     }
     Ok(outcome)
-}
-
-/// The images that the net was trained on: not those that its run held back.
-fn trained_on<'a>(subject: &'a Subject) -> Result<ImageSet<'a>, BadInput> {
-    let (_, most) = subject.chosen(Kind::Generalisation);
-    let held_back = subject.recipe.validation as usize;
-    if held_back == 0 {
-        return subject.images_of(Split::Train, most);
-    }
-    let all = subject.images_of(Split::Train, usize::MAX)?;
-    let (members, _) = sampler::split(subject.seed, all.len(), held_back.min(all.len()));
-    Ok(all.among(&members, most))
-}
-
-fn test<'a>(subject: &'a Subject) -> Result<ImageSet<'a>, BadInput> {
-    subject.images_of(Split::Test, subject.chosen(Kind::Generalisation).1)
 }
 
 /// Tests the net on `images`; `before` are done already. Returns whether all were taken.

@@ -15,7 +15,7 @@ use crate::dataset::data::{Dataset, Source};
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture::body::Body;
 use crate::network::parameters::Network;
-use crate::training::batches::Normalization;
+use crate::training::batches::{Normalization, sampler};
 
 /// Pixels of the images that go through a network at once: 128 of CIFAR's. This bounds the memory.
 const PIXELS_AT_ONCE: i64 = 128 * IMAGE_SIDE * IMAGE_SIDE;
@@ -35,6 +35,8 @@ pub struct Subject<'a> {
     pub normalization: Normalization,
     /// Of the draws of an analysis, and of weights that it initialises.
     pub seed: u64,
+    /// Of the training, which decides what images the run held out for validation.
+    pub run_seed: u64,
     /// The split that is looked at, if the user named one.
     pub split: Option<Split>,
     /// The most images that are looked at, if the user said so.
@@ -75,7 +77,8 @@ impl Subject<'_> {
         self.images_of(split, count)
     }
 
-    /// At most `count` images of `split`.
+    /// At most `count` images of `split`; of the training images, none that the run held out for
+    /// validation.
     pub fn images_of(&self, split: Split, count: usize) -> Result<ImageSet<'_>, BadInput> {
         let source: &Source = match split {
             Split::Test => &self.data.test,
@@ -88,13 +91,22 @@ impl Subject<'_> {
                 "--split {split}: the data has no such images (no {folder}/<class>/ in the folder of --data)"
             )));
         }
-        Ok(ImageSet::new(
-            (source, count),
-            &self.recipe,
-            (&self.normalization, self.device()),
-            self.loaders,
-            Arc::clone(&self.stop),
-        ))
+        let set = |count| {
+            ImageSet::new(
+                (source, count),
+                &self.recipe,
+                (&self.normalization, self.device()),
+                self.loaders,
+                Arc::clone(&self.stop),
+            )
+        };
+        let held_out = self.recipe.validation as usize;
+        if split == Split::Test || held_out == 0 {
+            return Ok(set(count));
+        }
+        let (members, _) =
+            sampler::split(self.run_seed, source.len(), held_out.min(source.len()));
+        Ok(set(usize::MAX).among(&members, count))
     }
 
     /// Images that go through the network at once.

@@ -141,6 +141,7 @@ fn subject<'a>(
         recipe: origin.recipe.clone(),
         normalization,
         seed,
+        run_seed: origin.seed,
         split: arguments.split,
         images: arguments.images,
         loaders,

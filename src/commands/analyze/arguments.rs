@@ -16,54 +16,54 @@ use crate::config::recipe::Normalize;
 use crate::error::{BadInput, bad_input};
 use crate::system::device;
 
-/// Look inside a trained net: responses of its layers, errors without some of its blocks, gradients
+/// Look inside a trained net: layer responses, deleted blocks, gradients, loss landscape, curvature
 ///
-/// KIND is one or more of responses (Figure 7 of the paper: standard deviations of the layers'
-/// responses), lesion (Veit et al. 2016: blocks deleted and exchanged), gradients (their norms by
-/// depth, of the given and of fresh weights, with and without batch normalisation, and how they
-/// shatter, Balduzzi et al. 2017), paths (Veit et al. 2016: the gradient through paths of each
-/// length), landscape (Li et al. 2018: loss over random directions of the weights), curvature
-/// (eigenvalues and trace of the loss's Hessian) and generalisation (error of the training images
-/// beside that of the test images), with commas, or "all" for what the net allows. Each writes
-/// <kind>.csv and <kind>.toml into the run's analysis/ or --out, from which "figures" draws. All are
-/// computed in float32, a batch at a time. docs/analyses.md has definitions, sources and costs.
+/// Each kind of analysis writes <kind>.csv and <kind>.toml into the run's analysis/ or --out;
+/// "figures" makes figures, tables and sentences of them. All are computed in float32, one batch at
+/// a time. docs/analyses.md has definitions, sources and costs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Kinds, and the images that they take by default:
+  responses       standard deviation of each layer's responses, Figure 7        all test images
+  lesion          error with blocks deleted or exchanged (Veit et al. 2016)     1,000 test
+  gradients       norms by depth; similarity at two inputs (Balduzzi 2017)      1,024 training
+  paths           gradient through paths of each length (Veit et al. 2016)      1,280 training
+  landscape       loss along random directions of the weights (Li et al. 2018)  256 training
+  curvature       eigenvalues and trace of the Hessian of the loss              256 training
+  generalisation  training error without augmentation beside test error         all of both
+
 Examples:
   resnet-repro analyze all --run runs/quick/resnet-20/seed-0
   resnet-repro analyze responses,lesion --network resnet-20 --weights resnet20.safetensors --dataset cifar10 --normalize imagenet --out analysis/public")]
 pub struct Arguments {
-    /// What to look at, with commas, or all
+    /// Kinds of analysis, separated by commas, or "all" for those that the network allows
     #[arg(value_name = "KIND", value_parser = kinds)]
     pub kinds: Kinds,
-    /// Folder of a finished run: its network, weights, recipe and dataset are meant
+    /// Folder of a finished run, whose network, weights, recipe and dataset are used
     #[arg(long, value_name = "DIR", conflicts_with_all = ["network", "weights", "normalize", "dataset"])]
     pub run: Option<PathBuf>,
     /// The network
     #[arg(long, value_name = "NAME", required_unless_present = "run")]
     pub network: Option<NetworkName>,
-    /// Its weights (safetensors)
+    /// Its weights, safetensors
     #[arg(long, value_name = "FILE", required_unless_present = "run")]
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub data: DataOptions,
-    /// How pixels are normalised: as when the weights were trained [default: as the weight file
-    /// says, else pixel-mean]
+    /// How pixels are normalised, the same as in training [default: what the weight file says, else
+    /// pixel-mean]
     #[arg(long, value_enum)]
     pub normalize: Option<Normalize>,
-    /// The images to analyse [default: test; of gradients, paths, landscape and curvature train;
-    /// generalisation takes both]
+    /// Take the images from this split [default: see below]; generalisation takes both
     #[arg(long, value_enum)]
     pub split: Option<Split>,
-    /// The most images to analyse, spread evenly over the split [default: of responses and
-    /// generalisation all, of lesion 1000, of gradients 8 batches, of paths 1280, of landscape and
-    /// curvature 256]
+    /// At most this many images, spread evenly over the split [default: see below]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub images: Option<usize>,
-    /// Folder for the files [default: the run's analysis/; without a run and with --json, none]
+    /// Folder for the files [default: the run's analysis/; with weights and --json, none]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Seed of random draws [default: the run's, else 0]
+    /// Seed of random draws [default: the run's seed, else 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u32>,
     #[command(flatten)]
@@ -88,10 +88,10 @@ pub struct Arguments {
 /// What `lesion` is asked for.
 #[derive(Debug, Args)]
 pub struct LesionOptions {
-    /// lesion: draws for each number of blocks deleted or exchanged
+    /// lesion: random draws for each number of blocks deleted or exchanged
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     samples: usize,
-    /// lesion: how many points above the whole net's error the smallest net may be
+    /// lesion: the smallest net's error may be this much above the whole net's
     #[arg(long, value_name = "POINTS", default_value_t = 1.0, value_parser = points)]
     within: f64,
 }
@@ -106,7 +106,7 @@ impl LesionOptions {
 /// What `paths` is asked for.
 #[derive(Debug, Args)]
 pub struct PathOptions {
-    /// paths: paths drawn for each length, on each batch
+    /// paths: random paths for each length, on each batch
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most_a_thousand)]
     paths: usize,
 }

@@ -15,7 +15,6 @@ use crate::commands::analyze::arguments::Arguments;
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::console::output::print;
-use crate::error::bad_input;
 use crate::records::provenance::Provenance;
 use crate::records::run_toml::DatasetRecord;
 
@@ -72,12 +71,6 @@ impl Context<'_> {
                 self.close(start, curvature::analyse(subject, settings)?, curvature::headline)
             }
             Kind::Generalisation => {
-                if self.arguments.seed.is_some() && subject.recipe.validation > 0 {
-                    return Err(bad_input(
-                        "--seed: the run's own says which images it held back: leave it out",
-                    )
-                    .into());
-                }
                 let outcome = generalisation::analyse(subject)?;
                 self.close(start, outcome, generalisation::headline)
             }

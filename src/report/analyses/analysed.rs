@@ -219,7 +219,12 @@ fn preferred_protocol<Row>(found: &[Found<Row>]) -> Option<usize> {
 pub fn sources<Row>(chosen: &[&Found<Row>]) -> String {
     let mut sources: Vec<(String, Vec<String>)> = Vec::new();
     for one in chosen {
-        let (source, label) = (format!("{}, {}", one.of.source(), one.of.images()), one.of.label());
+        // The label names the folder of given weights.
+        let source = match one.of.origin {
+            Some(_) => one.of.source(),
+            None => format!("given weights, {}", one.of.analysis.record.dataset.name.title()),
+        };
+        let (source, label) = (format!("{source}, {}", one.of.images()), one.of.label());
         match sources.iter_mut().find(|(other, _)| *other == source) {
             Some((_, labels)) => labels.push(label),
             None => sources.push((source, vec![label])),

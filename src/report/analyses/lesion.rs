@@ -244,8 +244,9 @@ fn sentence(one: &Found<Row>) -> Option<String> {
     let (whole, deletion) = (whole(&one.rows)?, deletion(&one.rows)?);
     let Deletion { median, least, most } = deletion;
     let depth = needed(one.of).map_or(String::new(), |(blocks, needed, within)| {
+        let points = if within == 1.0 { "point" } else { "points" };
         format!(
-            "; {needed} of {blocks} blocks are enough for an error at most {within} points higher"
+            "; {needed} of {blocks} blocks are enough for an error at most {within} {points} higher"
         )
     });
     Some(format!(
