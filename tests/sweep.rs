@@ -6,6 +6,7 @@ use common::{
     assert_same_run, command, edit_record, lines, refuse, run, stderr, stdout, succeed, wait_until,
     workspace, write_experiment,
 };
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -31,7 +32,16 @@ fn sweep<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn start(folder: &Path, arguments: &[&str]) -> Child {
-    command(folder, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    let mut command = command(folder, arguments);
+    // Tests that were started by "nohup" would hand on that SIGHUP is ignored.
+    // SAFETY: signal is among the functions that may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            Ok(())
+        })
+    };
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn signal(process: u32, signal: libc::c_int) {
