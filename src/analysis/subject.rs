@@ -104,8 +104,7 @@ impl Subject<'_> {
         if split == Split::Test || held_out == 0 {
             return Ok(set(count));
         }
-        let (members, _) =
-            sampler::split(self.run_seed, source.len(), held_out.min(source.len()));
+        let (members, _) = sampler::split(self.run_seed, source.len(), held_out.min(source.len()));
         Ok(set(usize::MAX).among(&members, count))
     }
 

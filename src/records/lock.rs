@@ -20,12 +20,17 @@ use crate::error::{BadInput, bad_input};
 use crate::records::provenance::timestamp;
 use crate::system::atomic_file::open_own;
 use crate::system::host;
+use crate::system::process::is_ending;
 
 /// The file's name.
 pub const LOCK: &str = ".lock";
 
-/// How long a process that was just killed may take to let go of its lock.
+/// How long a lock is waited for in any case: who holds it may be about to be killed.
 const DYING: Duration = Duration::from_secs(1);
+
+/// How long a process of this machine that was killed may take to let go of its lock, with what it
+/// has started: cores may be busy, and its memory large.
+const ENDING: Duration = Duration::from_secs(60);
 
 /// How long an NFS server may keep the lock of a node that died: its lease of 90 s (Linux's
 /// default), and what it takes to notice.
@@ -62,6 +67,21 @@ impl Holder {
     /// Also if it has not said where it is.
     fn is_elsewhere(&self) -> bool {
         self.host != host::name()
+    }
+
+    /// Whether it was killed, and only its lock is left, which another process may still have from it.
+    fn is_ending(&self) -> bool {
+        !self.is_elsewhere() && is_ending(self.process)
+    }
+
+    /// How long its lock is waited for. In a job, the node of an earlier attempt may have died, and
+    /// its lock lives on for a while.
+    fn patience(&self, in_job: bool) -> Duration {
+        match self.is_elsewhere() {
+            true if in_job => LEASE,
+            false if self.is_ending() => ENDING,
+            _ => DYING,
+        }
     }
 }
 
@@ -160,7 +180,7 @@ impl Patience {
     /// Waits a little for a lock that `holder` has; whether that was worth while.
     pub fn wait_for(&self, holder: &Holder) -> bool {
         let waited = self.began.elapsed();
-        if waited >= limit(self.in_job, holder.is_elsewhere()) {
+        if waited >= holder.patience(self.in_job) {
             return false;
         }
         std::thread::sleep(Duration::from_millis(if waited < DYING { 20 } else { 500 }));
@@ -170,7 +190,7 @@ impl Patience {
     /// Whether the waiting for `holder` becomes so long that a person should know.
     pub fn is_long(&self, holder: &Holder) -> bool {
         let waited = self.began.elapsed();
-        waited > DYING && waited < limit(self.in_job, holder.is_elsewhere())
+        waited > DYING && waited < holder.patience(self.in_job)
     }
 }
 
@@ -180,19 +200,16 @@ impl Default for Patience {
     }
 }
 
-/// In a job, the node of an earlier attempt may have died, and its lock lives on for a while.
-fn limit(in_job: bool, elsewhere: bool) -> Duration {
-    if in_job && elsewhere { LEASE } else { DYING }
-}
-
 /// The error that refuses a run at which another process is.
 pub fn refused(folder: &Path, holder: &Holder) -> BadInput {
     bad_input(format!("{}; wait for it, or choose another --out", taken(folder, holder)))
 }
 
-/// What is told while a node is waited for that may have died.
+/// What is told while a node is waited for that may have died, or a process that was killed.
 pub fn waiting(folder: &Path, holder: &Holder) -> String {
-    format!("{}; waiting, in case that machine has died", taken(folder, holder))
+    let what =
+        if holder.is_elsewhere() { "in case that machine has died" } else { "it was killed" };
+    format!("{}; waiting: {what}", taken(folder, holder))
 }
 
 /// "runs/x: another process is working on this run (host a, process 1, since …)".
@@ -323,15 +340,32 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_nodes_lease_is_waited_for_in_a_job_and_a_process_of_this_machine_never() {
-        assert_eq!(limit(true, true), Duration::from_secs(120));
-        assert_eq!([limit(true, false), limit(false, true)], [DYING; 2]);
-        let here = Holder { host: host::name(), ..Holder::default() };
+    fn a_dead_nodes_lease_is_waited_for_in_a_job_and_a_process_that_works_here_never() {
+        let process = std::process::id();
+        let here = Holder { host: host::name(), process, ..Holder::default() };
+        assert_eq!(Holder::default().patience(true), Duration::from_secs(120));
+        assert_eq!([here.patience(true), Holder::default().patience(false)], [DYING; 2]);
         assert!(Holder::default().is_elsewhere() && !here.is_elsewhere());
         let began = Instant::now() - Duration::from_secs(2);
         let patience = Patience { began, in_job: true };
         assert!(!patience.wait_for(&here) && patience.wait_for(&Holder::default()));
         assert!(!patience.is_long(&here) && patience.is_long(&Holder::default()));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_locked_is_waited_for() {
+        let mut killed = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let holder = Holder { host: host::name(), process: killed.id(), ..Holder::default() };
+        let after = |seconds| Patience {
+            began: Instant::now() - Duration::from_secs(seconds),
+            in_job: false,
+        };
+        assert!(after(2).wait_for(&holder) && after(2).is_long(&holder));
+        assert!(!after(61).wait_for(&holder));
+        let told = waiting(Path::new("runs/x"), &holder);
+        assert!(told.ends_with("; waiting: it was killed"), "{told}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod device;
 pub mod hash;
 pub mod host;
 pub mod parallel;
+pub mod process;
 pub mod regular_file;
 pub mod shell;
 pub mod signals;
