@@ -1,6 +1,6 @@
 //! Gives every executable the run-time path of the libtorch it was linked with, so that it starts
 //! without LD_LIBRARY_PATH, and tells the program which revision of the source it was built from.
-//! Compiles the fused normalisation.
+//! Compiles the fused normalisation, and what joins processes through libtorch's Gloo.
 
 #[path = "build/stamp.rs"]
 mod stamp;
@@ -97,6 +97,7 @@ fn compile_fused_norm(libraries: &Path) {
         kernels.define("KERNELS", Some(*name)).file(format!("{SOURCES}/kernels.cpp"));
         compile_once(&kernels, &format!("resnet_{name}"), Path::new(SOURCES), &[]);
     }
+    compile_gloo(&include);
     println!("cargo::rustc-link-search=native={}", libraries.display());
     println!("cargo::rustc-link-lib=dylib=torch_cpu");
     println!("cargo::rustc-link-lib=dylib=c10");
@@ -104,6 +105,22 @@ fn compile_fused_norm(libraries: &Path) {
         Some(name) => println!("cargo::rustc-link-lib=dylib:+verbatim={name}"),
         None => println!("cargo::rustc-link-lib=dylib=gomp"),
     }
+}
+
+/// Compiles src/distributed/gloo.cpp against libtorch's headers and declarations of Gloo's.
+fn compile_gloo(include: &Path) {
+    const SOURCES: &str = "src/distributed";
+    let declared = Path::new(SOURCES).join("gloo_declared");
+    let mut gloo = cc::Build::new();
+    gloo.cpp(true)
+        .std("c++17")
+        .opt_level(2)
+        .file(format!("{SOURCES}/gloo.cpp"))
+        .include(&declared)
+        .includes([include.to_path_buf(), include.join("torch/csrc/api/include")])
+        .warnings(false);
+    let headers = [declared.join("gloo/context.h"), include.join("torch/headeronly/version.h")];
+    compile_once(&gloo, "resnet_gloo", Path::new(SOURCES), &headers);
 }
 
 /// Compiles a library of C++, unless that was done before from the same files in `folder`, the same

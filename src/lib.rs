@@ -6,8 +6,8 @@
 //! the HTML page from [`logs`], which are logs read back; [`run`] is one run; [`analysis`] looks
 //! inside a trained net; [`records`] are the files that a run leaves behind; [`training`] is the loop, its batches and its evaluation;
 //! [`dataset`] and [`network`] are what is trained on and what is trained; [`config`] is what can
-//! be asked for: names, the recipe, the paper's numbers; [`console`], [`system`], [`random`] and
-//! [`error`] are used by all.
+//! be asked for: names, the recipe, the paper's numbers; [`distributed`] joins the processes that train
+//! one run together; [`console`], [`system`], [`random`] and [`error`] are used by all.
 
 pub mod analysis;
 pub mod bench;
@@ -15,6 +15,7 @@ pub mod commands;
 pub mod config;
 pub mod console;
 pub mod dataset;
+pub mod distributed;
 pub mod error;
 pub mod logs;
 pub mod network;

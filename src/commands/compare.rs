@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .iter()
         .map(|&depth| arguments.recipe.resolve(dataset, depth))
         .collect::<Result<Vec<_>, _>>()?;
-    let device = device::select(arguments.recipe.device)?;
+    let device = device::select(arguments.recipe.device.only("compare")?)?;
     let data = arguments.data.load()?;
     let iterations = recipes[0].iterations;
     let out = arguments.out.clone().unwrap_or_else(|| {
@@ -136,7 +136,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     {
         say(&format!("note: {note}"));
     }
-    let Some(diverged) = train_all(&runs, &arguments.options.options())? else {
+    let Some(diverged) = train_all(&runs, &arguments.options.options(None))? else {
         say(&format!("stopped; the logs are in {}; the same command resumes", out.display()));
         return Ok(EXIT_INTERRUPTED);
     };

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::config::dataset_name::DatasetName;
 use crate::console::output::{print, print_json};
 use crate::dataset;
+use crate::distributed::place::Place;
 use crate::error::{EXIT_DONE, EXIT_FAILED};
 use crate::report::format::counted;
 use crate::system::device::{Cuda, LIBTORCH_VERSION};
@@ -40,6 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         cuda(),
         cpu(),
         memory(),
+        ranks(),
         jpeg(env!("JPEG_ASSEMBLY") == "true"),
         data(),
     ];
@@ -156,6 +158,44 @@ fn memory() -> Check {
             .to_string()
     });
     Check { name: "memory", ok: true, found: format!("{gib} GiB"), advice }
+}
+
+/// What one run on several devices or machines would use.
+fn ranks() -> Check {
+    let launchers: Vec<&str> =
+        ["torchrun", "srun", "mpirun"].into_iter().filter(|name| is_in_path(name)).collect();
+    let launchers = match &launchers[..] {
+        [] => "--device with a list".to_string(),
+        found => format!("--device with a list, {}", found.join(", ")),
+    };
+    let available =
+        format!("started by {launchers}; interfaces {}", network_interfaces().join(", "));
+    let (ok, found, advice) = match Place::here() {
+        Ok(None) => (true, available, None),
+        Ok(Some(place)) => {
+            let here = format!("this is rank {} of {}; {available}", place.rank, place.world);
+            (true, here, None)
+        }
+        Err(error) => {
+            let advice = "set or unset the launcher's variables: \"train\" reads them";
+            (false, error.to_string(), Some(advice.to_string()))
+        }
+    };
+    Check { name: "ranks", ok, found, advice }
+}
+
+/// Whether a program of this name is in a folder of PATH.
+fn is_in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn network_interfaces() -> Vec<String> {
+    let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 fn data() -> Check {

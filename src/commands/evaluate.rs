@@ -32,6 +32,7 @@ use crate::system::parallel::available_threads;
 use crate::training::batches::Normalization;
 use crate::training::evaluation::EvaluationSet;
 use crate::training::evaluation::crops::ViewTest;
+use crate::training::evaluation::division::Division;
 use crate::training::evaluation::scores::{Evaluation, Tally};
 use crate::training::evaluation::views::Views;
 
@@ -265,7 +266,13 @@ fn test(
     let Source::Streamed(index) = &data.test else {
         return match (networks, arguments.views, &arguments.scores, arguments.scales.is_empty()) {
             ([network], Views::Centre, None, true) => {
-                EvaluationSet::new(&data.test, None, recipe, device, loaders).evaluate(network, &normalization, &AtomicBool::new(false), unreadable)
+                let stop = AtomicBool::new(false);
+                EvaluationSet::new(&data.test, None, recipe, device, loaders).evaluate(
+                    network,
+                    &normalization,
+                    &Division::alone(&stop),
+                    unreadable,
+                )
             }
             _ => Err(bad_input("--views, --scales, --scores and several --weights are for ImageFolder datasets (imagenet, tiny-imagenet)").into()),
         };

@@ -18,12 +18,14 @@ use crate::config::{seeds, settings};
 use crate::console::output::say;
 use crate::dataset;
 use crate::dataset::data::Dataset;
+use crate::distributed::group::Group;
 use crate::error::{BadInput, bad_input};
 use crate::report::format::counted;
 use crate::run::spec::RunOptions;
 use crate::system::device;
-use crate::system::device::{Cuda, DeviceChoice};
-use crate::system::parallel::available_threads;
+use crate::system::device::Cuda;
+use crate::system::device_list::DeviceList;
+use crate::system::parallel::share_of_threads;
 use crate::system::regular_file;
 
 /// Which data.
@@ -176,9 +178,9 @@ pub struct RecipeValues {
     /// iterations, batch_size, learning_rate, milestones, learning_rate_factor, momentum,
     /// weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
     /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments,
-    /// gradient_norms_every, lower_rate (milestones, plateau), plateau_patience, plateau_threshold, plateau_reductions,
-    /// group_size; lr, lr_schedule and lr_gamma stand for learning_rate, lower_rate and
-    /// learning_rate_factor; for images also crop, scale, test_scale, lighting
+    /// gradient_norms_every, lower_rate (milestones, plateau), plateau_patience, plateau_threshold,
+    /// plateau_reductions, group_size; lr, lr_schedule and lr_gamma stand for learning_rate,
+    /// lower_rate and learning_rate_factor; for images also crop, scale, test_scale, lighting
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// Take the keys of this file (resnet-repro recipe --toml writes one); --set and --iterations
@@ -219,9 +221,9 @@ pub fn recipe_file(path: &Path) -> Result<RecipeFile, BadInput> {
 pub struct RecipeOptions {
     #[command(flatten)]
     pub values: RecipeValues,
-    /// Where to train
+    /// Where to train; "train" takes several GPUs for one run, as cuda:0-3 or cuda:0,2
     #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
-    pub device: DeviceChoice,
+    pub device: DeviceList,
 }
 
 impl RecipeOptions {
@@ -248,8 +250,8 @@ pub fn parse_settings(
 /// What changes none of a run's numbers.
 #[derive(Debug, Args)]
 pub struct RunFlags {
-    /// Time between checkpoints, from which a killed run resumes; longer where saving would take more
-    /// than 1 % of the time. 0: after every iteration, whatever it costs
+    /// Time between checkpoints, from which a killed run resumes; longer where saving would take
+    /// more than 1 % of the time. 0: after every iteration, whatever it costs
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub checkpoint_every: f64,
     /// Do not keep the final weights; their hash is still recorded
@@ -274,14 +276,15 @@ pub enum GraphChoice {
 }
 
 impl RunFlags {
-    /// The same for a run.
-    pub fn options(&self) -> RunOptions {
+    /// The same for a run, on which other processes of this machine may be at work too.
+    pub fn options(&self, group: Option<&Group>) -> RunOptions {
+        let processes = group.and_then(|group| group.place().local_world).unwrap_or(1);
         RunOptions {
             checkpoint_every: Duration::from_secs_f64(self.checkpoint_every),
             keep_weights: !self.no_weights,
             tensorboard: None,
             graph: self.graph == GraphChoice::Auto,
-            loaders: self.loaders.unwrap_or_else(available_threads),
+            loaders: self.loaders.unwrap_or_else(|| share_of_threads(processes)),
         }
     }
 }

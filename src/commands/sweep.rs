@@ -99,7 +99,7 @@ fn train(
         datasets,
         run: RunOptions {
             tensorboard: arguments.tensorboard.clone(),
-            ..arguments.options.options()
+            ..arguments.options.options(None)
         },
     };
     parallel::raise_open_files();

@@ -1,6 +1,9 @@
 //! `train`: one network, one seed or several.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -12,14 +15,19 @@ use crate::config::seeds::MOST_SEED;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
 use crate::dataset::data::Dataset;
+use crate::distributed::group::Group;
+use crate::distributed::launch::{die_with_launcher, launch};
+use crate::distributed::place::Place;
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED};
 use crate::logs::statistics::MeanStd;
 use crate::logs::summary::{RunCurves, RunSummary};
 use crate::logs::windows::final_window;
 use crate::network::architecture;
 use crate::records::directory::RunDirectory;
-use crate::report::format::percent;
+use crate::records::run_toml::RunConfig;
+use crate::report::format::{counted, percent};
 use crate::run::initial_weights::WeightSource;
+use crate::run::ranks::check_world;
 use crate::run::spec::Run;
 use crate::system::atomic_file::check_writable;
 use crate::system::{device, signals};
@@ -66,6 +74,10 @@ pub struct Arguments {
     /// runs/train-<dataset>-<iterations>/<network>/seed-<k>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// With several GPUs or ranks: how long a rank may take to come, and later to show a sign of
+    /// life, before the others end
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    rank_timeout: u64,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -86,7 +98,26 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         None => vec![arguments.seed],
     };
     let recipe = arguments.recipe.resolve(arguments.data.name()?, arguments.network.depth())?;
-    let device = device::select(arguments.recipe.device)?;
+    let limit = Duration::from_secs(arguments.rank_timeout);
+    let devices = arguments.recipe.device.all();
+    let place = Place::here()?;
+    check_world(&recipe, place.as_ref().map_or(devices.len(), |place| place.world))?;
+    if place.is_none() && devices.len() > 1 {
+        for &device in devices {
+            device::select(device)?;
+        }
+        return launch(devices.len(), limit);
+    }
+    let stop = match place {
+        None => signals::stop_flag()?,
+        // A launcher passes on what the terminal has sent already.
+        Some(_) => signals::quiet_stop_flag()?,
+    };
+    let device = match &place {
+        None => arguments.recipe.device.only("train")?,
+        Some(place) => arguments.recipe.device.of_rank(place.local_rank)?,
+    };
+    let device = device::select(device)?;
     let data = arguments.data.load()?;
     let weights = arguments
         .weights
@@ -99,33 +130,54 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             .starting_from(weights.clone())?;
         runs.push(run);
     }
-    // Everything is checked before anything starts.
-    for run in &runs {
-        run.check()?;
-        check_writable("--out", run.directory.path())?;
+    let Some(place) = place else { return train(arguments, &runs, &stop) };
+    die_with_launcher();
+    let mut facts = runs[0].facts()?;
+    facts.push(("seeds".to_string(), format!("{seeds:?}")));
+    let group = Group::join(place, facts, limit)?;
+    let runs: Vec<Run> = runs.into_iter().map(|run| run.among(Some(&group))).collect();
+    match train(arguments, &runs, &stop) {
+        Ok(code) => group.end().map(|()| code),
+        Err(error) => {
+            group.control().fail(&format!("{error:#}"));
+            Err(error)
+        }
     }
-    announce(device, data.name.family(), &[(arguments.network.depth(), &recipe)]);
-    if let Some(note) = architecture::taken_for_cifar(&runs[0].architecture) {
-        say(&format!("note: {note}"));
+}
+
+/// Trains one run after the other, and prints what came of them, where this process is the one that
+/// writes.
+fn train(arguments: &Arguments, runs: &[Run], stop: &Arc<AtomicBool>) -> Result<u8> {
+    let speaks = runs[0].is_first();
+    if speaks {
+        prepare(runs)?;
     }
-    let stop = signals::stop_flag()?;
+    let options = arguments.options.options(runs[0].group);
     let (mut summaries, mut diverged) = (Vec::new(), false);
-    for run in &runs {
-        let name = match seeds.len() {
+    for run in runs {
+        let name = match runs.len() {
             1 => run.config.network.to_string(),
             _ => format!("{} seed {}", run.config.network, run.config.seed),
         };
-        let display =
-            Display::new(name.len()).run(&name, run.config.recipe.iterations).stopped_by(&stop);
-        let options = arguments.options.options();
-        let outcome = run.train(&options, &|event| display.show(event), &stop)?;
+        let outcome = if speaks {
+            let display =
+                Display::new(name.len()).run(&name, run.config.recipe.iterations).stopped_by(stop);
+            run.train(&options, &|event| display.show(event), stop)?
+        } else {
+            run.train(&options, &|_| {}, stop)?
+        };
         if let Outcome::Interrupted(iteration) = outcome {
-            say(&format!(
-                "stopped after iteration {iteration}; the same command resumes from there"
-            ));
+            if speaks {
+                say(&format!(
+                    "stopped after iteration {iteration}; the same command resumes from there"
+                ));
+            }
             return Ok(EXIT_INTERRUPTED);
         }
         diverged |= matches!(outcome, Outcome::Diverged(_));
+        if !speaks {
+            continue;
+        }
         let planned = Some(run.config.recipe.iterations);
         let (network, seed) = (run.config.network, run.config.seed);
         let summary = RunSummary::of(&RunCurves::read(&run.directory, network, seed, planned)?);
@@ -134,8 +186,35 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
         summaries.push(summary);
     }
-    finish(arguments, summaries)?;
+    if speaks {
+        finish(arguments, summaries)?;
+    }
     Ok(if diverged { EXIT_RUN_FAILED } else { EXIT_DONE })
+}
+
+/// Checks everything before anything starts, and says where and how it is trained.
+fn prepare(runs: &[Run]) -> Result<()> {
+    for run in runs {
+        run.check()?;
+        check_writable("--out", run.directory.path())?;
+    }
+    let RunConfig { network, recipe, dataset, .. } = &runs[0].config;
+    announce(runs[0].device, dataset.name.family(), &[(network.depth(), recipe)]);
+    if let Some(group) = runs[0].group {
+        let mut hosts = group.hosts().to_vec();
+        hosts.dedup();
+        say(&format!(
+            "ranks: {} on {}; each has {} of {} images a batch",
+            group.place().world,
+            hosts.join(", "),
+            counted(runs[0].share().len() / recipe.micro_batch_size() as usize, "group"),
+            recipe.micro_batch_size()
+        ));
+    }
+    if let Some(note) = architecture::taken_for_cifar(&runs[0].architecture) {
+        say(&format!("note: {note}"));
+    }
+    Ok(())
 }
 
 /// Where the run of a seed goes.

@@ -270,6 +270,11 @@ impl Recipe {
         if self.group_size == 0 { self.batch_size } else { self.group_size }
     }
 
+    /// Groups of images that a batch is made of, each normalised by its own statistics.
+    pub fn groups(&self) -> usize {
+        (self.batch_size / self.micro_batch_size().max(1)) as usize
+    }
+
     /// The recipe of `dataset` for a net of `depth` layers, with another number of `iterations` if
     /// given, and the keys of `given` on top.
     ///

@@ -246,6 +246,19 @@ impl Network {
         });
     }
 
+    /// Makes the running statistics what they were `before` the batch, and then those of its groups
+    /// [groups × statistics], one after the other, added to them. Not tracked by autograd.
+    pub fn average_statistics(&self, before: &Tensor, groups: &Tensor) {
+        tch::no_grad(|| {
+            let mut running = before.copy();
+            for group in groups.view([-1, before.size()[0]]).unbind(0) {
+                let _ = running.g_mul_scalar_(1.0 - fused::MOMENTUM);
+                let _ = running.g_add_(&(group * fused::MOMENTUM));
+            }
+            self.running_stats.shallow_clone().copy_(&running);
+        });
+    }
+
     /// Whether every parameter and statistic is a finite number. Waits for the device.
     pub fn is_finite(&self) -> bool {
         let finite = |tensor: &Tensor| {

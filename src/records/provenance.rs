@@ -43,6 +43,12 @@ pub struct Machine {
     pub threads: i32,
     /// Memory in GiB.
     pub memory_gib: f64,
+    /// How many processes trained it together, if several did. It does not affect results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub world: Option<usize>,
+    /// Their hosts, one after the other, each once where neighbours share it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 impl Provenance {
@@ -80,6 +86,8 @@ impl Machine {
             cores: parallel::available_threads(),
             threads: tch::get_num_threads(),
             memory_gib: device::memory_gib(),
+            world: None,
+            hosts: Vec::new(),
         }
     }
 }

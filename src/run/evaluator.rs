@@ -12,6 +12,7 @@ use crate::run::spec::{Run, RunOptions};
 use crate::training::batches::{Normalization, sampler};
 use crate::training::evaluation::EvaluationSet;
 use crate::training::evaluation::crops::ViewTest;
+use crate::training::evaluation::division::Division;
 use crate::training::evaluation::scores::Evaluation;
 use crate::training::evaluation::splits::{Evaluations, Evaluator, Split};
 use crate::training::evaluation::views::Views;
@@ -61,8 +62,10 @@ impl<'a> RunEvaluator<'a> {
         let recipe = &self.run.config.recipe;
         let test = ViewTest::new(index.clone(), None, recipe, Views::TenCrop, self.loaders);
         let mut reasons = Vec::new();
-        let result =
-            test.evaluate(network, &self.normalization, stop, &mut |reason| reasons.push(reason))?;
+        let division = Division { group: self.run.group, stop };
+        let result = test.evaluate(network, &self.normalization, &division, &mut |reason| {
+            reasons.push(reason)
+        })?;
         Ok(Some((result, reasons)))
     }
 }
@@ -72,10 +75,12 @@ impl Evaluator for RunEvaluator<'_> {
         let start = Instant::now();
         (self.listener)(Event::Evaluating);
         let (mut splits, mut unreadable) = (Vec::new(), Vec::new());
+        let division = Division { group: self.run.group, stop };
         for (split, images) in &self.sets {
-            let result = images.evaluate(network, &self.normalization, stop, &mut |reason| {
-                unreadable.push(reason)
-            })?;
+            let result =
+                images.evaluate(network, &self.normalization, &division, &mut |reason| {
+                    unreadable.push(reason)
+                })?;
             splits.push((*split, result));
         }
         Ok(Evaluations { splits, unreadable, took: start.elapsed() })

@@ -2,6 +2,7 @@
 
 pub mod evaluator;
 pub mod initial_weights;
+pub mod ranks;
 pub mod recorder;
 pub mod spec;
 pub mod tensorboard;

@@ -1,5 +1,6 @@
 //! What a run is, and how it is carried out.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::config::precision::Precision;
 use crate::config::recipe::Recipe;
 use crate::dataset::data;
 use crate::dataset::data::Dataset;
+use crate::distributed::group::Group;
 use crate::error::bad_input;
 use crate::network::architecture::table::Architecture;
 use crate::records::directory::RunDirectory;
@@ -59,6 +61,8 @@ pub struct Run<'a> {
     pub device: Device,
     /// The file of its initial weights, if it has them from one.
     pub weights: Option<WeightSource>,
+    /// The processes that train it together with this one, if there are some.
+    pub group: Option<&'a Group>,
 }
 
 impl<'a> Run<'a> {
@@ -81,7 +85,7 @@ impl<'a> Run<'a> {
             )
             .into());
         }
-        Ok(Run { architecture, directory, config, data, device, weights: None })
+        Ok(Run { architecture, directory, config, data, device, weights: None, group: None })
     }
 
     /// The same run from the initial weights in a file, if there is one. Refuses a file that does
@@ -90,6 +94,25 @@ impl<'a> Run<'a> {
         let Some(source) = weights else { return Ok(self) };
         let config = source.identify(self.config, &self.directory)?;
         Ok(Run { config, weights: Some(source), ..self })
+    }
+
+    /// The same run, trained together with other processes, whose number divides that of its groups
+    /// (see [`check_world`](crate::run::ranks::check_world)).
+    pub fn among(self, group: Option<&'a Group>) -> Run<'a> {
+        Run { group, ..self }
+    }
+
+    /// Whether this process is the one that writes.
+    pub fn is_first(&self) -> bool {
+        self.group.is_none_or(Group::is_first)
+    }
+
+    /// The images of a batch that this process makes, counted from 0.
+    pub fn share(&self) -> Range<usize> {
+        let recipe = &self.config.recipe;
+        let Some(group) = self.group else { return 0..recipe.batch_size as usize };
+        let (groups, size) = (group.share(recipe.groups()), recipe.micro_batch_size() as usize);
+        groups.start * size..groups.end * size
     }
 
     /// Checks that the directory can take this run, without changing it.

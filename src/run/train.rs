@@ -16,13 +16,14 @@ use crate::records::provenance::{Provenance, timestamp};
 use crate::records::run_toml::{Attempt, Failure, Progress, RunRecord, State};
 use crate::records::verify::check_finished;
 use crate::run::evaluator::RunEvaluator;
+use crate::run::ranks::Begin;
 use crate::run::recorder::RunRecorder;
 use crate::run::spec::{Run, RunOptions};
 use crate::system::hash;
 use crate::training::batches::source::batches;
 use crate::training::batches::{Batches, Normalization};
 use crate::training::checkpoint::Checkpoint;
-use crate::training::trainer::{Outcome, Trainer};
+use crate::training::trainer::{Outcome, Recorder, Trainer};
 
 /// What there is to do.
 enum Start {
@@ -32,8 +33,8 @@ enum Start {
     At(Box<RunRecord>, Position),
 }
 
-/// A run that is ready to be trained.
-struct Built<'a> {
+/// What trains a run, on every rank.
+pub(crate) struct Equipment<'a> {
     run: &'a Run<'a>,
     network: Network,
     batches: Box<dyn Batches>,
@@ -42,16 +43,23 @@ struct Built<'a> {
     /// Whether it begins with weights from a file, which are evaluated first.
     given: bool,
     evaluator: RunEvaluator<'a>,
-    recorder: RunRecorder<'a>,
 }
 
-impl Built<'_> {
-    /// Trains to the recipe's end, or until `stop` is set, and closes the record.
-    fn train(self, options: &RunOptions, listener: Listener, stop: &AtomicBool) -> Result<Outcome> {
-        let Built { run, mut network, batches, checkpoint, given, .. } = self;
-        let (mut evaluator, mut recorder) = (self.evaluator, self.recorder);
+impl Equipment<'_> {
+    /// Trains to the recipe's end, or until `stop` is set, and has `close` end the run with the
+    /// outcome.
+    pub(crate) fn train<R: Recorder>(
+        self,
+        options: &RunOptions,
+        listener: Listener,
+        stop: &AtomicBool,
+        mut recorder: R,
+        close: impl FnOnce(R, Result<Outcome>, &Trainer, &RunEvaluator) -> Result<Outcome>,
+    ) -> Result<Outcome> {
+        let Equipment { run, mut network, batches, checkpoint, given, mut evaluator } = self;
         let recipe = &run.config.recipe;
-        let mut trainer = Trainer::new(&mut network, batches, recipe, checkpoint.as_ref());
+        let mut trainer =
+            Trainer::new(&mut network, batches, recipe, checkpoint.as_ref()).among(run.group);
         if options.graph
             && let Some(note) = trainer.use_graph(run.device)
         {
@@ -61,7 +69,7 @@ impl Built<'_> {
             trainer.evaluate_first();
         }
         let outcome = trainer.run(&mut recorder, &mut evaluator, stop, options.checkpoint_every);
-        recorder.close(outcome, &trainer, &evaluator, stop)
+        close(recorder, outcome, &trainer, &evaluator)
     }
 }
 
@@ -73,12 +81,16 @@ impl Run<'_> {
         listener: Listener,
         stop: &AtomicBool,
     ) -> Result<Outcome> {
+        if let Some(group) = self.group.filter(|group| !group.is_first()) {
+            return self.follow(group, options, stop);
+        }
         let told = |note| listener(Event::Note(note));
         match self.directory.lock(stop, &told)? {
             Some(_lock) => self.train_locked(options, listener, stop),
             None => {
                 let record = self.directory.recorded()?;
                 let iterations = record.map_or(0, |(record, _)| record.progress.iterations);
+                self.begin(Begin::Over(Outcome::Interrupted(iterations)))?;
                 Ok(Outcome::Interrupted(iterations))
             }
         }
@@ -92,14 +104,31 @@ impl Run<'_> {
         stop: &AtomicBool,
     ) -> Result<Outcome> {
         match self.claim(listener)? {
-            Start::Done(outcome) => Ok(outcome),
-            Start::At(record, position) => {
+            Start::Done(outcome) => {
+                self.begin(Begin::Over(outcome))?;
+                Ok(outcome)
+            }
+            Start::At(mut record, Position { checkpoint, kept, .. }) => {
                 let iterations = record.progress.iterations;
-                match self.build(*record, position, options, listener, stop) {
-                    // A signal came before the first iteration: there is nothing to save.
-                    Err(error) if error.is::<Stopped>() => Ok(Outcome::Interrupted(iterations)),
-                    built => built?.train(options, listener, stop),
-                }
+                self.begin(Begin::At(checkpoint.as_ref()))?;
+                let equipment =
+                    match self.equip(Some(&mut *record), checkpoint, options, listener, stop) {
+                        // A signal came before the first iteration: there is nothing to save.
+                        Err(error) if error.is::<Stopped>() => {
+                            return Ok(Outcome::Interrupted(iterations));
+                        }
+                        equipment => equipment?,
+                    };
+                let recorder = RunRecorder::open(self, options, *record, kept, listener)?;
+                equipment.train(
+                    options,
+                    listener,
+                    stop,
+                    recorder,
+                    |recorder, outcome, trainer, evaluator| {
+                        recorder.close(outcome, trainer, evaluator, stop)
+                    },
+                )
             }
         }
     }
@@ -150,30 +179,31 @@ impl Run<'_> {
         Ok(Start::At(Box::new(record), position))
     }
 
-    /// Makes what the training needs, and opens the logs at `position`.
-    fn build<'a>(
+    /// Makes what the training needs. The mean image goes into the `record`, on the rank that keeps
+    /// one.
+    pub(crate) fn equip<'a>(
         &'a self,
-        mut record: RunRecord,
-        Position { checkpoint, kept, .. }: Position,
+        record: Option<&mut RunRecord>,
+        checkpoint: Option<Checkpoint>,
         options: &'a RunOptions,
         listener: Listener<'a>,
         stop: &AtomicBool,
-    ) -> Result<Built<'a>> {
+    ) -> Result<Equipment<'a>> {
         let mut network = Network::new(self.architecture.clone(), self.config.seed, self.device)
             .with_compute(self.compute(listener));
         let given = self.initial_weights(&mut network, checkpoint.as_ref())?;
-        let normalization = self.normalization(options, listener, &mut record, stop)?;
+        let normalization = self.normalization(options, listener, record, stop)?;
         let batches = batches(
             self.data,
             self.config.seed,
             &self.config.recipe,
+            self.share(),
             normalization.share(),
             self.device,
             options.loaders,
         );
         let evaluator = RunEvaluator::new(self, options, normalization, listener);
-        let recorder = RunRecorder::open(self, options, record, kept, listener)?;
-        Ok(Built { run: self, network, batches, checkpoint, given, evaluator, recorder })
+        Ok(Equipment { run: self, network, batches, checkpoint, given, evaluator })
     }
 
     /// Puts the initial weights into the network of a run that begins and has them from a file.
@@ -222,38 +252,55 @@ impl Run<'_> {
     }
 
     /// The normalisation, whose mean image is put on record, and must be the one that is there.
+    /// Ranks that keep no record have the first one's.
     fn normalization(
         &self,
         options: &RunOptions,
         listener: Listener,
-        record: &mut RunRecord,
+        record: Option<&mut RunRecord>,
         stop: &AtomicBool,
     ) -> Result<Normalization> {
         let recipe = &self.config.recipe;
+        let mean = || {
+            self.shared_mean(|| {
+                let mean = self.mean_image(options, listener, stop)?;
+                if let (Source::Streamed(_), Some(record)) = (&self.data.train, record) {
+                    self.put_on_record(&mean, record)?;
+                }
+                Ok(mean)
+            })
+        };
+        Normalization::new(recipe.normalize, recipe.image_side(), mean, self.device)
+    }
+
+    /// The mean of all training images.
+    fn mean_image(
+        &self,
+        options: &RunOptions,
+        listener: Listener,
+        stop: &AtomicBool,
+    ) -> Result<Vec<f32>> {
         let unreadable = |reason| {
             listener(Event::Note(format!("{reason}; the mean image is computed without it")))
         };
-        let mean = || {
-            if matches!(self.data.train, Source::Streamed(_)) {
-                listener(Event::Note("computing the mean image of all training images, unless it is cached from an earlier run".to_string()));
-            }
-            let mean = self.data.train.mean_image(recipe, options.loaders, stop, unreadable)?;
-            if matches!(self.data.train, Source::Streamed(_)) {
-                let hash = hash::sha256(
-                    &mean.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>(),
-                );
-                if record.mean_image_sha256.as_ref().is_some_and(|before| *before != hash) {
-                    bail!(
-                        "{}: the mean image is not the one that this run began with: some images cannot be read now, or could not be then; make sure \
-                         that all data is there, and remove the cached mean images (*.mean in the cache folder)",
-                        self.directory.path().display()
-                    );
-                }
-                record.mean_image_sha256 = Some(hash);
-            }
-            Ok(mean)
-        };
-        Normalization::new(recipe.normalize, recipe.image_side(), mean, self.device)
+        if matches!(self.data.train, Source::Streamed(_)) {
+            listener(Event::Note("computing the mean image of all training images, unless it is cached from an earlier run".to_string()));
+        }
+        self.data.train.mean_image(&self.config.recipe, options.loaders, stop, unreadable)
+    }
+
+    fn put_on_record(&self, mean: &[f32], record: &mut RunRecord) -> Result<()> {
+        let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let hash = hash::sha256(&bytes);
+        if record.mean_image_sha256.as_ref().is_some_and(|before| *before != hash) {
+            bail!(
+                "{}: the mean image is not the one that this run began with: some images cannot be read now, or could not be then; make sure \
+                 that all data is there, and remove the cached mean images (*.mean in the cache folder)",
+                self.directory.path().display()
+            );
+        }
+        record.mean_image_sha256 = Some(hash);
+        Ok(())
     }
 
     fn new_record(&self) -> RunRecord {
@@ -272,7 +319,7 @@ impl Run<'_> {
             progress: Progress::default(),
             files: Default::default(),
             run: self.config.clone(),
-            provenance: Provenance::now(self.device),
+            provenance: self.provenance(),
             earlier_attempts: Vec::new(),
             failures: Vec::new(),
         }

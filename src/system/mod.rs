@@ -3,6 +3,7 @@
 pub mod atomic_file;
 pub mod cuda_graph;
 pub mod device;
+pub mod device_list;
 pub mod hash;
 pub mod host;
 pub mod parallel;

@@ -125,6 +125,18 @@ pub fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Threads for each of `processes` on this machine: those that this one is bound to, if a launcher
+/// has dealt out the cores, else an equal part of all.
+pub fn share_of_threads(processes: usize) -> usize {
+    // SAFETY: asks the system for a number.
+    let cores = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    let available = available_threads();
+    match available < usize::try_from(cores).unwrap_or_default() {
+        true => available,
+        false => (available / processes.max(1)).max(1),
+    }
+}
+
 /// Raises the number of files that may be open at once to the most that is allowed: a sweep holds
 /// the lock and the pipes of each of its runs at work.
 pub fn raise_open_files() {

@@ -36,14 +36,13 @@ impl MetricsWindow {
         self.filled += 1;
     }
 
-    /// Writes an iteration's loss (a scalar) and its logits [batch, classes] against the labels
-    /// [batch]. Does not wait for the device.
-    pub fn write(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) {
-        let wrong = logits.argmax(-1, false).ne_tensor(labels).sum(Kind::Float);
+    /// Writes an iteration's loss and the number of its wrong images: float32 scalars. Does not
+    /// wait for the device.
+    pub fn write(&mut self, loss: &Tensor, wrong: &Tensor) {
         let _ = self.values.index_copy_(
             0,
             &self.row,
-            &Tensor::stack(&[loss.detach(), wrong], 0).unsqueeze(0),
+            &Tensor::stack(&[loss.detach(), wrong.shallow_clone()], 0).unsqueeze(0),
         );
     }
 
@@ -68,6 +67,12 @@ impl MetricsWindow {
     }
 }
 
+/// How many of the logits [images, classes] have another class in front than the labels [images]
+/// say: a float32 scalar.
+pub fn wrong(logits: &Tensor, labels: &Tensor) -> Tensor {
+    logits.argmax(-1, false).ne_tensor(labels).sum(Kind::Float)
+}
+
 /// One line of the training log, `train.csv`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRow {
@@ -90,9 +95,11 @@ mod tests {
         let mut window = MetricsWindow::new(4, Device::Cpu);
         let logits = Tensor::from_slice2(&[[0.0f32, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]);
         window.advance();
-        window.write(&Tensor::from(1.5f32), &logits, &Tensor::from_slice(&[1i64, 0, 1, 1]));
+        let labels = Tensor::from_slice(&[1i64, 0, 1, 1]);
+        window.write(&Tensor::from(1.5f32), &wrong(&logits, &labels));
         window.advance();
-        window.write(&Tensor::from(0.5f32), &logits, &Tensor::from_slice(&[0i64, 0, 1, 0]));
+        let labels = Tensor::from_slice(&[0i64, 0, 1, 0]);
+        window.write(&Tensor::from(0.5f32), &wrong(&logits, &labels));
         assert_eq!(window.take(), [(1.5, 0.0), (0.5, 50.0)]);
         assert_eq!(window.take(), []);
     }

@@ -39,7 +39,8 @@ fn each_batch(
     mut look: impl FnMut(&Tensor, &Tensor),
 ) -> Result<()> {
     let device = network.device();
-    let mut source = batches(data, SEED, recipe, normalization.share(), device, loaders);
+    let whole = 0..recipe.batch_size as usize;
+    let mut source = batches(data, SEED, recipe, whole, normalization.share(), device, loaders);
     for iteration in 1..=BATCHES {
         source.load(iteration)?;
         let (images, labels) = source.micro_batch(0, recipe.micro_batch_size() as i64);

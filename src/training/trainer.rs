@@ -1,15 +1,16 @@
 //! The training loop.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use crate::config::recipe::Recipe;
+use crate::distributed::group::Group;
 use crate::error::Stopped;
-use crate::network::forward::gradient::Gradient;
 use crate::network::parameters::Network;
+use crate::training::batch::BatchGradient;
 use crate::training::batches::Batches;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::evaluation::splits::{Evaluations, Evaluator};
@@ -17,11 +18,8 @@ use crate::training::gradient_norms::{GradientNorms, GradientRow};
 use crate::training::graphed::GraphedStep;
 use crate::training::metrics::{MetricsWindow, TrainingRow};
 use crate::training::optimizer::Optimizer;
+use crate::training::pace::{Due, Pace};
 use crate::training::schedule::Schedule;
-
-/// Metrics are read when this much time has passed, so that a slow run still shows where it is. It
-/// does not affect results.
-const READ_AFTER: Duration = Duration::from_secs(2);
 
 /// Takes what the loop reports. An error ends the training.
 pub trait Recorder {
@@ -39,10 +37,6 @@ pub trait Recorder {
     /// reported.
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()>;
 }
-
-/// A checkpoint is written only if the time since the one before is so many times what writing that
-/// one took: it costs at most 1 %.
-const CHECKPOINT_COST: u32 = 100;
 
 /// How a training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +67,10 @@ pub struct Trainer<'a> {
     iteration: u64,
     /// Whether it is to be evaluated before the next one.
     evaluation_due: bool,
+    /// The other ranks, if there are some.
+    group: Option<&'a Group>,
+    /// Why images could not be read, not told yet.
+    replacements: Vec<String>,
 }
 
 impl<'a> Trainer<'a> {
@@ -111,7 +109,14 @@ impl<'a> Trainer<'a> {
             pending_rates: Vec::new(),
             iteration,
             evaluation_due,
+            group: None,
+            replacements: Vec::new(),
         }
+    }
+
+    /// The same together with other ranks, if there are some, which train the same.
+    pub fn among(self, group: Option<&'a Group>) -> Trainer<'a> {
+        Trainer { group, ..self }
     }
 
     /// Has the run begin with an evaluation, on record as of iteration 0, and a checkpoint: weights
@@ -131,9 +136,7 @@ impl<'a> Trainer<'a> {
         stop: &AtomicBool,
         checkpoint_every: Duration,
     ) -> Result<Outcome> {
-        let mut last_read = Instant::now();
-        let mut last_checkpoint = Instant::now();
-        let mut wait = checkpoint_every;
+        let mut pace = Pace::new(checkpoint_every);
         if self.evaluation_due {
             if !self.evaluate(recorder, evaluator, stop)? {
                 return Ok(Outcome::Interrupted(self.iteration));
@@ -141,7 +144,8 @@ impl<'a> Trainer<'a> {
             recorder.checkpoint(&self.state())?;
         }
         while self.iteration < self.recipe.iterations {
-            if stop.load(Ordering::Relaxed) {
+            let agreed = self.agree(pace.due(stop), recorder)?;
+            if agreed.stop {
                 if let Some(iteration) = self.report(recorder)? {
                     return Ok(Outcome::Diverged(iteration));
                 }
@@ -151,34 +155,38 @@ impl<'a> Trainer<'a> {
             self.iteration += 1;
             recorder.started(self.iteration);
             self.step()?;
-            let reasons = self.batches.replacements();
-            if !reasons.is_empty() {
-                recorder.replaced(reasons);
-            }
+            self.replacements.extend(self.batches.replacements());
+            let due = match self.group {
+                // Clocks differ: what the ranks have agreed on before the step.
+                Some(_) => agreed,
+                None => {
+                    self.tell_replacements(recorder)?;
+                    pace.due(stop)
+                }
+            };
             let last = self.iteration == self.recipe.iterations;
             let evaluate = self.iteration.is_multiple_of(self.recipe.evaluate_every) || last;
-            let checkpoint = last_checkpoint.elapsed() >= wait && !last;
+            let checkpoint = due.checkpoint && !last;
             let read = self.metrics.is_full()
                 || self.schedule.decides_after(self.iteration)
-                || last_read.elapsed() > READ_AFTER;
+                || due.reading;
             if evaluate || checkpoint || read {
                 if let Some(iteration) = self.report(recorder)? {
                     return Ok(Outcome::Diverged(iteration));
                 }
-                last_read = Instant::now();
+                pace.read();
             }
-            if evaluate && !self.evaluate(recorder, evaluator, stop)? {
-                return Ok(Outcome::Interrupted(self.iteration));
+            if evaluate {
+                // Nothing is left to tell where this is the last iteration.
+                self.tell_replacements(recorder)?;
+                if !self.evaluate(recorder, evaluator, stop)? {
+                    return Ok(Outcome::Interrupted(self.iteration));
+                }
             }
             if checkpoint {
                 let start = Instant::now();
                 recorder.checkpoint(&self.state())?;
-                last_checkpoint = Instant::now();
-                wait = if checkpoint_every.is_zero() {
-                    Duration::ZERO
-                } else {
-                    checkpoint_every.max(start.elapsed() * CHECKPOINT_COST)
-                };
+                pace.saved(start.elapsed());
             }
         }
         // The last update has no loss of its own to show that it overflowed.
@@ -187,6 +195,31 @@ impl<'a> Trainer<'a> {
         } else {
             Outcome::Diverged(self.iteration)
         })
+    }
+
+    /// What is due on some rank; whether images could not be read is told on the way.
+    fn agree(&mut self, own: Due, recorder: &mut dyn Recorder) -> Result<Due> {
+        let Some(group) = self.group else { return Ok(own) };
+        group.control().at(self.iteration + 1);
+        let own = Due { telling: !self.replacements.is_empty(), ..own };
+        let agreed = Due::from_bits(group.agree(own.bits())?);
+        if agreed.telling {
+            self.tell_replacements(recorder)?;
+        }
+        Ok(agreed)
+    }
+
+    /// Tells the recorder why images could not be read, on all ranks.
+    fn tell_replacements(&mut self, recorder: &mut dyn Recorder) -> Result<()> {
+        let own = std::mem::take(&mut self.replacements);
+        let reasons = match self.group {
+            None => own,
+            Some(group) => group.lines(&own)?,
+        };
+        if !reasons.is_empty() {
+            recorder.replaced(reasons);
+        }
+        Ok(())
     }
 
     /// Evaluates the network. `false` if `stop` was set before the end: then the state is handed
@@ -232,6 +265,12 @@ impl<'a> Trainer<'a> {
     /// be, if it is a GPU; the numbers are the same.
     pub fn use_graph(&mut self, device: Device) -> Option<String> {
         let Device::Cuda(index) = device else { return None };
+        if self.group.is_some() {
+            return Some(
+                "training without a CUDA graph: ranks exchange gradients through main memory"
+                    .to_string(),
+            );
+        }
         match GraphedStep::new(index) {
             Ok(graphed) => {
                 self.graphed = Some(graphed);
@@ -261,9 +300,11 @@ impl<'a> Trainer<'a> {
         let _ = self.learning_rate.fill_(learning_rate);
         self.pending_rates.push(learning_rate);
         match self.graphed.take() {
-            None => self.compute(),
+            None => self.compute()?,
             Some(mut graphed) => {
-                graphed.step(|| self.compute())?;
+                let mut computed = Ok(());
+                graphed.step(|| computed = self.compute())?;
+                computed?;
                 self.graphed = Some(graphed);
             }
         }
@@ -273,33 +314,13 @@ impl<'a> Trainer<'a> {
 
     /// What an iteration computes: batch, forward, backward, metrics, update. All that differs
     /// between two iterations is in tensors on the device, which are changed beforehand.
-    fn compute(&mut self) {
-        let (Gradient { loss, logits, parameters }, labels) = self.gradient();
-        self.metrics.write(&loss, &logits, &labels);
+    fn compute(&mut self) -> Result<()> {
+        let BatchGradient { parameters, loss, wrong } =
+            BatchGradient::of(self.network, &*self.batches, self.recipe, self.group)?;
+        self.metrics.write(&loss, &wrong);
         self.norms.keep(&parameters);
         self.optimizer.step(self.network.parameters(), &parameters, &self.learning_rate);
-    }
-
-    /// The mean of the gradients of the batch's groups, all logits, and the labels.
-    fn gradient(&self) -> (Gradient, Tensor) {
-        let count = self.recipe.micro_batch_size() as i64;
-        let groups = self.recipe.batch_size as i64 / count;
-        let (images, mut labels) = self.batches.micro_batch(0, count);
-        let Gradient { mut loss, mut logits, mut parameters } =
-            self.network.gradient(&images, &labels);
-        for group in 1..groups {
-            let (images, more_labels) = self.batches.micro_batch(group * count, count);
-            let more = self.network.gradient(&images, &more_labels);
-            loss += more.loss;
-            parameters += more.parameters;
-            logits = Tensor::cat(&[logits, more.logits], 0);
-            labels = Tensor::cat(&[labels, more_labels], 0);
-        }
-        if groups > 1 {
-            loss /= groups as f64;
-            parameters /= groups as f64;
-        }
-        (Gradient { loss, logits, parameters }, labels)
+        Ok(())
     }
 
     /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite
@@ -342,56 +363,5 @@ impl<'a> Trainer<'a> {
             momentum_buffer: self.optimizer.momentum_buffer().copy(),
             running_stats: self.network.running_stats().copy(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::network_name::NetworkName;
-    use crate::network::architecture::cifar;
-    use crate::random::{Purpose, Stream};
-
-    /// One batch of eight images.
-    struct Fixed(Tensor, Tensor);
-
-    impl Batches for Fixed {
-        fn load(&mut self, _iteration: u64) -> Result<()> {
-            Ok(())
-        }
-
-        fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
-            (self.0.narrow(0, start, count), self.1.narrow(0, start, count))
-        }
-    }
-
-    #[test]
-    fn a_batch_in_groups_has_the_mean_of_their_gradients_and_losses() {
-        let mut stream = Stream::new(4, Purpose::Shapes, 0);
-        let values: Vec<f32> = (0..8 * 3 * 32 * 32).map(|_| stream.normal() as f32).collect();
-        let images = Tensor::from_slice(&values).view([8, 3, 32, 32]);
-        let labels = Tensor::from_slice(&[3i64, 1, 4, 1, 5, 9, 2, 6]);
-        let network = || {
-            Network::new(cifar::architecture(NetworkName::residual(8), 10).unwrap(), 1, Device::Cpu)
-        };
-        let recipe = Recipe { batch_size: 8, group_size: 4, ..Recipe::default() };
-        let mut trained = network();
-        let batches = Fixed(images.shallow_clone(), labels.shallow_clone());
-        let trainer = Trainer::new(&mut trained, Box::new(batches), &recipe, None);
-        let (found, found_labels) = trainer.gradient();
-        let [one, other] = [0, 4].map(|start| {
-            network().gradient(&images.narrow(0, start, 4), &labels.narrow(0, start, 4))
-        });
-        let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-6;
-        assert!(
-            close(&found.parameters, &((one.parameters + other.parameters) / 2.0)),
-            "gradients"
-        );
-        assert!(close(&found.loss, &((one.loss + other.loss) / 2.0)), "losses");
-        assert!(
-            close(&found.logits, &Tensor::cat(&[one.logits, other.logits], 0)),
-            "scores, in the batch's order"
-        );
-        assert!(found_labels.equal(&labels));
     }
 }

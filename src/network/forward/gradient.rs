@@ -25,11 +25,20 @@ impl Network {
     /// Loss, logits and gradient in training mode; running statistics are updated once. Does not
     /// wait for the device.
     pub fn gradient(&self, images: &Tensor, labels: &Tensor) -> Gradient {
+        self.gradient_in(Mode::Training, images, labels)
+    }
+
+    /// The same of one of a batch's groups, whose own statistics the running ones become.
+    pub fn group_gradient(&self, images: &Tensor, labels: &Tensor) -> Gradient {
+        self.gradient_in(Mode::Group, images, labels)
+    }
+
+    fn gradient_in(&self, mode: Mode, images: &Tensor, labels: &Tensor) -> Gradient {
         let blocks = self.architecture.blocks();
         if self.compute.segments > 1 && !blocks.is_empty() {
-            return self.checkpointed(images, labels, &blocks);
+            return self.checkpointed(mode, images, labels, &blocks);
         }
-        let (logits, auxiliary) = self.scores(images, Mode::Training);
+        let (logits, auxiliary) = self.scores(images, mode);
         let loss = logits.cross_entropy_for_logits(labels);
         let whole = auxiliary.iter().fold(loss.shallow_clone(), |sum, logits| {
             sum + logits.cross_entropy_for_logits(labels) * AUXILIARY_WEIGHT
@@ -41,7 +50,13 @@ impl Network {
     /// Keeps the inputs of each segment only, and computes a segment again when its gradient is
     /// due. Each parameter belongs to one segment, so that the sum over segments adds zeros to it:
     /// the gradients are those of the plain way, bit for bit.
-    fn checkpointed(&self, images: &Tensor, labels: &Tensor, blocks: &[Block]) -> Gradient {
+    fn checkpointed(
+        &self,
+        mode: Mode,
+        images: &Tensor,
+        labels: &Tensor,
+        blocks: &[Block],
+    ) -> Gradient {
         let parts: Vec<&[Block]> =
             blocks.chunks(segment_blocks(blocks.len(), self.compute.segments)).collect();
         let (last, before) = parts.split_last().expect("a network has blocks");
@@ -49,14 +64,14 @@ impl Network {
         let mut here =
             Start { maps: images.shallow_clone(), position: Position::default(), first: true };
         for part in before {
-            let (maps, position) = tch::no_grad(|| self.segment(&here, part, Mode::Training));
+            let (maps, position) = tch::no_grad(|| self.segment(&here, part, mode));
             starts.push(std::mem::replace(
                 &mut here,
                 Start { maps: maps.main, position, first: false },
             ));
         }
         let here = here.leaf();
-        let mut pass = Pass::new(self, Mode::Training, here.position);
+        let mut pass = Pass::new(self, mode, here.position);
         let maps = here.walk(&mut pass, last);
         let logits = pass.classify(&maps.main);
         let loss = logits.cross_entropy_for_logits(labels);

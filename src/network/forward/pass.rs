@@ -14,6 +14,9 @@ use crate::network::parameters::{LayerSlot, Network};
 pub enum Mode {
     /// The batch's statistics.
     Training,
+    /// Those of one of the batch's groups, which the running ones become: what they are after the
+    /// batch is computed from those of all groups.
+    Group,
     /// The batch's, and the running ones stay as they are: a part of the network is computed a
     /// second time.
     Recompute,
@@ -173,6 +176,7 @@ impl<'a> Pass<'a> {
             shift: &self.parameters[norm.scale + 1],
             running: (self.mode != Mode::Recompute).then_some((&state.mean, &state.variance)),
             training: self.mode != Mode::Evaluation,
+            momentum: if self.mode == Mode::Group { 1.0 } else { fused::MOMENTUM },
             epsilon: state.epsilon,
         }
     }

@@ -27,9 +27,10 @@ pub trait Batches {
     /// Turns to `iteration`, counted from 1: its images will be on the device.
     fn load(&mut self, iteration: u64) -> Result<()>;
 
-    /// Images `start..start + count` of the iteration's batch: normalised, float32 [count, 3, side,
-    /// side], channels-last, and labels, int64 [count]. Always the same operations on the same
-    /// tensors, so that a GPU can repeat a captured step.
+    /// Images `start..start + count` of the iteration's batch, counted over the whole batch, of
+    /// which a process that trains with others makes only its share: normalised, float32 [count, 3,
+    /// side, side], channels-last, and labels, int64 [count]. Always the same operations on the
+    /// same tensors, so that a GPU can repeat a captured step.
     fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor);
 
     /// What is wrong with images that could not be read since the last call; others stand in their

@@ -1,6 +1,8 @@
 //! Which training images each iteration sees, and how each is cropped and flipped: a pure function
 //! of seed and iteration.
 
+use std::ops::Range;
+
 use crate::random::{Purpose, Stream};
 
 /// Zero padding on each side before the random crop, in pixels (section 4.2).
@@ -12,6 +14,8 @@ pub const PADDING: i64 = 4;
 pub struct Sampler {
     seed: u64,
     batch_size: u64,
+    /// Which images of a batch this process makes.
+    share: Range<usize>,
     augment: bool,
     /// Positions of the training images in the dataset; the validation images are not among them.
     members: Vec<i64>,
@@ -36,7 +40,18 @@ impl Sampler {
     ) -> Sampler {
         let (members, held_out) = split(seed, images, validation);
         let order = (0, shuffled(seed, 0, &members));
-        Sampler { seed, batch_size, augment, members, held_out, order }
+        let share = 0..batch_size as usize;
+        Sampler { seed, batch_size, share, augment, members, held_out, order }
+    }
+
+    /// The same plan where this process makes only some images of each batch, counted from 0.
+    pub fn only(self, share: Range<usize>) -> Sampler {
+        Sampler { share, ..self }
+    }
+
+    /// Which images of a batch this process makes.
+    pub fn share(&self) -> Range<usize> {
+        self.share.clone()
     }
 
     /// Images a batch.

@@ -1,5 +1,7 @@
 //! Training batches of a dataset, be it in memory or decoded.
 
+use std::ops::Range;
+
 use tch::Device;
 
 use crate::config::recipe::Recipe;
@@ -9,11 +11,13 @@ use crate::training::batches::sampler::Sampler;
 use crate::training::batches::streamed::StreamedBatches;
 use crate::training::batches::{Batches, Normalization};
 
-/// The batches of a run with `seed` on `data`. `threads` decode images.
+/// The batches of a run with `seed` on `data`, of each only the images in `share`, counted from 0.
+/// `threads` decode images.
 pub fn batches(
     data: &Dataset,
     seed: u64,
     recipe: &Recipe,
+    share: Range<usize>,
     normalization: Normalization,
     device: Device,
     threads: usize,
@@ -24,7 +28,8 @@ pub fn batches(
         recipe.validation as usize,
         recipe.batch_size,
         recipe.augment,
-    );
+    )
+    .only(share);
     match &data.train {
         Source::Resident(images) => {
             Box::new(ResidentBatches::new(plan, images, normalization, recipe.iterations, device))

@@ -81,8 +81,8 @@ pub struct StreamedBatches {
     ahead: VecDeque<Planned>,
     free: Vec<Buffer>,
     in_flight: Vec<Buffer>,
-    /// The current batch on the device, always in one place: uint8, [batch, crop, crop, 3];
-    /// float32, [batch, 3]; int64, [batch].
+    /// The current batch (this process's share of it) on the device, always in one place: uint8,
+    /// [batch, crop, crop, 3]; float32, [batch, 3]; int64, [batch].
     pixels: Tensor,
     shifts: Tensor,
     labels: Tensor,
@@ -109,7 +109,7 @@ impl StreamedBatches {
         threads: usize,
     ) -> StreamedBatches {
         let crop = recipe.image_side();
-        let batch = plan.batch_size() as i64;
+        let batch = plan.share().len() as i64;
         let buffers = if device.is_cuda() { AHEAD + IN_FLIGHT } else { AHEAD };
         StreamedBatches {
             loader: Loader::new(index.clone(), plan.held_out().to_vec(), crop as u32, threads),
@@ -134,18 +134,20 @@ impl StreamedBatches {
         while next <= self.iterations.max(iteration)
             && let Some(buffer) = self.free.pop()
         {
+            // Views are drawn for all images of the batch, whoever makes them.
             let positions = self.plan.positions(next);
             let views = self.views.views(next, positions.len());
+            let (positions, views) = (&positions[self.plan.share()], &views[self.plan.share()]);
             let shifts = views.iter().flat_map(|(_, shift)| *shift).collect();
             let samples = positions
                 .iter()
                 .zip(views)
-                .map(|(&position, (view, _))| Sample { position: position as usize, view })
+                .map(|(&position, (view, _))| Sample { position: position as usize, view: *view })
                 .collect();
             self.ahead.push_back(Planned {
                 iteration: next,
                 filling: self.loader.fill(samples, buffer),
-                positions,
+                positions: positions.to_vec(),
                 shifts,
             });
             next += 1;
@@ -196,6 +198,7 @@ impl Batches for StreamedBatches {
     }
 
     fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+        let start = start - self.plan.share().start as i64;
         let [pixels, shifts, labels] =
             [&self.pixels, &self.shifts, &self.labels].map(|tensor| tensor.narrow(0, start, count));
         (self.normalization.apply_shifted(&pixels, &shifts), labels)

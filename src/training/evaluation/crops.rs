@@ -1,8 +1,8 @@
 //! The paper's tests on images (section 3.4): centre crop, ten crops, and fully convolutional
 //! at several scales; scores are averaged over views.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
@@ -13,11 +13,11 @@ use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::{Unreadable, read, read_whole};
 use crate::dataset::imagenet::view::View;
-use crate::error::Stopped;
 use crate::network::forward::pass::Mode;
 use crate::network::parameters::Network;
 use crate::system::parallel::in_order;
 use crate::training::batches::Normalization;
+use crate::training::evaluation::division::Division;
 use crate::training::evaluation::scores::{Evaluation, Tally, averaged};
 use crate::training::evaluation::views::Views;
 
@@ -77,23 +77,45 @@ impl ViewTest {
     /// which counts as wrong.
     ///
     /// # Errors
-    /// [`Stopped`] if `stop` is set between two batches.
+    /// [`Stopped`](crate::error::Stopped) if a process of `division` is asked to stop between two
+    /// batches.
     pub fn evaluate(
         &self,
         network: &Network,
         normalization: &Normalization,
-        stop: &AtomicBool,
+        division: &Division,
         unreadable: &mut dyn FnMut(String),
     ) -> Result<Evaluation> {
         let mut tally = Tally::new(network.device());
-        self.scores(&[(network, normalization)], unreadable, |log_probabilities, labels| {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Stopped.into());
-            }
+        let batches = self.images().div_ceil(self.at_once());
+        let Range { start, end } = division.own(batches);
+        let own = start * self.at_once()..(end * self.at_once()).min(self.images());
+        let mut reasons = Vec::new();
+        let mut note = |reason| reasons.push(reason);
+        let networks = [(network, normalization)];
+        self.scores_of(own, &networks, &mut note, |log_probabilities, labels| {
+            division.go_on()?;
             tally.add(log_probabilities, labels);
             Ok(())
         })?;
-        Ok(tally.result())
+        division.wait_for_others(batches)?;
+        division.lines(reasons, unreadable)?;
+        tally.shared_result(division)
+    }
+
+    /// Images of the test.
+    fn images(&self) -> usize {
+        self.positions.as_ref().map_or(self.index.len(), Vec::len)
+    }
+
+    /// Images a batch.
+    fn at_once(&self) -> usize {
+        let per_image = match self.views {
+            Views::Centre => 1,
+            Views::TenCrop => 10,
+            Views::MultiScale => BATCH,
+        };
+        (BATCH / per_image).max(1)
     }
 
     /// Hands on the scores of each batch of images, in order: logarithms of the classes'
@@ -103,23 +125,28 @@ impl ViewTest {
         &self,
         networks: &[(&Network, &Normalization)],
         unreadable: &mut dyn FnMut(String),
+        take: impl FnMut(&Tensor, &Tensor) -> Result<()>,
+    ) -> Result<()> {
+        self.scores_of(0..self.images(), networks, unreadable, take)
+    }
+
+    /// [`scores`](Self::scores) of some of the images, which begin with a batch.
+    fn scores_of(
+        &self,
+        images: Range<usize>,
+        networks: &[(&Network, &Normalization)],
+        unreadable: &mut dyn FnMut(String),
         mut take: impl FnMut(&Tensor, &Tensor) -> Result<()>,
     ) -> Result<()> {
-        let count = self.positions.as_ref().map_or(self.index.len(), Vec::len);
+        let (count, at_once) = (images.len(), self.at_once());
         let device = networks[0].0.device();
-        let per_image = match self.views {
-            Views::Centre => 1,
-            Views::TenCrop => 10,
-            Views::MultiScale => BATCH,
-        };
-        let at_once = (BATCH / per_image).max(1);
         let mut waiting: Vec<Decoded> = Vec::new();
         let state = || (Decoder::new(Quality::Exact), Vec::new());
         in_order(
             count,
             self.threads,
             state,
-            |(decoder, bytes), item| self.decode(decoder, bytes, item),
+            |(decoder, bytes), item| self.decode(decoder, bytes, images.start + item),
             |item, mut decoded| {
                 if let Some(problem) = decoded.problem.take() {
                     unreadable(problem);
@@ -159,7 +186,7 @@ impl ViewTest {
         unreadable: &mut dyn FnMut(String),
         mut take: impl FnMut(Tensor, Tensor) -> Result<()>,
     ) -> Result<()> {
-        let count = self.positions.as_ref().map_or(self.index.len(), Vec::len);
+        let count = self.images();
         let (mut pixels, mut labels): (Vec<u8>, Vec<i64>) = (Vec::new(), Vec::new());
         let state = || (Decoder::new(Quality::Exact), Vec::new());
         in_order(

@@ -1,24 +1,24 @@
 //! Loss and error over a whole set of images.
 
 pub mod crops;
+pub mod division;
 pub mod outputs;
 pub mod scores;
 pub mod splits;
 pub mod views;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use tch::{Device, Tensor};
 
 use crate::config::recipe::Recipe;
 use crate::dataset::data::{Images, Source};
-use crate::error::Stopped;
 use crate::network::forward::pass::Mode;
 use crate::network::parameters::Network;
 use crate::training::batches::{Normalization, upload_labels, upload_pixels};
 use crate::training::evaluation::crops::ViewTest;
+use crate::training::evaluation::division::Division;
 use crate::training::evaluation::scores::{Evaluation, Tally, averaged};
 use crate::training::evaluation::views::Views;
 
@@ -76,27 +76,28 @@ impl EvaluationSet {
     /// wrong.
     ///
     /// # Errors
-    /// [`Stopped`] if `stop` is set between two batches.
+    /// [`Stopped`](crate::error::Stopped) if a process of `division` is asked to stop between two
+    /// batches.
     pub fn evaluate(
         &self,
         network: &Network,
         normalization: &Normalization,
-        stop: &AtomicBool,
+        division: &Division,
         unreadable: &mut dyn FnMut(String),
     ) -> Result<Evaluation> {
         let (pixels, labels) = match self {
             EvaluationSet::Streamed(images) => {
-                return images.evaluate(network, normalization, stop, unreadable);
+                return images.evaluate(network, normalization, division, unreadable);
             }
             EvaluationSet::Resident(pixels, labels) => (pixels, labels),
         };
         tch::no_grad(|| {
             let images = labels.size()[0];
             let mut tally = Tally::new(labels.device());
-            for start in (0..images).step_by(BATCH as usize) {
-                if stop.load(Ordering::Relaxed) {
-                    return Err(Stopped.into());
-                }
+            let batches = (images as usize).div_ceil(BATCH as usize);
+            for batch in division.own(batches) {
+                division.go_on()?;
+                let start = batch as i64 * BATCH;
                 let count = BATCH.min(images - start);
                 let logits = network.forward(
                     &normalization.apply(&pixels.narrow(0, start, count)),
@@ -104,7 +105,8 @@ impl EvaluationSet {
                 );
                 tally.add(&averaged(&logits, 1), &labels.narrow(0, start, count));
             }
-            Ok(tally.result())
+            division.wait_for_others(batches)?;
+            tally.shared_result(division)
         })
     }
 }

@@ -1,6 +1,9 @@
 //! How scores are counted: loss, top-1 and top-5 error.
 
+use anyhow::Result;
 use tch::{Device, Kind, Tensor};
+
+use crate::training::evaluation::division::Division;
 
 /// The result of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -33,15 +36,19 @@ fn percent(part: u64, whole: u64) -> f64 {
 
 /// Sums over the batches of an evaluation, kept on the device.
 pub struct Tally {
-    /// Loss, wrong images, right images among the best five: float64, [3].
-    sums: Tensor,
-    images: i64,
+    /// Of each batch loss, wrong images, right images among the best five, and images: float64,
+    /// [4].
+    batches: Vec<Tensor>,
+    device: Device,
 }
+
+/// Numbers that are summed over a batch.
+const SUMS: usize = 4;
 
 impl Tally {
     /// Nothing yet.
     pub fn new(device: Device) -> Tally {
-        Tally { sums: Tensor::zeros([3], (Kind::Double, device)), images: 0 }
+        Tally { batches: Vec::new(), device }
     }
 
     /// Counts a batch: logarithms of the classes' probabilities, float32 [images, classes], and
@@ -59,21 +66,43 @@ impl Tally {
         let wrong = log_probabilities.argmax(-1, false).ne_tensor(labels).sum(Kind::Double);
         let best_five = log_probabilities.topk(classes.min(5), -1, true, false).1;
         let top5_right = best_five.eq_tensor(&labels.unsqueeze(1)).sum(Kind::Double);
-        self.sums += Tensor::stack(&[loss, wrong, top5_right], 0);
-        self.images += labels.size()[0];
+        let images = Tensor::full([], labels.size()[0], (Kind::Double, self.device));
+        self.batches.push(Tensor::stack(&[loss, wrong, top5_right, images], 0));
     }
 
     /// The result. Waits for the device.
     pub fn result(&self) -> Evaluation {
-        let mut sums = [0f64; 3];
-        self.sums.to_device(Device::Cpu).copy_data(&mut sums, 3);
-        let images = self.images as u64;
-        Evaluation {
-            images,
-            loss: sums[0] / images as f64,
-            wrong: sums[1] as u64,
-            top5_wrong: images - sums[2] as u64,
+        evaluation(&self.sums())
+    }
+
+    /// The result over the batches of all processes.
+    pub fn shared_result(&self, division: &Division) -> Result<Evaluation> {
+        Ok(evaluation(&division.sums(&self.sums())?))
+    }
+
+    /// The sums of one batch after the other.
+    fn sums(&self) -> Vec<f64> {
+        let mut sums = vec![0f64; SUMS * self.batches.len()];
+        if !self.batches.is_empty() {
+            let all = Tensor::cat(&self.batches, 0).to_device(Device::Cpu);
+            all.copy_data(&mut sums, SUMS * self.batches.len());
         }
+        sums
+    }
+}
+
+/// Of batches, whose sums are added in their order.
+fn evaluation(sums: &[f64]) -> Evaluation {
+    let mut total = [0f64; SUMS];
+    for batch in sums.as_chunks::<SUMS>().0 {
+        total.iter_mut().zip(batch).for_each(|(sum, more)| *sum += more);
+    }
+    let [loss, wrong, top5_right, images] = total;
+    Evaluation {
+        images: images as u64,
+        loss: loss / images,
+        wrong: wrong as u64,
+        top5_wrong: images as u64 - top5_right as u64,
     }
 }
 

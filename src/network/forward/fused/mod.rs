@@ -13,7 +13,7 @@ use std::ffi::{CStr, c_char, c_void};
 use tch::{Device, Kind, Tensor};
 
 /// Weight of the newest batch in the running statistics (PyTorch's default).
-const MOMENTUM: f64 = 0.1;
+pub(crate) const MOMENTUM: f64 = 0.1;
 
 /// Channels that the fused kernels work on at a time.
 const LANES: i64 = 16;
@@ -76,6 +76,8 @@ pub(crate) struct Norm<'a> {
     pub running: Option<(&'a Tensor, &'a Tensor)>,
     /// Whether the batch's own statistics are used.
     pub training: bool,
+    /// Their weight in the running ones.
+    pub momentum: f64,
     /// Added to the variance.
     pub epsilon: f64,
 }
@@ -119,7 +121,7 @@ impl Norm<'_> {
             mean,
             variance,
             self.training,
-            MOMENTUM,
+            self.momentum,
             self.epsilon,
             true,
         );
@@ -148,7 +150,7 @@ impl Norm<'_> {
                 pointer(shortcut),
                 relu,
                 self.training,
-                MOMENTUM,
+                self.momentum,
                 self.epsilon,
             );
             // libtorch's errors are panics everywhere in tch; the program's outermost frame makes

@@ -39,6 +39,7 @@ fn results(
         shift: &shift,
         running: Some((&mean, &variance)),
         training: true,
+        momentum: MOMENTUM,
         epsilon: EPSILON,
     };
     let Maps { main, again } = norm.apply(&x, with_shortcut.then_some(&added), relu, fused);
@@ -98,8 +99,14 @@ fn what_is_not_a_number_stays_so() {
     for kind in [Kind::Float, Kind::BFloat16] {
         let maps = Tensor::full([2, 16, 8, 8], f64::NAN, (Kind::Float, Device::Cpu)).to_kind(kind);
         let ones = Tensor::ones([16], (Kind::Float, Device::Cpu));
-        let norm =
-            Norm { scale: &ones, shift: &ones, running: None, training: true, epsilon: EPSILON };
+        let norm = Norm {
+            scale: &ones,
+            shift: &ones,
+            running: None,
+            training: true,
+            momentum: MOMENTUM,
+            epsilon: EPSILON,
+        };
         assert_eq!(
             norm.apply(&maps, None, true, true).main.isnan().all().int64_value(&[]),
             1,
@@ -118,6 +125,7 @@ fn evaluation_uses_the_running_statistics() {
         shift: &shift,
         running: Some((&mean, &variance)),
         training: false,
+        momentum: MOMENTUM,
         epsilon: EPSILON,
     };
     let [fused, plain] = [true, false].map(|fused| norm.apply(&maps, None, true, fused).main);

@@ -1,0 +1,327 @@
+//! The connections between rank 0 and each of the others, over which they agree, and by which each
+//! notices that another has ended or stands still.
+//!
+//! Threads of their own read them and send a sign of life each second. What goes wrong is told
+//! once, by rank and host, to whoever waits for a message; a process whose training waits for
+//! something else (an exchange of tensors, a GPU) ends a little later all the same.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::console::output::say;
+use crate::distributed::frame::{Frame, pack, unpack};
+use crate::distributed::meeting::Meeting;
+use crate::distributed::place::Place;
+use crate::error::EXIT_FAILED;
+
+/// How often a rank shows that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How long a training may take to end after it was told that another rank has gone.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// How long an exchange that failed waits to hear which rank is to blame.
+const BLAME: Duration = Duration::from_secs(2);
+
+/// What is called with the reason when a training does not end by itself.
+type LastWords = Box<dyn Fn(&str) + Send>;
+
+/// A message, or the word that there will be no more.
+enum Event {
+    Data(usize, Vec<u8>),
+    Failed,
+}
+
+/// What all threads see.
+struct Shared {
+    rank: usize,
+    world: usize,
+    hosts: Vec<String>,
+    limit: Duration,
+    /// Why the ranks cannot go on.
+    verdict: Mutex<Option<String>>,
+    reached: Condvar,
+    /// All ranks are done: connections that end mean nothing.
+    ended: AtomicBool,
+    /// The last iteration that was begun.
+    iteration: AtomicU64,
+    writers: Vec<(usize, Mutex<TcpStream>)>,
+    last_words: Mutex<Option<LastWords>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// A rank as it is named in messages.
+    fn named(&self, rank: usize) -> String {
+        let host = self.hosts.get(rank).map_or("unknown", String::as_str);
+        format!("rank {rank} of {} (host {host})", self.world)
+    }
+
+    fn send(&self, rank: usize, frame: &Frame) -> io::Result<()> {
+        let writer = self.writers.iter().find(|(other, _)| *other == rank);
+        let (_, writer) = writer.ok_or(io::ErrorKind::NotConnected)?;
+        frame.write(&mut *locked(writer))
+    }
+
+    /// Puts the reason on record, if it is the first, and tells it to the others (from rank 0) or
+    /// to rank 0.
+    fn decide(&self, reason: &str) {
+        {
+            let mut verdict = locked(&self.verdict);
+            if verdict.is_some() {
+                return;
+            }
+            *verdict = Some(reason.to_string());
+            self.reached.notify_all();
+        }
+        for (rank, _) in &self.writers {
+            let _ = self.send(*rank, &Frame::Failed(reason.to_string()));
+        }
+    }
+
+    /// The reason, waited for at most so long.
+    fn reason(&self, patience: Duration) -> Option<String> {
+        let verdict = locked(&self.verdict);
+        let waited =
+            self.reached.wait_timeout_while(verdict, patience, |verdict| verdict.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// The error that ends this rank.
+    fn failure(&self, reason: &str) -> anyhow::Error {
+        anyhow!("{}", self.told(reason))
+    }
+
+    fn told(&self, reason: &str) -> String {
+        let iteration = match self.iteration.load(Ordering::Relaxed) {
+            0 => "before the first iteration".to_string(),
+            iteration => format!("in iteration {iteration}"),
+        };
+        format!(
+            "{} ends {iteration}: {reason}; the same command resumes from the last checkpoint",
+            self.named(self.rank)
+        )
+    }
+
+    /// Ends the process if its training does not.
+    fn end_soon(&self) {
+        std::thread::sleep(GRACE);
+        if self.ended.load(Ordering::Relaxed) {
+            return;
+        }
+        let told = self.told(&self.reason(Duration::ZERO).unwrap_or_default());
+        if let Some(last_words) = locked(&self.last_words).take() {
+            last_words(&told);
+        }
+        say(&format!("error: {told}"));
+        // SAFETY: ends the process without running what its other threads may be in the midst of.
+        unsafe { libc::_exit(i32::from(EXIT_FAILED)) }
+    }
+}
+
+/// Reads what rank `rank` sends until its connection ends.
+fn listen(rank: usize, mut stream: TcpStream, sender: &Sender<Event>, shared: &Shared) {
+    let reason = loop {
+        match Frame::read(&mut stream) {
+            Ok(Frame::Beat) => {}
+            Ok(Frame::Data(bytes)) => {
+                let _ = sender.send(Event::Data(rank, bytes));
+            }
+            Ok(Frame::Failed(reason)) => break reason,
+            Err(error) => break lost(&shared.named(rank), &error, shared.limit),
+        }
+    };
+    if shared.ended.load(Ordering::Relaxed) {
+        return;
+    }
+    shared.decide(&reason);
+    let _ = sender.send(Event::Failed);
+    shared.end_soon();
+}
+
+/// What it means that a rank's messages end.
+fn lost(named: &str, error: &io::Error, limit: Duration) -> String {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("{named} has not answered for {} s", limit.as_secs())
+        }
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => format!("{named} has ended unexpectedly"),
+        _ => format!("{named} cannot be reached any more ({error})"),
+    }
+}
+
+/// Shows rank `rank` that this one is alive.
+fn beat(rank: usize, shared: &Shared) {
+    let every = BEAT.min(shared.limit / 4);
+    // A connection that ends is noticed by the reader.
+    while shared.send(rank, &Frame::Beat).is_ok() {
+        std::thread::sleep(every);
+    }
+}
+
+/// Messages that have come.
+struct Inbox {
+    receiver: Receiver<Event>,
+    /// Of each rank, those that are not asked for yet.
+    waiting: Vec<VecDeque<Vec<u8>>>,
+}
+
+/// The connections of this rank.
+pub struct Control {
+    shared: Arc<Shared>,
+    inbox: Mutex<Inbox>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Control {
+    /// Takes over the connections of a meeting. A rank that shows no sign of life for `limit` has
+    /// gone.
+    pub fn new(place: &Place, meeting: Meeting, limit: Duration) -> Result<Control> {
+        let mut writers = Vec::new();
+        for (rank, stream) in &meeting.streams {
+            writers.push((*rank, Mutex::new(stream.try_clone()?)));
+        }
+        let shared = Arc::new(Shared {
+            rank: place.rank,
+            world: place.world,
+            hosts: meeting.hosts,
+            limit,
+            verdict: Mutex::new(None),
+            reached: Condvar::new(),
+            ended: AtomicBool::new(false),
+            iteration: AtomicU64::new(0),
+            writers,
+            last_words: Mutex::new(None),
+        });
+        let (sender, receiver) = channel();
+        let mut readers = Vec::new();
+        for (rank, stream) in meeting.streams {
+            let (sender, of_reader) = (sender.clone(), Arc::clone(&shared));
+            let reader = move || listen(rank, stream, &sender, &of_reader);
+            readers.push(std::thread::Builder::new().spawn(reader)?);
+            let of_beat = Arc::clone(&shared);
+            std::thread::Builder::new().spawn(move || beat(rank, &of_beat))?;
+        }
+        let waiting = (0..place.world).map(|_| VecDeque::new()).collect();
+        Ok(Control { shared, inbox: Mutex::new(Inbox { receiver, waiting }), readers })
+    }
+
+    /// Of each rank.
+    pub fn hosts(&self) -> &[String] {
+        &self.shared.hosts
+    }
+
+    /// Says which iteration is begun, for messages.
+    pub fn at(&self, iteration: u64) {
+        self.shared.iteration.store(iteration, Ordering::Relaxed);
+    }
+
+    /// Has `last_words` called with the reason if the process must be ended while its training
+    /// waits for something that does not come.
+    pub fn before_the_end(&self, last_words: LastWords) {
+        *locked(&self.shared.last_words) = Some(last_words);
+    }
+
+    /// The next message of rank `rank`, waited for.
+    fn receive(&self, rank: usize) -> Result<Vec<u8>> {
+        let mut inbox = locked(&self.inbox);
+        loop {
+            if let Some(message) = inbox.waiting[rank].pop_front() {
+                return Ok(message);
+            }
+            match inbox.receiver.recv() {
+                Ok(Event::Data(from, message)) => inbox.waiting[from].push_back(message),
+                Ok(Event::Failed) | Err(_) => return Err(self.blame(anyhow!("no more messages"))),
+            }
+        }
+    }
+
+    fn send(&self, rank: usize, message: Vec<u8>) -> Result<()> {
+        self.shared.send(rank, &Frame::Data(message)).map_err(|error| self.blame(error.into()))
+    }
+
+    /// The error of an exchange, or better, which rank is to blame for it.
+    pub fn blame(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.shared.reason(BLAME) {
+            Some(reason) => self.shared.failure(&reason),
+            None => self.shared.failure(&format!("the other ranks do not answer ({error:#})")),
+        }
+    }
+
+    /// The messages of all ranks, in their order, everywhere.
+    pub fn share(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+        let world = self.shared.world;
+        if self.shared.rank > 0 {
+            self.send(0, own)?;
+            let packed = self.receive(0)?;
+            return unpack(&packed)
+                .filter(|messages| messages.len() == world)
+                .context("rank 0 sent something else than what was agreed");
+        }
+        let mut messages = vec![own];
+        for rank in 1..world {
+            messages.push(self.receive(rank)?);
+        }
+        self.tell(&pack(&messages))?;
+        Ok(messages)
+    }
+
+    /// From rank 0, to all others.
+    fn tell(&self, message: &[u8]) -> Result<()> {
+        (1..self.shared.world).try_for_each(|rank| self.send(rank, message.to_vec()))
+    }
+
+    /// What rank 0 says, everywhere; only there `own` is asked for.
+    pub fn from_first(&self, own: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        if self.shared.rank > 0 {
+            return self.receive(0);
+        }
+        let message = own()?;
+        self.tell(&message)?;
+        Ok(message)
+    }
+
+    /// Tells the other ranks why this one ends, unless they know of another reason.
+    pub fn fail(&self, reason: &str) {
+        if self.shared.ended.load(Ordering::Relaxed) {
+            return;
+        }
+        let named = self.shared.named(self.shared.rank);
+        self.shared.decide(&format!("{named} failed: {reason}"));
+    }
+
+    /// Waits until all ranks have come here, and ends the connections.
+    pub fn end(&self) -> Result<()> {
+        let shared = &self.shared;
+        if shared.rank > 0 {
+            self.share(Vec::new())?;
+            shared.ended.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        for rank in 1..shared.world {
+            self.receive(rank)?;
+        }
+        // From here on the others may go.
+        shared.ended.store(true, Ordering::Relaxed);
+        self.tell(&pack(&vec![Vec::new(); shared.world]))?;
+        // A process that ends with messages unread would take back what it sent last.
+        let deadline = Instant::now() + GRACE;
+        while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}

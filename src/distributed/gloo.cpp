@@ -1,0 +1,98 @@
+// libtorch's store and its Gloo behind a C interface: how processes of one run find one another, and
+// how tensors get from one to another. gloo_declared/ has what c10d's headers name of Gloo's own.
+//
+// Functions that return a flag or a pointer return false or null after an error, whose text
+// resnet_gloo_error has until this thread's next call.
+#define USE_C10D_GLOO 1
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+namespace {
+thread_local std::string last_error;
+
+template <class Work>
+bool guarded(Work&& work) noexcept {
+  try {
+    work();
+    return true;
+  } catch (const c10::Error& error) {
+    last_error = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    last_error = error.what();
+  } catch (...) {
+    last_error = "unknown error";
+  }
+  return false;
+}
+
+using Store = c10::intrusive_ptr<c10d::Store>;
+using Gloo = c10::intrusive_ptr<c10d::ProcessGroupGloo>;
+at::Tensor& tensor(void* pointer) { return *static_cast<at::Tensor*>(pointer); }
+}  // namespace
+
+extern "C" {
+const char* resnet_gloo_error() { return last_error.c_str(); }
+
+// The store at host:port, as its server or as a client, which waits for the server.
+void* resnet_store_open(const char* host, uint16_t port, bool serve, int64_t limit_ms) {
+  Store* store = nullptr;
+  guarded([&] {
+    c10d::TCPStoreOptions options;
+    options.port = port;
+    options.isServer = serve;
+    options.waitWorkers = false;
+    options.timeout = std::chrono::milliseconds(limit_ms);
+    store = new Store(c10::make_intrusive<c10d::TCPStore>(host, options));
+  });
+  return store;
+}
+
+bool resnet_store_set(void* store, const char* key, const char* value) {
+  return guarded([&] { (*static_cast<Store*>(store))->set(key, std::string(value)); });
+}
+
+// Waits for the key, and copies its value, at most capacity - 1 bytes, with a zero behind it.
+bool resnet_store_get(void* store, const char* key, char* value, size_t capacity) {
+  return guarded([&] {
+    const std::vector<uint8_t> found = (*static_cast<Store*>(store))->get(key);
+    const size_t length = std::min(found.size(), capacity - 1);
+    std::copy_n(found.begin(), length, value);
+    value[length] = 0;
+  });
+}
+
+void resnet_store_close(void* store) {
+  guarded([&] { delete static_cast<Store*>(store); });
+}
+
+// Joins the others over a network interface, or where its name is empty over this machine's address.
+void* resnet_gloo_join(void* store, const char* prefix, int rank, int world, int64_t limit_ms, const char* interface, const char* address) {
+  Gloo* made = nullptr;
+  guarded([&] {
+    auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::milliseconds(limit_ms));
+    options->devices.push_back(*interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                                          : c10d::ProcessGroupGloo::createDeviceForHostname(address));
+    auto keys = c10::make_intrusive<c10d::PrefixStore>(prefix, *static_cast<Store*>(store));
+    made = new Gloo(c10::make_intrusive<c10d::ProcessGroupGloo>(keys, rank, world, options));
+  });
+  return made;
+}
+
+// Of input [world × part], part r goes to rank r; output [world × part] has the parts that came, in order of ranks.
+bool resnet_gloo_all_to_all(void* gloo, void* output, void* input) {
+  return guarded([&] {
+    std::vector<int64_t> equal;
+    (*static_cast<Gloo*>(gloo))->alltoall_base(tensor(output), tensor(input), equal, equal)->wait();
+  });
+}
+
+// The input [part] of every rank, in order of ranks: output [world × part].
+bool resnet_gloo_all_gather(void* gloo, void* output, void* input) {
+  return guarded([&] { (*static_cast<Gloo*>(gloo))->_allgather_base(tensor(output), tensor(input))->wait(); });
+}
+
+void resnet_gloo_leave(void* gloo) {
+  guarded([&] { delete static_cast<Gloo*>(gloo); });
+}
+}

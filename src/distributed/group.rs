@@ -1,0 +1,154 @@
+//! The processes that train one run together, one a device.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tch::{Device, Tensor};
+
+use crate::distributed::control::Control;
+use crate::distributed::gloo::{Gloo, Store};
+use crate::distributed::meeting::{Fact, Meeting};
+use crate::distributed::place::Place;
+use crate::distributed::tree;
+
+/// How long an exchange of tensors may take, the slowest rank's step included. That a rank has gone
+/// is noticed long before.
+const EXCHANGE: Duration = Duration::from_secs(30 * 60);
+
+/// This process among those that train one run.
+pub struct Group {
+    place: Place,
+    // In this order they end.
+    gloo: Gloo,
+    control: Control,
+    _store: Store,
+}
+
+impl Group {
+    /// Meets the other processes, which must have the same `facts` and may take `limit` to come;
+    /// later one that shows no sign of life for as long has gone.
+    ///
+    /// # Errors
+    /// [`BadInput`](crate::error::BadInput), on all ranks, if one has other facts.
+    pub fn join(place: Place, facts: Vec<Fact>, limit: Duration) -> Result<Group> {
+        let serve = place.is_first() && !place.store_is_there;
+        let store = Store::open(&place.host, place.port, serve, limit).with_context(|| {
+            let Place { rank, world, host, port, .. } = &place;
+            match serve {
+                true => format!("rank 0 of {world}: port {port} cannot be used; set MASTER_PORT to a free one"),
+                false => format!(
+                    "rank {rank} of {world}: no rank 0 at {host} port {port} (MASTER_ADDR, MASTER_PORT) within {} s",
+                    limit.as_secs()
+                ),
+            }
+        })?;
+        let meeting = Meeting::hold(&place, &store, facts, limit)?;
+        let address = meeting.address.clone();
+        let control = Control::new(&place, meeting, limit)?;
+        let prefix = format!("{}/gloo", place.session);
+        let gloo = Gloo::join(&store, &prefix, (place.rank, place.world), EXCHANGE, &address)
+            .map_err(|error| control.blame(error))?;
+        Ok(Group { place, gloo, control, _store: store })
+    }
+
+    /// Which of them this is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Whether this is the one that writes.
+    pub fn is_first(&self) -> bool {
+        self.place.is_first()
+    }
+
+    /// The host of each rank.
+    pub fn hosts(&self) -> &[String] {
+        self.control.hosts()
+    }
+
+    /// The connections to the others, for what is no tensor.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// What all ranks have, bit by bit: each bit of the result is set if it is in some rank's
+    /// `own`.
+    pub fn agree(&self, own: u8) -> Result<u8> {
+        let all = self.control.share(vec![own])?;
+        Ok(all.iter().flatten().fold(0, |flags, own| flags | own))
+    }
+
+    /// Lines of all ranks, in order of ranks.
+    pub fn lines(&self, own: &[String]) -> Result<Vec<String>> {
+        let all = self.control.share(serde_json::to_vec(own)?)?;
+        let mut lines = Vec::new();
+        for own in &all {
+            lines.extend(serde_json::from_slice::<Vec<String>>(own).context("lines of a rank")?);
+        }
+        Ok(lines)
+    }
+
+    /// Numbers of all ranks, in order of ranks.
+    pub fn numbers(&self, own: &[f64]) -> Result<Vec<f64>> {
+        let own = own.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let all = self.control.share(own)?;
+        let numbers = all.iter().flat_map(|own| own.as_chunks().0);
+        Ok(numbers.map(|bytes| f64::from_le_bytes(*bytes)).collect())
+    }
+
+    /// The groups of a batch that are this rank's.
+    pub fn share(&self, groups: usize) -> Range<usize> {
+        tree::share(groups, self.place.rank, self.place.world)
+    }
+
+    /// The sum over all `groups` of a batch, in the order of [`tree`], from the sums over this
+    /// rank's subtrees, in order: float32, one axis each, of one length. The same bits everywhere,
+    /// and whatever the number of ranks.
+    ///
+    /// Each rank adds up one part of the vector: parts go to their ranks, and their sums to all.
+    pub fn sum(&self, groups: usize, own: &[Tensor]) -> Result<Tensor> {
+        let world = self.place.world;
+        let (device, count) = (own[0].device(), own[0].size()[0]);
+        let part = (count + world as i64 - 1) / world as i64;
+        let subtrees: Vec<Vec<Range<usize>>> = (0..world)
+            .map(|rank| tree::subtrees(0..groups, &tree::share(groups, rank, world)))
+            .collect();
+        let most = subtrees.iter().map(Vec::len).max().unwrap_or(1);
+        // [rank, subtree, part]; a rank with fewer subtrees than another sends zeros in their
+        // place.
+        let input = Tensor::stack(own, 0)
+            .to_device(Device::Cpu)
+            .constant_pad_nd([0, part * world as i64 - count, 0, (most - own.len()) as i64])
+            .view([most as i64, world as i64, part])
+            .permute([1, 0, 2])
+            .contiguous();
+        let parts = self.gloo.all_to_all(&input).map_err(|error| self.control.blame(error))?;
+        let mut known = |range: &Range<usize>| {
+            subtrees.iter().enumerate().find_map(|(rank, ranges)| {
+                let position = ranges.iter().position(|own| own == range)?;
+                Some(parts.get(rank as i64).get(position as i64))
+            })
+        };
+        let sum = tree::sum(0..groups, &mut known);
+        Ok(self.all(&sum)?.narrow(0, 0, count).to_device(device))
+    }
+
+    /// The `own` vectors of all ranks one after the other, in order of ranks.
+    pub fn gather(&self, own: &Tensor) -> Result<Tensor> {
+        let all = self.all(&own.to_device(Device::Cpu))?;
+        Ok(all.to_device(own.device()))
+    }
+
+    /// [`gather`](Self::gather) of tensors in main memory.
+    fn all(&self, own: &Tensor) -> Result<Tensor> {
+        self.gloo
+            .all_gather(&own.contiguous(), self.place.world)
+            .map_err(|error| self.control.blame(error))
+    }
+
+    /// Waits until all ranks are done; nothing can be exchanged afterwards.
+    pub fn end(&self) -> Result<()> {
+        self.control.end()
+    }
+}

@@ -1,0 +1,11 @@
+//! One run trained by several processes, its ranks, one a device (data-parallel training): each has
+//! an equal number of the batch's normalisation groups, and all make the same update.
+
+pub mod control;
+pub mod frame;
+pub mod gloo;
+pub mod group;
+pub mod launch;
+pub mod meeting;
+pub mod place;
+pub mod tree;
