@@ -136,10 +136,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     facts.push(("seeds".to_string(), format!("{seeds:?}")));
     let group = Group::join(place, facts, limit)?;
     let runs: Vec<Run> = runs.into_iter().map(|run| run.among(Some(&group))).collect();
-    match train(arguments, &runs, &stop) {
+    let trained = train(arguments, &runs, &stop);
+    drop(runs);
+    match trained {
         Ok(code) => group.end().map(|()| code),
         Err(error) => {
             group.control().fail(&format!("{error:#}"));
+            // Leaving the others in good order would wait for those that have gone.
+            std::mem::forget(group);
             Err(error)
         }
     }

@@ -51,6 +51,8 @@ struct Shared {
     reached: Condvar,
     /// All ranks are done: connections that end mean nothing.
     ended: AtomicBool,
+    /// The training has been told why it must end, and will say so itself.
+    is_told: AtomicBool,
     /// The last iteration that was begun.
     iteration: AtomicU64,
     writers: Vec<(usize, Mutex<TcpStream>)>,
@@ -100,6 +102,7 @@ impl Shared {
 
     /// The error that ends this rank.
     fn failure(&self, reason: &str) -> anyhow::Error {
+        self.is_told.store(true, Ordering::Relaxed);
         anyhow!("{}", self.told(reason))
     }
 
@@ -120,11 +123,16 @@ impl Shared {
         if self.ended.load(Ordering::Relaxed) {
             return;
         }
-        let told = self.told(&self.reason(Duration::ZERO).unwrap_or_default());
-        if let Some(last_words) = locked(&self.last_words).take() {
-            last_words(&told);
+        if self.is_told.load(Ordering::Relaxed) {
+            // It puts that on record and ends, if it can.
+            std::thread::sleep(BEAT.max(self.limit));
+        } else {
+            let told = self.told(&self.reason(Duration::ZERO).unwrap_or_default());
+            if let Some(last_words) = locked(&self.last_words).take() {
+                last_words(&told);
+            }
+            say(&format!("error: {told}"));
         }
-        say(&format!("error: {told}"));
         // SAFETY: ends the process without running what its other threads may be in the midst of.
         unsafe { libc::_exit(i32::from(EXIT_FAILED)) }
     }
@@ -202,6 +210,7 @@ impl Control {
             verdict: Mutex::new(None),
             reached: Condvar::new(),
             ended: AtomicBool::new(false),
+            is_told: AtomicBool::new(false),
             iteration: AtomicU64::new(0),
             writers,
             last_words: Mutex::new(None),

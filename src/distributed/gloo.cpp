@@ -7,6 +7,9 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <c10/util/Logging.h>
+
+#include <cstdlib>
 
 namespace {
 thread_local std::string last_error;
@@ -37,6 +40,9 @@ const char* resnet_gloo_error() { return last_error.c_str(); }
 // The store at host:port, as its server or as a client, which waits for the server.
 void* resnet_store_open(const char* host, uint16_t port, bool serve, int64_t limit_ms) {
   Store* store = nullptr;
+  // What goes wrong is returned; c10d also logs it, attempt by attempt and with the stack.
+  constexpr int fatal_alone = 3;
+  if (!std::getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = fatal_alone;
   guarded([&] {
     c10d::TCPStoreOptions options;
     options.port = port;

@@ -52,12 +52,14 @@ pub fn launch(count: usize, limit: Duration) -> Result<u8> {
         if running().next().is_none() {
             break;
         }
+        // After a refusal the others may wait for one that will not come.
+        let patience = if ranks.iter().any(refuses) { 2 * GRACE } else { limit + 2 * GRACE };
         if stop.load(Ordering::Relaxed) && !std::mem::replace(&mut asked, true) {
             for rank in running() {
                 send(&rank.process, libc::SIGTERM);
             }
         }
-        if failed.is_some_and(|(_, since)| since.elapsed() > limit + 2 * GRACE) {
+        if failed.is_some_and(|(_, since)| since.elapsed() > patience) {
             for rank in running() {
                 send(&rank.process, libc::SIGKILL);
             }
@@ -122,25 +124,30 @@ fn send(process: &Child, signal: libc::c_int) {
     unsafe { libc::kill(process.id() as libc::pid_t, signal) };
 }
 
-/// The exit code of all: that of the rank that failed first, 1 if a signal ended it. What only such
-/// a rank has said is passed on.
+/// The exit code of all: 2 if one refused its input, else that of the rank that failed first, 1 if a
+/// signal ended it. What only such a rank has said is passed on.
 fn result(ranks: Vec<Rank>, failed: Option<usize>) -> u8 {
     let Some(failed) = failed else { return EXIT_DONE };
-    let codes: Vec<Option<i32>> =
-        ranks.iter().map(|rank| rank.ended.and_then(|status| status.code())).collect();
+    // Rank 0 has said it, or was told of it.
+    if ranks.iter().any(refuses) {
+        return EXIT_BAD_INPUT;
+    }
     let Some(rank) = ranks.into_iter().nth(failed) else { return EXIT_FAILED };
-    let signal = rank.ended.and_then(|status| status.signal());
-    let said = rank.said.and_then(|said| said.join().ok()).unwrap_or_default();
-    if let Some(signal) = signal {
+    let Some(status) = rank.ended else { return EXIT_FAILED };
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(EXIT_FAILED);
+    if let Some(signal) = status.signal() {
         say(&format!("rank {failed} was ended by signal {signal}"));
     }
-    let code = codes[failed].and_then(|code| u8::try_from(code).ok()).unwrap_or(EXIT_FAILED);
-    // A refusal is every rank's, and rank 0 has said it.
-    let is_told = code == EXIT_BAD_INPUT && codes[0] == Some(i32::from(EXIT_BAD_INPUT));
-    if signal.is_some() || (code == EXIT_FAILED && !is_told) {
+    let said = rank.said.and_then(|said| said.join().ok()).unwrap_or_default();
+    if code == EXIT_FAILED {
         said.lines().for_each(|line| say(&format!("rank {failed}: {line}")));
     }
     code
+}
+
+/// Whether a rank found its arguments or input wrong.
+fn refuses(rank: &Rank) -> bool {
+    rank.ended.and_then(|status| status.code()) == Some(i32::from(EXIT_BAD_INPUT))
 }
 
 /// Has the system end this process with the launcher that started it, if one did.

@@ -75,7 +75,9 @@ impl Meeting {
             store.set(&key, &format!("{} {}", listener.local_addr()?.port(), own.token))?;
             receive(place, &listener, own, limit)
         } else {
-            let said = store.get(&key)?;
+            let said = store.get(&key).with_context(|| {
+                format!("rank {} of {}: no word of rank 0", place.rank, place.world)
+            })?;
             let (port, token) = said.split_once(' ').context("rank 0 gave no port")?;
             own.token = token.to_string();
             let port = port.parse().context("rank 0 gave no port")?;
