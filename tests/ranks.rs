@@ -4,13 +4,14 @@
 mod common;
 #[path = "common/image_folder.rs"]
 mod image_folder;
+#[path = "common/ports.rs"]
+mod ports;
 #[path = "common/ranks.rs"]
 mod ranks;
 
 use common::{assert_same_run, lines, refuse, run, stderr, succeed, wait_until};
-use ranks::{
-    MPICH, OPEN_MPI, SLURM, Scheme, TORCHRUN, codes, free_port, rank, signal, start, wait,
-};
+use ports::free_port;
+use ranks::{MPICH, OPEN_MPI, SLURM, Scheme, TORCHRUN, codes, rank, signal, start, wait};
 use resnet_repro::records::directory::RunDirectory;
 use std::path::Path;
 use std::process::Output;

@@ -1,14 +1,10 @@
 //! Processes that train one run together, as the launchers of clusters start them.
 #![allow(dead_code)]
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
-/// A port that nobody uses now.
-pub fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
+use crate::ports::free_port;
 
 /// The variables by which a launcher tells a process its rank and how many there are.
 pub type Scheme = &'static [(&'static str, &'static str)];
