@@ -342,3 +342,16 @@ fn the_pandas_and_polars_examples_run() {
         assert!(!output.stdout.is_empty(), "{example}\nprints nothing");
     }
 }
+
+#[test]
+fn the_notebook_is_committed_without_outputs() {
+    let text = Document::read(&root().join("examples/results.ipynb")).text;
+    let notebook: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let cells = notebook["cells"].as_array().unwrap();
+    let code: Vec<_> = cells.iter().filter(|cell| cell["cell_type"] == "code").collect();
+    assert!(!code.is_empty());
+    for cell in code {
+        assert!(cell["outputs"].as_array().unwrap().is_empty(), "{}", cell["source"]);
+        assert!(cell["execution_count"].is_null(), "{}", cell["source"]);
+    }
+}
