@@ -291,15 +291,17 @@ fn the_report_has_a_section_of_the_analyses_below_its_results() {
     let page = std::fs::read_to_string(report.join("report.html")).unwrap();
     assert!(page.contains("<a href=\"#analyses\">Inside the nets</a>"));
     let lesions = ["lesion-blocks", "lesion-counts", "lesion-order"];
-    let losses = ["landscape-14", "landscape-slices", "curvature"];
+    let losses = ["landscape-14", "landscape-slices", "eigenvalues"];
     for name in ["figure-7"].iter().chain(&lesions).chain(&losses) {
         assert!(page.contains(&format!("id=\"analyses-{name}\"")), "{name}");
-        for ending in ["svg", "png", "csv"] {
+        for ending in ["svg", "png", "csv", "tex"] {
             assert!(report.join(format!("analyses/{name}.{ending}")).is_file(), "{name}.{ending}");
         }
     }
     for name in ["responses", "lesion", "generalisation", "landscape", "curvature"] {
         assert!(report.join(format!("analyses/{name}.md")).is_file(), "{name}.md");
+        let is_figure = report.join(format!("analyses/{name}.svg")).exists();
+        assert!(!is_figure, "{name}: the CSV of a figure would be that of a table");
     }
     let json = succeed(folder.path(), &["figures", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -216,6 +216,13 @@ fn output_folders_that_cannot_be_written_or_hold_something_else() {
         2,
         &["run", "holds another run", "recipe.iterations is 2 there, 3 here", "--out"],
     );
+    // Milestones and evaluations follow from the iterations, and are another number each.
+    refuse(
+        folder.path(),
+        &train("run", "2000"),
+        2,
+        &["holds another run", "recipe.iterations is 2 there, 2000 here"],
+    );
     refuse(folder.path(), &train("data", "2"), 2, &["data", "holds no run", "--out"]);
     // Other data under the same name is another run too.
     write_cifar(&folder.path().join("data"), 330, 100);

@@ -105,6 +105,8 @@ fn a_figure_and_tables_are_written() {
         "difference.png",
         "difference-errors.csv",
         "difference-errors.md",
+        "difference-errors.tex",
+        "difference.tex",
         "difference-records.csv",
     ] {
         assert!(folder.path().join("out").join(file).exists(), "{file}");

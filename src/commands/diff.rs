@@ -84,8 +84,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut figures = Vec::new();
     if let Some(folder) = &arguments.out {
         check_writable("--out", folder)?;
-        differing.write(folder)?;
-        errors.write(folder)?;
+        differing.write(folder, "")?;
+        errors.write(folder, "")?;
         for chart in chart::charts(&curves, &sides) {
             chart.write(folder)?;
             figures.push(folder.join(&chart.name).with_extension("svg"));

@@ -23,9 +23,9 @@ use crate::report::{self, Report, readme};
 /// learning rates, throughput. What "analyze" found inside the nets has a section of its own:
 /// Figure 7, lesions, generalisation. The best evidence comes first: official data before other,
 /// longer runs before shorter, more seeds before fewer. Each figure comes as SVG and PNG, each table
-/// as Markdown, both with their data as CSV; report.html has all of it on one page. What is missing
-/// or not complete is shown as such. Exit code 3 if a run or an analysis could not be read; the
-/// others are shown.
+/// as Markdown, both as LaTeX and with their data as CSV; report.html has all of it on one page.
+/// What is missing or not complete is shown as such. Exit code 3 if a run or an analysis could not
+/// be read; the others are shown.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

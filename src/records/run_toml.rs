@@ -236,7 +236,8 @@ impl RunRecord {
 }
 
 impl RunConfig {
-    /// The first way in which `other` differs, for a message: "recipe.iterations is 400, not 300".
+    /// The most important way in which `other` differs, for a message: "recipe.iterations is 400
+    /// there, 300 here".
     pub fn difference(&self, other: &RunConfig) -> Option<String> {
         // Recomputation changes no number: a run that did not fit into memory goes on with more
         // segments.
@@ -252,8 +253,21 @@ impl RunConfig {
     }
 }
 
+/// Keys that say what a run is, the most important first.
+const TELLING: [&str; 5] = ["network", "name", "dataset", "seed", "iterations"];
+
+/// Keys whose values follow from the number of iterations where none is given.
+const DERIVED: [&str; 2] = ["milestones", "evaluate_every"];
+
+/// Where a key stands among those that are named: by meaning, derived ones last.
+fn rank(key: &str) -> usize {
+    let derived = if DERIVED.contains(&key) { 1 } else { 0 };
+    TELLING.iter().position(|&telling| telling == key).unwrap_or(TELLING.len() + derived)
+}
+
 fn first_difference(prefix: &str, wanted: &toml::Table, found: &toml::Table) -> Option<String> {
-    let keys: std::collections::BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    let mut keys: Vec<&String> = wanted.keys().chain(found.keys()).collect();
+    keys.sort_by_key(|key| (rank(key), *key));
     keys.into_iter().find_map(|key| match (wanted.get(key), found.get(key)) {
         (Some(toml::Value::Table(wanted)), Some(toml::Value::Table(found))) => {
             first_difference(&format!("{prefix}{key}."), wanted, found)

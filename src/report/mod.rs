@@ -11,6 +11,7 @@ pub mod figures;
 pub mod findings;
 pub mod format;
 pub mod judgement;
+pub mod latex;
 pub mod left_out;
 pub mod measurements;
 pub mod notes;
@@ -83,7 +84,7 @@ pub fn make<'a>(
     let claims = tables::claims::table(&claims::ledger(protocols, results)?);
     let folder = out.join(page::CLAIMS);
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    claims.write(&folder)?;
+    claims.write(&folder, "")?;
     let command = format!("resnet-repro figures {}", results.display());
     let path = out.join("report.html");
     let contents = Contents { sections: &sections, cost: &cost, inside: &inside, claims: &claims };
@@ -104,7 +105,7 @@ fn section<'a>(
     let charts = write_all(figures::charts(protocol), &folder, problems)?;
     let tables = tables::tables(protocol, ensembles);
     for table in tables.iter().filter(|table| !table.rows.is_empty()) {
-        table.write(&folder)?;
+        table.write(&folder, &protocol.title())?;
     }
     Ok(Section { protocol, sentences: notes(protocol), charts, tables })
 }
@@ -119,7 +120,7 @@ fn cost(results: &Path, out: &Path, problems: &mut Vec<String>) -> Result<Cost> 
     }
     let folder = out.join(page::COST);
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    table.write(&folder)?;
+    table.write(&folder, "")?;
     let charts = write_all(figures::cost::charts(&measurements), &folder, problems)?;
     Ok(Cost { charts, table })
 }
@@ -142,7 +143,7 @@ fn inside(
     for part in analyses::parts(&analysed, problems) {
         let charts = write_all(part.charts, &folder, problems)?;
         for table in part.tables.iter().filter(|table| !table.rows.is_empty()) {
-            table.write(&folder)?;
+            table.write(&folder, "")?;
         }
         let (title, sentences, tables) = (part.title, part.sentences, part.tables);
         inside.parts.push(InsidePart { title, sentences, charts, tables });

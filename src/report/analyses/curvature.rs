@@ -38,7 +38,7 @@ fn chart(chosen: &[&Found<Row>]) -> Option<Chart> {
         })
         .collect();
     (!series.is_empty()).then(|| Chart {
-        name: "curvature".to_string(),
+        name: "eigenvalues".to_string(),
         title: "Largest eigenvalues of the Hessian".to_string(),
         note: format!(
             "of the mean loss over fixed images, by all parameters; dashed: plain nets; {}",

@@ -96,7 +96,7 @@ fn norms(chosen: &[&Found<Row>]) -> Option<Chart> {
     .map(|shown| (shown.title, shown.series(chosen, parts_of_last)));
     let panels = logarithmic(panels.to_vec());
     (!panels.is_empty()).then(|| Chart {
-        name: "gradients".to_string(),
+        name: "gradient-norms".to_string(),
         title: "Norms of gradients by depth".to_string(),
         note: format!(
             "of the loss with respect to each layer's output, in parts of the last layer's; from the \

@@ -37,7 +37,7 @@ fn shares(chosen: &[&Found<Row>]) -> Option<Chart> {
         ("gradient through them", series(chosen, "gradient", |_, row| row.gradient_percent)),
     ]);
     panels.iter().any(|panel| !panel.series.is_empty()).then(|| Chart {
-        name: "paths".to_string(),
+        name: "path-lengths".to_string(),
         title: "Lengths of paths, and the gradient through them".to_string(),
         note: format!(
             "length: blocks passed through their branch; Veit et al. 2016, Figure 6; {}",

@@ -81,9 +81,14 @@ pub struct Series {
 const MOST_DRAWN_POINTS: usize = 600;
 
 impl Series {
+    /// Of its points every so many-th is drawn.
+    pub fn step(&self) -> usize {
+        self.points.len().div_ceil(MOST_DRAWN_POINTS).max(1)
+    }
+
     /// The points that are drawn.
     pub fn drawn(&self) -> Vec<(f64, f64, f64)> {
-        let step = self.points.len().div_ceil(MOST_DRAWN_POINTS).max(1);
+        let step = self.step();
         let mut points: Vec<(f64, f64, f64)> = self.points.iter().copied().step_by(step).collect();
         match self.points.last() {
             Some(last) if !self.points.len().saturating_sub(1).is_multiple_of(step) => {
@@ -124,10 +129,14 @@ impl Chart {
         String::from_utf8(writer.into_inner()?).context("text")
     }
 
-    /// Writes `<folder>/<name>` as .svg, .png and .csv, and returns the text of the SVG.
+    /// Writes `<folder>/<name>` as .svg, .png, .csv and .tex, and returns the text of the SVG.
     pub fn write(&self, folder: &Path) -> Result<String> {
         let path = folder.join(&self.name);
-        atomic_file::write_atomically(&path.with_extension("csv"), self.to_csv()?.as_bytes())?;
+        let csv = self.to_csv()?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let latex = self.to_latex(&name, &csv);
+        atomic_file::write_atomically(&path.with_extension("csv"), csv.as_bytes())?;
+        atomic_file::write_atomically(&path.with_extension("tex"), latex.as_bytes())?;
         canvas::write(self, &path)
     }
 }

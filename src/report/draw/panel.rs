@@ -17,7 +17,7 @@ pub const PANEL_HEIGHT: u32 = 400;
 
 /// Colours told apart by people who see no red or green too (Okabe and Ito's palette, and two
 /// darker ones).
-const COLOURS: [RGBColor; 8] = [
+pub const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -34,13 +34,13 @@ pub const INK: RGBColor = RGBColor(40, 40, 40);
 const GRID: RGBColor = RGBColor(228, 228, 228);
 
 /// A curve of so few points shows each of them.
-const FEW_POINTS: usize = 25;
+pub const FEW_POINTS: usize = 25;
 
 /// Widths of lines, in units.
-const BOLD: f64 = 2.5;
+pub const BOLD: f64 = 2.5;
 
 /// See [`BOLD`].
-const THIN: f64 = 1.25;
+pub const THIN: f64 = 1.25;
 
 /// Length and gap of a dash.
 const DASH: (u32, u32) = (5, 3);
@@ -58,7 +58,7 @@ fn failed<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) ->
 
 impl Chart {
     /// Height of a value on the axis as it is drawn.
-    fn height(&self, value: f64) -> f64 {
+    pub fn height(&self, value: f64) -> f64 {
         if self.y_log { value.log10() } else { value }
     }
 
@@ -100,7 +100,7 @@ impl Chart {
             axes.draw_series(std::iter::once(text)).map_err(failed)?;
             return Ok(());
         }
-        self.legend(&mut axes, panel, range, scale)
+        self.legend(&mut axes, panel, scale)
     }
 
     /// The axes with their ticks and labels, and the horizontal lines.
@@ -170,7 +170,6 @@ impl Chart {
         &self,
         axes: &mut Axes<'a, B>,
         panel: &Panel,
-        range: (f64, f64),
         scale: u32,
     ) -> Result<()>
     where
@@ -189,7 +188,7 @@ impl Chart {
                 });
         }
         axes.configure_series_labels()
-            .position(self.emptiest_corner(panel, range))
+            .position(position(self, panel))
             .margin(12 * scale)
             .legend_area_size(26 * scale)
             .label_font(font(14, scale))
@@ -215,61 +214,14 @@ impl Chart {
     }
 }
 
-impl Chart {
-    /// The corner of a panel that the fewest points of its curves lie in, for the legend.
-    fn emptiest_corner(&self, panel: &Panel, range: (f64, f64)) -> SeriesLabelPosition {
-        let entries = panel.networks();
-        let longest = entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-        let width = (longest as f64 * 7.5 + 40.0) / f64::from(PANEL_WIDTH - 80);
-        let height = (entries.len() as f64 * 18.0 + 20.0) / f64::from(PANEL_HEIGHT - 80);
-        let mut places = Vec::new();
-        for series in &panel.series {
-            let place = |point: &(f64, f64, f64)| {
-                let x = (point.0 - panel.x.0) / (panel.x.1 - panel.x.0);
-                (x, (self.height(point.1) - range.0) / (range.1 - range.0))
-            };
-            let points: Vec<(f64, f64)> = series.drawn().iter().map(place).collect();
-            places.extend_from_slice(&points);
-            // A long line without points crosses a corner too.
-            for pair in points.windows(2).filter(|_| points.len() <= FEW_POINTS) {
-                places.extend((1..20).map(|step| f64::from(step) / 20.0).map(|part| {
-                    let between = |from: f64, to: f64| from + (to - from) * part;
-                    (between(pair[0].0, pair[1].0), between(pair[0].1, pair[1].1))
-                }));
-            }
-        }
-        let inside = |(left, low): (bool, bool)| {
-            let hit = |&&(x, y): &&(f64, f64)| {
-                (0.0..=1.0).contains(&y)
-                    && (if left { x <= width } else { x >= 1.0 - width })
-                    && (if low { y <= height } else { y >= 1.0 - height })
-            };
-            places.iter().filter(hit).count()
-        };
-        let corners = [
-            ((true, true), SeriesLabelPosition::LowerLeft),
-            ((false, false), SeriesLabelPosition::UpperRight),
-            ((false, true), SeriesLabelPosition::LowerRight),
-            ((true, false), SeriesLabelPosition::UpperLeft),
-        ];
-        let best = corners.into_iter().min_by_key(|(corner, _)| inside(*corner));
-        best.map_or(SeriesLabelPosition::LowerLeft, |(_, position)| position)
-    }
-}
-
-impl Panel {
-    /// Each network once, with its colour, and how many seeds its curves are the mean of.
-    fn networks(&self) -> Vec<(String, usize)> {
-        let mut networks: Vec<(String, usize)> = self
-            .series
-            .iter()
-            .map(|series| match series.seeds {
-                0 | 1 => (series.network.clone(), series.colour),
-                seeds => (format!("{} (n = {seeds})", series.network), series.colour),
-            })
-            .collect();
-        networks.dedup();
-        networks
+/// Where plotters puts a legend.
+fn position(chart: &Chart, panel: &Panel) -> SeriesLabelPosition {
+    let corner = chart.emptiest_corner(panel, 1.0);
+    match (corner.left, corner.low) {
+        (true, true) => SeriesLabelPosition::LowerLeft,
+        (false, false) => SeriesLabelPosition::UpperRight,
+        (false, true) => SeriesLabelPosition::LowerRight,
+        (true, false) => SeriesLabelPosition::UpperLeft,
     }
 }
 

@@ -4,6 +4,8 @@ pub mod cell;
 pub mod claims;
 pub mod comparison;
 pub mod cost;
+pub mod latex;
+pub mod numeral;
 pub mod pairs;
 pub mod runs;
 pub mod summary;

@@ -1,5 +1,7 @@
 //! Tables for the terminal and for Markdown.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, presets};
 
@@ -22,6 +24,7 @@ pub struct Column<'a, R> {
     fields: Vec<String>,
     words: bool,
     shown: bool,
+    detail: bool,
     cell: Box<dyn Fn(&R) -> Cell + 'a>,
 }
 
@@ -37,6 +40,7 @@ impl<'a, R> Column<'a, R> {
             fields: fields.iter().map(ToString::to_string).collect(),
             words: false,
             shown: true,
+            detail: false,
             cell: Box::new(cell),
         }
     }
@@ -50,6 +54,11 @@ impl<'a, R> Column<'a, R> {
     /// The same, shown only on a condition.
     pub fn only_if(self, shown: bool) -> Column<'a, R> {
         Column { shown, ..self }
+    }
+
+    /// The same as a detail: for those who check, not for a paper's page.
+    pub fn detail(self) -> Column<'a, R> {
+        Column { detail: true, ..self }
     }
 }
 
@@ -77,6 +86,8 @@ pub struct Header {
     pub fields: Vec<String>,
     /// Whether its cells are words, which start at its left edge.
     pub words: bool,
+    /// Whether it is left out of LaTeX.
+    pub detail: bool,
 }
 
 /// A row of a table.
@@ -124,6 +135,7 @@ impl Table {
                     title: column.title.clone(),
                     fields: column.fields.clone(),
                     words: column.words,
+                    detail: column.detail,
                 })
                 .collect(),
         }
@@ -171,14 +183,18 @@ impl Table {
         String::from_utf8(writer.into_inner()?).context("text")
     }
 
-    /// Writes `<folder>/<name>` as .md and .csv.
-    pub fn write(&self, folder: &std::path::Path) -> Result<()> {
+    /// Writes `<folder>/<name>` as .md, .csv and .tex; `subject` is what all of it is about.
+    pub fn write(&self, folder: &Path, subject: &str) -> Result<()> {
         let path = folder.join(&self.name);
+        let csv = self.to_csv()?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let latex = self.to_latex(subject, &name, &csv);
+        atomic_file::write_atomically(&path.with_extension("tex"), latex.as_bytes())?;
         atomic_file::write_atomically(
             &path.with_extension("md"),
             format!("## {}\n\n{}", self.title, self.to_markdown()).as_bytes(),
         )?;
-        atomic_file::write_atomically(&path.with_extension("csv"), self.to_csv()?.as_bytes())
+        atomic_file::write_atomically(&path.with_extension("csv"), csv.as_bytes())
     }
 }
 
