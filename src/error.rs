@@ -46,12 +46,39 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Makes a [`BadInput`] with this message, which names the flag, key or file and what to do.
+/// Most characters of a message: what it quotes of a file may be of any length.
+const LONGEST_MESSAGE: usize = 2000;
+
+/// Makes a [`BadInput`] with this message, which names the flag, key or file and what to do. The
+/// middle of a message that is too long is left out.
 pub fn bad_input(message: impl Into<String>) -> BadInput {
-    BadInput(message.into())
+    let message = message.into();
+    let count = message.chars().count();
+    if count <= LONGEST_MESSAGE {
+        return BadInput(message);
+    }
+    let beginning: String = message.chars().take(LONGEST_MESSAGE / 2).collect();
+    let end: String = message.chars().skip(count - LONGEST_MESSAGE / 2).collect();
+    BadInput(format!("{beginning} … {end}"))
 }
 
 /// The exit code for an error that reached the top.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| cause.is::<BadInput>()) { EXIT_BAD_INPUT } else { EXIT_FAILED }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_quotes_a_long_value_keeps_its_beginning_and_its_end() {
+        assert_eq!(bad_input("short").0, "short");
+        let message = format!("run.toml: no dataset ×{}× (expected: shapes)", "[".repeat(20_000));
+        let short = bad_input(message).0;
+        assert!(
+            short.starts_with("run.toml: no dataset ×[[") && short.ends_with("(expected: shapes)")
+        );
+        assert!(short.chars().count() < 2010, "{}", short.len());
+    }
 }
