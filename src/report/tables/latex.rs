@@ -39,6 +39,9 @@ const NARROW: f64 = 13.0;
 /// The same in the smallest size.
 const NARROWEST: f64 = 9.0;
 
+/// Letters of a line that stay free where words are wrapped: those of numbers are wider.
+const SLACK: usize = 4;
+
 /// A table of more lines goes over several pages.
 const MOST_LINES: usize = 45;
 
@@ -87,6 +90,7 @@ impl Table {
         let body = if lines > MOST_LINES {
             format!(
                 "\\begingroup\n{size}\n{NUMBERS}\n\\setlength{{\\LTcapwidth}}{{\\linewidth}}\n\
+                 \\let\\reporttable\\tablename\\def\\tablename{{\\normalsize\\reporttable}}\n\
                  \\begin{{longtable}}{{{specification}}}\n\
                  \\caption{{{title}}}\\label{{{label}}}\\\\\n{head}\\endfirsthead\n\
                  {head}\\endhead\n\\bottomrule\n\\endfoot\n{rows}\\end{{longtable}}\n\
@@ -133,8 +137,9 @@ fn fit(columns: &mut [Set]) -> (f64, &'static str) {
         columns.iter().map(|column| if is_long(column) { 2 } else { column.letters + 2 }).sum();
     let weight = |column: &Set| (column.mean_length() as f64).sqrt();
     let weights: f64 = columns.iter().filter(|column| is_long(column)).map(weight).sum();
-    let share =
-        |line: usize, column: &Set| line.saturating_sub(fixed) as f64 * weight(column) / weights;
+    let share = |line: usize, column: &Set| {
+        line.saturating_sub(fixed + SLACK) as f64 * weight(column) / weights
+    };
     let [.., usual] = SIZES;
     let is_narrow = columns
         .iter()
