@@ -205,12 +205,10 @@ fn prepare(runs: &[Run]) -> Result<()> {
     let RunConfig { network, recipe, dataset, .. } = &runs[0].config;
     announce(runs[0].device, dataset.name.family(), &[(network.depth(), recipe)]);
     if let Some(group) = runs[0].group {
-        let mut hosts = group.hosts().to_vec();
-        hosts.dedup();
         say(&format!(
             "ranks: {} on {}; each has {} of {} images a batch",
             group.place().world,
-            hosts.join(", "),
+            group.hosts().join(", "),
             counted(runs[0].share().len() / recipe.micro_batch_size() as usize, "group"),
             recipe.micro_batch_size()
         ));

@@ -6,3 +6,4 @@ pub mod event;
 pub mod locale;
 pub mod output;
 pub mod steps;
+pub mod words;

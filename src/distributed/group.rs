@@ -62,9 +62,11 @@ impl Group {
         self.place.is_first()
     }
 
-    /// The host of each rank.
-    pub fn hosts(&self) -> &[String] {
-        self.control.hosts()
+    /// The hosts in order of ranks, each once where neighbours share it.
+    pub fn hosts(&self) -> Vec<String> {
+        let mut hosts = self.control.hosts().to_vec();
+        hosts.dedup();
+        hosts
     }
 
     /// The connections to the others, for what is no tensor.

@@ -15,6 +15,7 @@ use crate::distributed::control::GRACE;
 use crate::distributed::place::LAUNCHER;
 use crate::error::{EXIT_BAD_INPUT, EXIT_DONE, EXIT_FAILED};
 use crate::system::parallel::available_threads;
+use crate::system::process::die_with;
 use crate::system::signals;
 
 /// How often it is looked whether a rank has ended.
@@ -152,16 +153,8 @@ fn refuses(rank: &Rank) -> bool {
 
 /// Has the system end this process with the launcher that started it, if one did.
 pub fn die_with_launcher() {
-    let Some(launcher) = std::env::var(LAUNCHER).ok().and_then(|text| text.parse::<u32>().ok())
-    else {
-        return;
-    };
-    // SAFETY: both calls only concern this process's own standing.
-    let parent = unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::getppid()
-    };
-    if parent as u32 != launcher {
-        std::process::exit(i32::from(EXIT_FAILED));
+    let launcher = std::env::var(LAUNCHER).ok().and_then(|text| text.parse().ok());
+    if let Some(launcher) = launcher {
+        die_with(launcher, EXIT_FAILED);
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::console::words::listed;
 use crate::distributed::frame::Frame;
 use crate::distributed::gloo::Store;
 use crate::distributed::place::Place;
@@ -99,12 +100,8 @@ fn token() -> String {
 
 /// Ranks 2, 3 and 5.
 fn named(ranks: &[usize]) -> String {
-    let text: Vec<String> = ranks.iter().map(usize::to_string).collect();
-    match &text[..] {
-        [one] => format!("rank {one}"),
-        [before @ .., last] => format!("ranks {} and {last}", before.join(", ")),
-        [] => "no rank".to_string(),
-    }
+    let numbers: Vec<String> = ranks.iter().map(usize::to_string).collect();
+    format!("{} {}", if ranks.len() == 1 { "rank" } else { "ranks" }, listed(&numbers))
 }
 
 /// Rank 0: waits for all others, and lets them begin, or not.

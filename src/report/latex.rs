@@ -1,5 +1,6 @@
 //! LaTeX: any text as it is typeset, and files that compile alone as well as inside of a paper.
 
+use crate::console::words::capitalised;
 use crate::system::hash::sha256;
 
 /// Letters with accents that LaTeX's default fonts have.
@@ -104,12 +105,6 @@ pub fn caption(title: &str) -> String {
         }
         _ => escaped(title),
     }
-}
-
-/// The text with a capital first letter.
-pub fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// What `\ref` calls it: `tab:cifar10-64000-table-6`.

@@ -210,8 +210,7 @@ impl Run<'_> {
         let mut provenance = Provenance::now(self.device);
         if let Some(group) = self.group {
             provenance.machine.world = Some(group.place().world);
-            provenance.machine.hosts = group.hosts().to_vec();
-            provenance.machine.hosts.dedup();
+            provenance.machine.hosts = group.hosts();
         }
         provenance
     }

@@ -19,6 +19,7 @@ use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::records::directory::RunDirectory;
 use crate::run::initial_weights::WeightSource;
 use crate::run::spec::{Run, RunOptions};
+use crate::system::process::die_with;
 use crate::system::{device, signals};
 use crate::training::trainer::Outcome;
 
@@ -73,7 +74,7 @@ impl Job {
 
     /// Trains, and returns the exit code.
     pub fn carry_out(self) -> Result<u8> {
-        die_with(self.scheduler);
+        die_with(self.scheduler, EXIT_INTERRUPTED);
         let stop = signals::quiet_stop_flag()?;
         let device = device::select(self.device.parse()?)?;
         let data = dataset::load(self.dataset, self.data.as_deref())?;
@@ -99,18 +100,6 @@ impl Job {
             Outcome::Diverged(_) => EXIT_RUN_FAILED,
             Outcome::Interrupted(_) => EXIT_INTERRUPTED,
         })
-    }
-}
-
-/// Has the system kill this process when its scheduler dies, which may have happened already.
-fn die_with(scheduler: u32) {
-    // SAFETY: both calls only concern this process's own standing.
-    let parent = unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::getppid()
-    };
-    if parent as u32 != scheduler {
-        std::process::exit(i32::from(EXIT_INTERRUPTED));
     }
 }
 

@@ -19,6 +19,19 @@ pub fn is_ending(process: u32) -> bool {
     }
 }
 
+/// Has the system kill this process when its parent, which has the number `parent`, dies. Ends it
+/// with the exit code `code` where that has happened already.
+pub fn die_with(parent: u32, code: u8) {
+    // SAFETY: both calls only concern this process's own standing.
+    let present = unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::getppid()
+    };
+    if present as u32 != parent {
+        std::process::exit(i32::from(code));
+    }
+}
+
 /// By its line in /proc/PID/stat; the name in brackets may hold anything.
 fn is_exiting(stat: &str) -> bool {
     let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);

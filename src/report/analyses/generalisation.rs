@@ -4,8 +4,9 @@
 use crate::analysis::generalisation::Row;
 use crate::analysis::images::Split;
 use crate::config::network_name::NetworkName;
+use crate::console::words::listed;
 use crate::report::analyses::analysed::{Analysed, Found, one_a_network, read, sources};
-use crate::report::analyses::part::{Part, curve, listed, panels, row_kind};
+use crate::report::analyses::part::{Part, curve, panels, row_kind};
 use crate::report::draw::chart::{Chart, Series};
 use crate::report::figures::axis::{TEST, TRAINING};
 use crate::report::tables::cell::Cell;

@@ -75,15 +75,6 @@ pub fn round_above(value: f64) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-/// "a", "a and b", "a, b and c".
-pub fn listed(words: &[String]) -> String {
-    match words {
-        [] => String::new(),
-        [only] => only.clone(),
-        [before @ .., last] => format!("{} and {last}", before.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,14 +84,5 @@ mod tests {
         for (value, end) in [(0.0, 1.0), (0.97, 1.0), (1.0, 1.0), (1.62, 2.0), (73.0, 80.0)] {
             assert!((round_above(value) - end).abs() < 1e-9, "{value}: {}", round_above(value));
         }
-    }
-
-    #[test]
-    fn words_are_listed_as_people_list_them() {
-        let words = ["a", "b", "c"].map(str::to_string);
-        assert_eq!(
-            [0, 1, 2, 3].map(|count| listed(&words[..count])),
-            ["", "a", "a and b", "a, b and c"]
-        );
     }
 }

@@ -1,8 +1,9 @@
 //! A chart for LaTeX: pgfplots' code, which reads the curves from the chart's CSV.
 
+use crate::console::words::capitalised;
 use crate::report::draw::chart::{Chart, Panel, Series};
 use crate::report::draw::panel::{COLOURS, FEW_POINTS};
-use crate::report::latex::{Source, capitalised, caption, escaped, label};
+use crate::report::latex::{Source, caption, escaped, label};
 
 /// Lines that a preamble needs.
 const PACKAGES: [&str; 3] =

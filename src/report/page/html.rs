@@ -1,5 +1,6 @@
 //! Figures and tables as HTML.
 
+use crate::console::words::capitalised;
 use crate::report::draw::chart::Chart;
 use crate::report::tables::table::{Header, RowKind, Table};
 
@@ -28,11 +29,7 @@ pub fn figure_html(folder: &str, chart: &Chart, svg: &str, command: &str) -> Str
         })
         .collect();
     let (title, rest) = chart.title.split_once(": ").unwrap_or((&chart.title, ""));
-    let mut letters = chart.note.chars();
-    let note: String = letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default();
+    let note = capitalised(&chart.note);
     let caption = if rest.is_empty() { format!("{note}.") } else { format!("{rest}. {note}.") };
     format!(
         "<figure class=\"chart\" id=\"{identifier}\" data-chart=\"{identifier}\" \
