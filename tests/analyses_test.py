@@ -306,6 +306,8 @@ def generalisation(net, images, labels):
     near("gap", found["summary"]["gap"], errors["test"] - errors["train"])
     if len(labels) == 10_000:
         assert rows["test"]["wrong"] == 827, rows["test"]
+
+
 def spread(images, labels, count):
     """So many images, evenly over all of them: the program's choice."""
     places = [index * len(labels) // count for index in range(count)]
@@ -380,13 +382,15 @@ def curvature(net, images, labels):
 
 
 def main():
-    net = Net().eval()
     weights = load_file(sys.argv[2])
-    net.load_state_dict({name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}, strict=False)
+    weights = {name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}
     images, labels = read(pathlib.Path(sys.argv[3], "test_batch.bin"))
     every = ["responses", "lesion", "gradients", "paths", "generalisation", "landscape", "curvature"]
     kinds = sys.argv[4].split(",") if len(sys.argv) > 4 else every
     for kind in kinds:
+        # A net of its own: a batch in training mode moves the running means and variances.
+        net = Net().eval()
+        net.load_state_dict(weights, strict=False)
         globals()[kind](net, images, labels)
 
 
