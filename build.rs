@@ -11,6 +11,9 @@ use std::process::Command;
 /// What the program is made of; a change here makes a build differ from its revision.
 const SOURCES: [&str; 5] = ["src", "Cargo.toml", "Cargo.lock", "build.rs", "build"];
 
+/// Variable with the revision of a source that is not a checkout.
+const REVISION: &str = "RESNET_REPRO_REVISION";
+
 fn main() {
     // torch-sys hands its library folder to direct dependents under this name; its own linker
     // arguments do not propagate.
@@ -25,14 +28,19 @@ fn main() {
         ),
     }
     compile_jpeg();
+    // The source in an archive or a container has no history.
+    println!("cargo::rerun-if-env-changed={REVISION}");
+    let given = std::env::var(REVISION).ok().filter(|revision| !revision.is_empty());
     // Git appends to this file at every commit and checkout. A path that does not exist would make
     // every build a rebuild.
-    let history =
-        git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|path| Path::new(path).exists());
+    let history = || git(&["rev-parse", "--git-path", "logs/HEAD"]);
+    let history = if given.is_none() { history() } else { None };
+    let history = history.filter(|path| Path::new(path).exists());
     for watched in SOURCES.map(str::to_string).into_iter().chain(history) {
         println!("cargo::rerun-if-changed={watched}");
     }
-    let revision = git(&["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".to_string());
+    let revision = given.or_else(|| git(&["rev-parse", "HEAD"]));
+    let revision = revision.unwrap_or_else(|| "unknown".to_string());
     let changes = git(&[&["status", "--porcelain", "--"], &SOURCES[..]].concat());
     println!("cargo::rustc-env=GIT_REVISION={revision}");
     println!("cargo::rustc-env=GIT_DIRTY={}", changes.is_some_and(|changes| !changes.is_empty()));

@@ -1,15 +1,14 @@
 //! The program: reads the command line, and dispatches to one file a subcommand.
 
-use std::process::ExitCode;
-
 use resnet_repro::commands;
 use resnet_repro::commands::dispatch;
 use resnet_repro::console::escape::one_line;
 use resnet_repro::console::output::say;
 use resnet_repro::error;
 use resnet_repro::system::device;
+use resnet_repro::system::process::leave;
 
-fn main() -> ExitCode {
+fn main() {
     // Before anything else touches libtorch: see register_cuda.
     device::register_cuda();
     keep_freed_memory();
@@ -29,13 +28,10 @@ fn main() -> ExitCode {
         }
         Err(anyhow::anyhow!("stopped by an unexpected error: {}", text.lines().next().unwrap_or("no message")))
     });
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            say(&format!("error: {}", one_line(&format!("{failure:#}"))));
-            ExitCode::from(error::exit_code(&failure))
-        }
-    }
+    leave(result.unwrap_or_else(|failure| {
+        say(&format!("error: {}", one_line(&format!("{failure:#}"))));
+        error::exit_code(&failure)
+    }))
 }
 
 /// Lets the allocator keep the memory of freed feature maps for the next ones. By default it gives

@@ -30,6 +30,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::config::settings;
 use crate::config::suggestion::nearest;
 use crate::console::escape::one_line;
+use crate::system::process::leave;
 
 /// Plain against residual networks: reproduces "Deep Residual Learning for Image Recognition" (He
 /// et al. 2015).
@@ -83,7 +84,9 @@ pub fn parse() -> Cli {
         if let Some(tip) = tip(&error) {
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
         }
-        error.exit()
+        // A closed pipe concerns nobody here either.
+        let _ = error.print();
+        leave(error.exit_code() as u8)
     })
 }
 
