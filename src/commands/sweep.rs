@@ -6,6 +6,7 @@ mod dry_run;
 mod finish;
 mod slurm;
 mod status;
+mod watching;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,12 +19,14 @@ pub use crate::commands::sweep::arguments::Arguments;
 use crate::commands::options::{data_folders, parse_settings, recipe_file};
 use crate::commands::sweep::dry_run::print_plan;
 use crate::commands::sweep::finish::finish;
+use crate::commands::sweep::watching::Watcher;
 use crate::config::dataset_name::DatasetName;
 use crate::error::{BadInput, EXIT_DONE, bad_input};
 use crate::report::format::counted;
 use crate::run::spec::RunOptions;
 use crate::run::tensorboard::EventFile;
 use crate::sweep::experiment;
+use crate::sweep::experiment::Experiment;
 use crate::sweep::overrides::Overrides;
 use crate::sweep::plan::{Task, tasks};
 use crate::sweep::scheduler::{Scheduler, SweepOptions};
@@ -34,6 +37,9 @@ use crate::system::{device, parallel, signals};
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     check_utf8(arguments)?;
+    if arguments.watch.is_some() && !arguments.status && arguments.report.is_none() {
+        return Err(bad_input("--watch: is for --status or --report: add one of them").into());
+    }
     let settings = parse_settings(arguments.iterations, &arguments.settings)?;
     let file = arguments.recipe.as_deref().map(recipe_file).transpose()?;
     let overrides = Overrides { iterations: arguments.iterations, file, settings };
@@ -73,19 +79,21 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         print_plan(arguments, &experiments, &tasks, devices[0])?;
         return Ok(EXIT_DONE);
     }
-    let datasets = experiments.iter().map(|experiment| experiment.dataset).collect();
-    train(arguments, &mut tasks, &devices, folders, datasets)
+    train(arguments, &experiments, &mut tasks, &devices, folders)
 }
 
 /// Trains what is not trained yet.
 fn train(
     arguments: &Arguments,
+    experiments: &[Experiment],
     tasks: &mut [Task],
     devices: &[Device],
     folders: HashMap<DatasetName, PathBuf>,
-    datasets: Vec<DatasetName>,
 ) -> Result<u8> {
     check_writable("--out", &arguments.out)?;
+    if let Some(file) = &arguments.report {
+        watching::check(file)?;
+    }
     if let Some(folder) = &arguments.tensorboard {
         check_writable("--tensorboard", folder)?;
         for task in tasks.iter().filter(|task| task.status.is_over()) {
@@ -96,7 +104,7 @@ fn train(
         slots: slots(arguments.jobs, devices),
         retries: arguments.retries,
         folders,
-        datasets,
+        datasets: experiments.iter().map(|experiment| experiment.dataset).collect(),
         run: RunOptions {
             tensorboard: arguments.tensorboard.clone(),
             ..arguments.options.options(None)
@@ -104,7 +112,14 @@ fn train(
     };
     parallel::raise_open_files();
     let stop = signals::stop_flag()?;
-    let stopped = Scheduler::new(tasks, &options).run(&stop)?;
+    let watcher = arguments.report.is_some().then(|| Watcher::start(arguments)).transpose()?;
+    let ended = Scheduler::new(tasks, &options).run(&stop);
+    if let (Some(watcher), Some(file)) = (watcher, &arguments.report) {
+        watcher.end();
+        let runs = status::runs(experiments, tasks);
+        watching::write_last(file, &arguments.out, &runs, status::pause(arguments));
+    }
+    let stopped = ended?;
     finish(arguments, tasks, stopped)
 }
 

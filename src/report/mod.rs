@@ -32,7 +32,7 @@ use crate::analysis::record::Analysis;
 use crate::report::analyses::analysed::paired;
 use crate::report::draw::chart::Chart;
 use crate::report::notes::notes;
-use crate::report::page::{Contents, Cost, Inside, InsidePart, Section, page};
+use crate::report::page::{Contents, Cost, Inside, InsidePart, Section, Standing, page};
 use crate::report::protocol::Protocol;
 use crate::report::tables::table_5;
 use crate::report::tables::table_5::Ensemble;
@@ -87,10 +87,42 @@ pub fn make<'a>(
     claims.write(&folder, "")?;
     let command = format!("resnet-repro figures {}", results.display());
     let path = out.join("report.html");
-    let contents = Contents { sections: &sections, cost: &cost, inside: &inside, claims: &claims };
-    let text = page(&contents, &command, &problems)?;
+    let contents = Contents {
+        standing: None,
+        sections: &sections,
+        cost: &cost,
+        inside: &inside,
+        claims: &claims,
+    };
+    let text = page(&contents, Some(&command), &problems)?;
     atomic_file::write_atomically(&path, text.as_bytes())?;
     Ok(Report { sections, inside, page: path, problems })
+}
+
+/// The page alone of a sweep that is at work: how its runs stand, and what the logs of `protocols`
+/// show so far. `problems` are runs that could not be read.
+pub fn watched(protocols: &[Protocol], standing: &Standing, problems: &[String]) -> Result<String> {
+    let mut problems: Vec<String> =
+        problems.iter().map(|problem| format!("not read: {problem}")).collect();
+    let mut sections = Vec::new();
+    for protocol in protocols {
+        let charts = drawable(figures::charts(protocol), Path::new(&protocol.slug), &mut problems)
+            .into_iter()
+            .map(|chart| chart.to_svg().map(|svg| (chart, svg)))
+            .collect::<Result<_>>()?;
+        let tables = tables::tables(protocol, &[]);
+        sections.push(Section { protocol, sentences: notes(protocol), charts, tables });
+    }
+    let cost = Cost { charts: Vec::new(), table: tables::cost::table(&[]) };
+    let inside = Inside { count: String::new(), partial: Vec::new(), parts: Vec::new() };
+    let contents = Contents {
+        standing: Some(standing),
+        sections: &sections,
+        cost: &cost,
+        inside: &inside,
+        claims: &tables::claims::table(&[]),
+    };
+    page(&contents, None, &problems)
 }
 
 /// Makes and writes what a protocol has.
@@ -151,17 +183,23 @@ fn inside(
     Ok(inside)
 }
 
-/// Draws the charts, on all cores. One whose axes no drawing can have is named in `problems`.
-fn write_all(
-    charts: Vec<Chart>,
-    folder: &Path,
-    problems: &mut Vec<String>,
-) -> Result<Vec<(Chart, String)>> {
+/// The charts but for those whose axes no drawing can have, which are named in `problems`.
+fn drawable(charts: Vec<Chart>, folder: &Path, problems: &mut Vec<String>) -> Vec<Chart> {
     let (charts, strange): (Vec<Chart>, Vec<Chart>) =
         charts.into_iter().partition(Chart::can_be_drawn);
     problems.extend(strange.iter().map(|chart| {
         format!("not drawn: {}: its values are out of range", folder.join(&chart.name).display())
     }));
+    charts
+}
+
+/// Draws the charts that can be drawn, on all cores.
+fn write_all(
+    charts: Vec<Chart>,
+    folder: &Path,
+    problems: &mut Vec<String>,
+) -> Result<Vec<(Chart, String)>> {
+    let charts = drawable(charts, folder, problems);
     let next = AtomicUsize::new(0);
     let drawn: Vec<Mutex<Option<Result<String>>>> =
         charts.iter().map(|_| Mutex::new(None)).collect();

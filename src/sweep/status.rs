@@ -1,8 +1,10 @@
 //! How each run of a plan stands, from its folder alone: nothing is made, locked or changed there.
 
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
+use indicatif::HumanDuration;
 use serde::Serialize;
 
 use crate::config::dataset_name::DatasetName;
@@ -64,6 +66,9 @@ pub struct RunStatus {
     pub last_row_seconds: Option<f64>,
     /// Hours of training, evaluations included, when its record was last written.
     pub hours: f64,
+    /// Hours of training that are left at its own pace, or at that of the other runs by the
+    /// multiply-adds of their networks.
+    pub hours_left: Option<f64>,
     /// The machine of the process that is at it.
     pub host: Option<String>,
     /// That process's number there.
@@ -87,6 +92,7 @@ impl RunStatus {
             iterations: task.run.recipe.iterations,
             last_row_seconds: None,
             hours: 0.0,
+            hours_left: None,
             host: None,
             process: None,
             job: None,
@@ -122,6 +128,10 @@ impl RunStatus {
             }
         };
         self.hours = record.progress.seconds / 3600.0;
+        if record.progress.iterations > 0 {
+            let left = self.iterations.saturating_sub(self.iteration) as f64;
+            self.hours_left = Some(self.hours / record.progress.iterations as f64 * left);
+        }
         self.state = match (record.state, held) {
             (State::Finished, _) => RunState::Finished,
             (State::Diverged, _) => RunState::Diverged,
@@ -134,6 +144,25 @@ impl RunStatus {
             bail!("{}: ends at iteration {}, not {logged}", log.display(), self.iteration);
         }
         Ok(())
+    }
+
+    /// How long ago its log was last written, in words; nothing if it was not.
+    pub fn last_row(&self) -> String {
+        self.last_row_seconds.map_or(String::new(), |seconds| {
+            format!("{} ago", HumanDuration(Duration::from_secs_f64(seconds.floor())))
+        })
+    }
+
+    /// Where it runs, and what there is to know about it.
+    pub fn place(&self) -> String {
+        let host = self.host.as_ref().map(|host| format!("host {host}"));
+        let place = [host, self.job.clone(), self.queue.clone(), self.note.clone()];
+        place.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether nothing of it is left to do.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, RunState::Finished | RunState::Diverged)
     }
 
     /// Whether a process is at the run, which is then named. The lock of another user's run cannot
@@ -166,6 +195,22 @@ impl RunStatus {
                 RunState::Failed
             }
             None => RunState::Interrupted,
+        }
+    }
+}
+
+/// Estimates what is left of runs that have no pace of their own yet, by that of the others: time is
+/// proportional to multiply-adds. `tasks` are those of `runs`, in their order.
+pub fn estimate_left(runs: &mut [RunStatus], tasks: &[Task]) {
+    let paced = || runs.iter().zip(tasks).filter(|(run, _)| run.hours > 0.0);
+    let hours: f64 = paced().map(|(run, _)| run.hours).sum();
+    let done: f64 = paced().map(|(run, task)| task.iteration_cost() * run.iteration as f64).sum();
+    for (run, task) in runs.iter_mut().zip(tasks) {
+        if run.is_over() {
+            run.hours_left = None;
+        } else if run.hours_left.is_none() && done > 0.0 {
+            let left = run.iterations.saturating_sub(run.iteration) as f64;
+            run.hours_left = Some(task.iteration_cost() * left * hours / done);
         }
     }
 }

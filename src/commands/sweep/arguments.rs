@@ -25,6 +25,8 @@ Examples:
   resnet-repro sweep experiments/0*.toml --skip-missing-data  all experiments whose data is there
   resnet-repro sweep experiments/0[1-6]*.toml --only 'plain-*' --iterations 400 --out runs/400
   resnet-repro sweep experiments/quick.toml --status --watch  how each run stands, every 10 s
+  resnet-repro sweep experiments/quick.toml --report sweep.html
+                                                              a page to watch it in a browser
   resnet-repro sweep experiments/quick.toml --element 3       the fourth run of the plan alone
   resnet-repro sweep experiments/quick.toml --slurm --slurm-options '--gpus=1 --time=4:00:00'
 Then: resnet-repro figures")]
@@ -82,8 +84,14 @@ pub struct Arguments {
     /// diverged, failed or damaged; what Slurm says of it, where squeue knows its job
     #[arg(long, conflicts_with_all = ["dry_run", "slurm"])]
     pub status: bool,
-    /// With --status: again and again, so many seconds apart, until interrupted [default: 10]
-    #[arg(long, value_name = "SECONDS", requires = "status", num_args = 0..=1,
+    /// Keep a page at this path while the runs train: state and time left of each run, and the
+    /// figures and tables of their logs so far. It reloads itself in a browser. With --status, of
+    /// runs that others train (Slurm, other machines)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "slurm", "element"])]
+    pub report: Option<PathBuf>,
+    /// With --status: again and again, so many seconds apart, until interrupted [default: 10]. With
+    /// --report: how often the page is made [default: 30]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1,
         default_missing_value = "10", value_parser = pause)]
     pub watch: Option<Duration>,
     /// Submit the runs that are not complete to Slurm, as an array, and "figures" after it. The

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use indicatif::HumanDuration;
 
 use crate::commands::sweep::arguments::Arguments;
+use crate::commands::sweep::watching;
 use crate::console::output::print_while_read;
 use crate::error::EXIT_DONE;
 use crate::records::provenance::timestamp;
@@ -16,7 +16,7 @@ use crate::report::tables::table::{Style, render};
 use crate::sweep::experiment::Experiment;
 use crate::sweep::plan::Task;
 use crate::sweep::squeue;
-use crate::sweep::status::RunStatus;
+use crate::sweep::status::{RunStatus, estimate_left};
 use crate::system::{host, signals};
 
 /// How often it is looked whether to stop watching.
@@ -27,17 +27,21 @@ const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 /// Prints how the runs stand, once or again and again.
 pub fn run(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task]) -> Result<u8> {
+    if let Some(file) = &arguments.report {
+        watching::check(file)?;
+    }
     let look = || {
-        let dataset = |task: &Task| experiments[task.experiment].dataset;
-        let mut runs: Vec<RunStatus> =
-            tasks.iter().map(|task| RunStatus::of(task, dataset(task))).collect();
-        ask_slurm(&mut runs);
+        let runs = runs(experiments, tasks);
+        if let Some(file) = &arguments.report {
+            watching::write(file, &arguments.out, &runs, pause(arguments))?;
+        }
         text(arguments, &runs)
     };
-    let Some(pause) = arguments.watch else {
+    if arguments.watch.is_none() {
         print_while_read(&look()?)?;
         return Ok(EXIT_DONE);
-    };
+    }
+    let pause = pause(arguments);
     let stop = signals::quiet_stop_flag()?;
     while !stop.load(Ordering::Relaxed) {
         let text = look()?;
@@ -56,6 +60,21 @@ pub fn run(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task]) ->
     Ok(EXIT_DONE)
 }
 
+/// How each run stands.
+pub fn runs(experiments: &[Experiment], tasks: &[Task]) -> Vec<RunStatus> {
+    let dataset = |task: &Task| experiments[task.experiment].dataset;
+    let mut runs: Vec<RunStatus> =
+        tasks.iter().map(|task| RunStatus::of(task, dataset(task))).collect();
+    estimate_left(&mut runs, tasks);
+    ask_slurm(&mut runs);
+    runs
+}
+
+/// How long it is from one look to the next.
+pub fn pause(arguments: &Arguments) -> Duration {
+    arguments.watch.unwrap_or(watching::PAUSE)
+}
+
 /// Adds what Slurm's queue says of the jobs that hold the runs' locks.
 fn ask_slurm(runs: &mut [RunStatus]) {
     let number = |run: &RunStatus| host::slurm_number(run.job.as_ref()?).map(str::to_string);
@@ -70,7 +89,8 @@ fn text(arguments: &Arguments, runs: &[RunStatus]) -> Result<String> {
         return serde_json::to_string_pretty(runs).context("JSON");
     }
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
-    let header = ["run", "element", "state", "iterations", "last row", "hours", "where, why"];
+    let header =
+        ["run", "element", "state", "iterations", "last row", "hours", "left", "where, why"];
     let mut counts: Vec<(String, usize)> = Vec::new();
     for state in runs.iter().map(|run| run.state.to_string()) {
         match counts.iter_mut().find(|(other, _)| *other == state) {
@@ -85,18 +105,15 @@ fn text(arguments: &Arguments, runs: &[RunStatus]) -> Result<String> {
 }
 
 fn row(run: &RunStatus) -> Vec<String> {
-    let age = run.last_row_seconds.map_or(NONE.to_string(), |seconds| {
-        format!("{} ago", HumanDuration(Duration::from_secs_f64(seconds.floor())))
-    });
-    let host = run.host.as_ref().map(|host| format!("host {host}"));
-    let place = [host, run.job.clone(), run.queue.clone(), run.note.clone()];
+    let or_none = |text: String| if text.is_empty() { NONE.to_string() } else { text };
     vec![
         run.run.clone(),
         run.element.to_string(),
         run.state.to_string(),
         format!("{} of {}", thousands(run.iteration as i64), thousands(run.iterations as i64)),
-        age,
+        or_none(run.last_row()),
         format!("{:.2}", run.hours),
-        place.into_iter().flatten().collect::<Vec<_>>().join(", "),
+        run.hours_left.map_or(NONE.to_string(), watching::duration),
+        run.place(),
     ]
 }

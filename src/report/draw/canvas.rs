@@ -35,6 +35,27 @@ pub trait Drawing {
 /// Writes the drawing to `path` with the endings `.svg` and `.png`, and returns the text of the
 /// SVG.
 pub fn write(drawing: &impl Drawing, path: &Path) -> Result<String> {
+    let svg = svg_text(drawing)?;
+    atomic_file::write_atomically(&path.with_extension("svg"), svg.as_bytes())?;
+    write_png(drawing, &path.with_extension("png"))?;
+    Ok(svg)
+}
+
+/// The drawing as the text of an SVG.
+pub fn svg_text(drawing: &impl Drawing) -> Result<String> {
+    register_font();
+    let (width, height) = drawing.size();
+    let mut text = String::new();
+    {
+        let steps = (width * SVG_SCALE, height * SVG_SCALE);
+        let area = SVGBackend::with_string(&mut text, steps).into_drawing_area();
+        drawing.draw(&area, SVG_SCALE)?;
+        area.present().map_err(|error| anyhow!("an SVG: {error}"))?;
+    }
+    Ok(svg::compacted(&text, (width, height)))
+}
+
+fn register_font() {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         for (style, bytes) in
@@ -44,23 +65,6 @@ pub fn write(drawing: &impl Drawing, path: &Path) -> Result<String> {
             let _ = plotters::style::register_font("sans-serif", style, bytes);
         }
     });
-    let svg = write_svg(drawing, &path.with_extension("svg"))?;
-    write_png(drawing, &path.with_extension("png"))?;
-    Ok(svg)
-}
-
-fn write_svg(drawing: &impl Drawing, path: &Path) -> Result<String> {
-    let (width, height) = drawing.size();
-    let mut text = String::new();
-    {
-        let steps = (width * SVG_SCALE, height * SVG_SCALE);
-        let area = SVGBackend::with_string(&mut text, steps).into_drawing_area();
-        drawing.draw(&area, SVG_SCALE)?;
-        area.present().map_err(|error| anyhow!("{}: {error}", path.display()))?;
-    }
-    let text = svg::compacted(&text, (width, height));
-    atomic_file::write_atomically(path, text.as_bytes())?;
-    Ok(text)
 }
 
 fn write_png(drawing: &impl Drawing, path: &Path) -> Result<()> {

@@ -129,6 +129,11 @@ impl Chart {
         String::from_utf8(writer.into_inner()?).context("text")
     }
 
+    /// The text of its SVG.
+    pub fn to_svg(&self) -> Result<String> {
+        canvas::svg_text(self)
+    }
+
     /// Writes `<folder>/<name>` as .svg, .png, .csv and .tex, and returns the text of the SVG.
     pub fn write(&self, folder: &Path) -> Result<String> {
         let path = folder.join(&self.name);

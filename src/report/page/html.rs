@@ -9,8 +9,9 @@ pub fn identifier(folder: &str, name: &str) -> String {
     format!("{folder}-{name}")
 }
 
-/// A figure with its caption, and its data as a table.
-pub fn figure_html(folder: &str, chart: &Chart, svg: &str, command: &str) -> String {
+/// A figure with its caption, and its data as a table. `command` makes it again, with files beside
+/// the page; nothing where there are none.
+pub fn figure_html(folder: &str, chart: &Chart, svg: &str, command: Option<&str>) -> String {
     let identifier = identifier(folder, &chart.name);
     let last = |points: &[(f64, f64, f64)]| {
         points.last().map_or("–".to_string(), |point| format!("{:.2} at {}", point.1, point.0))
@@ -30,13 +31,24 @@ pub fn figure_html(folder: &str, chart: &Chart, svg: &str, command: &str) -> Str
         .collect();
     let (title, rest) = chart.title.split_once(": ").unwrap_or((&chart.title, ""));
     let note = capitalised(&chart.note);
+    let made = command.map(|command| {
+        format!(
+            "<p>made by <code>{}</code> · every point: <code>{folder}/{}.csv</code> beside this \
+             page</p>",
+            escaped(command),
+            chart.name
+        )
+    });
+    let (summary, made) = match made {
+        Some(made) => ("Data and command", made),
+        None => ("Data", String::new()),
+    };
     let caption = if rest.is_empty() { format!("{note}.") } else { format!("{rest}. {note}.") };
     format!(
         "<figure class=\"chart\" id=\"{identifier}\" data-chart=\"{identifier}\" \
          data-name=\"{name}\">\n<img alt=\"{alt}\" src=\"data:image/svg+xml;charset=utf-8,{svg}\">\n\
-         <figcaption><strong>{title}.</strong> {caption}</figcaption>\n<details><summary>Data and \
-         command</summary><p>made by <code>{command}</code> · every point: \
-         <code>{folder}/{name}.csv</code> beside this page</p><div class=\"scroll\"><table><thead>\
+         <figcaption><strong>{title}.</strong> {caption}</figcaption>\n<details><summary>{summary}\
+         </summary>{made}<div class=\"scroll\"><table><thead>\
          <tr><th scope=\"col\">curve</th><th scope=\"col\" class=\"number\">points</th>\
          <th scope=\"col\" class=\"number\">last value</th></tr></thead><tbody>\n{rows}</tbody>\
          </table></div></details>\n</figure>\n",
@@ -44,7 +56,6 @@ pub fn figure_html(folder: &str, chart: &Chart, svg: &str, command: &str) -> Str
         svg = in_address(svg),
         title = escaped(title),
         caption = escaped(&caption),
-        command = escaped(command),
         name = chart.name,
     )
 }

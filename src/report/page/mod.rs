@@ -65,8 +65,20 @@ pub struct InsidePart {
     pub tables: Vec<Table>,
 }
 
+/// How the runs of a sweep stand that is at work.
+pub struct Standing {
+    /// In a line, such as "2 of 6 runs done, 2 running".
+    pub headline: String,
+    /// One row a run.
+    pub table: Table,
+    /// The browser reads the page again after so many seconds; not once all runs are over.
+    pub reload: Option<u64>,
+}
+
 /// What stands on the page.
 pub struct Contents<'a> {
+    /// How the runs stand, where they are watched.
+    pub standing: Option<&'a Standing>,
     /// One section a protocol.
     pub sections: &'a [Section<'a>],
     /// The cost of a step.
@@ -89,8 +101,12 @@ pub const INSIDE: &str = "Inside the nets";
 /// The same of the ledger of claims.
 pub const CLAIMS: &str = "claims";
 
-/// The page. `command` is what makes it again; `problems` are runs that could not be read.
-pub fn page(contents: &Contents, command: &str, problems: &[String]) -> Result<String> {
+/// The same of how the runs of a sweep stand.
+const STANDING: &str = "runs";
+
+/// The page. `command` is what makes it again, with files beside it; `problems` are runs that could
+/// not be read.
+pub fn page(contents: &Contents, command: Option<&str>, problems: &[String]) -> Result<String> {
     let mut charts = serde_json::Map::new();
     for (folder, chart) in contents.charts() {
         let drawn = serde_json::to_value(drawn(chart)).context("a chart")?;
@@ -102,7 +118,8 @@ pub fn page(contents: &Contents, command: &str, problems: &[String]) -> Result<S
     let (before_data, after_data) = TEMPLATE.split_once("{{data}}").context("the template")?;
     let (before_body, between) = before_data.split_once("{{body}}").context("the template")?;
     let head = before_body
-        .replace("{{title}}", "Plain and residual nets: report")
+        .replace("{{title}}", &contents.title())
+        .replace("{{reload}}", &contents.reload())
         .replace("{{style-hash}}", &policy_hash(STYLE))
         .replace("{{script-hash}}", &policy_hash(SCRIPT))
         .replace("{{style}}", STYLE);
@@ -137,6 +154,24 @@ fn drawn(chart: &Chart) -> Chart {
 }
 
 impl Contents<'_> {
+    /// What a browser's tab shows.
+    fn title(&self) -> String {
+        match self.standing {
+            Some(standing) => format!("{} – plain and residual nets", escaped(&standing.headline)),
+            None => "Plain and residual nets: report".to_string(),
+        }
+    }
+
+    /// The line that has the browser read the page again.
+    fn reload(&self) -> String {
+        match self.standing.and_then(|standing| standing.reload) {
+            Some(seconds) => {
+                format!("\n<meta http-equiv=\"refresh\" content=\"{seconds}\">")
+            }
+            None => String::new(),
+        }
+    }
+
     /// Every chart, with the folder that it is in.
     fn charts(&self) -> impl Iterator<Item = (&str, &Chart)> {
         let sections = self.sections.iter();
@@ -157,23 +192,28 @@ impl Contents<'_> {
         let cost =
             (!self.cost.table.rows.is_empty()).then(|| (COST, self.cost.table.title.clone()));
         let inside = (!self.inside.parts.is_empty()).then(|| (ANALYSES, INSIDE.to_string()));
+        let claims = (!self.claims.rows.is_empty()).then(|| (CLAIMS, self.claims.title.clone()));
         sections
             .chain(cost)
             .chain(inside)
-            .chain([(CLAIMS, self.claims.title.clone())])
+            .chain(claims)
             .map(|(anchor, title)| format!("<a href=\"#{anchor}\">{}</a>\n", escaped(&title)))
             .collect()
     }
 }
 
-fn body(contents: &Contents, command: &str, problems: &[String]) -> String {
+fn body(contents: &Contents, command: Option<&str>, problems: &[String]) -> String {
+    let made = command.map_or(String::new(), |command| {
+        format!(" This page is made by <code>{}</code>, from the logs alone.", escaped(command))
+    });
     let mut html = format!(
         "<header>\n<h1>Plain against residual nets</h1>\n<p class=\"lead\">The experiments of <a href=\"https://arxiv.org/abs/1512.03385\">Deep Residual Learning for \
-         Image Recognition</a> (He, Zhang, Ren, Sun 2015), from the logs of real runs. Errors are in percent. This page is made by <code>{}</code>, from the logs \
-         alone.</p>\n<nav class=\"contents\">\n{}</nav>\n</header>\n<main>\n",
-        escaped(command),
+         Image Recognition</a> (He, Zhang, Ren, Sun 2015), from the logs of real runs. Errors are in percent.{made}</p>\n<nav class=\"contents\">\n{}</nav>\n</header>\n<main>\n",
         contents.links()
     );
+    if let Some(standing) = contents.standing {
+        html.push_str(&standing_html(standing));
+    }
     for problem in problems {
         html.push_str(&format!("<p class=\"status missing\">{}</p>\n", escaped(problem)));
     }
@@ -191,11 +231,13 @@ fn body(contents: &Contents, command: &str, problems: &[String]) -> String {
     if !contents.inside.parts.is_empty() {
         html.push_str(&inside_html(contents.inside, command));
     }
-    html.push_str(&format!(
-        "<section id=\"{CLAIMS}\">\n<h2>{}</h2>\n{}</section>\n",
-        claims.title,
-        table_html(claims)
-    ));
+    if !claims.rows.is_empty() {
+        html.push_str(&format!(
+            "<section id=\"{CLAIMS}\">\n<h2>{}</h2>\n{}</section>\n",
+            claims.title,
+            table_html(claims)
+        ));
+    }
     let sources = "Hover, touch or use the arrow keys on a figure to read its values; the buttons above it show and hide networks.";
     html.push_str(&format!(
         "</main>\n<footer><p>{sources}</p><p>resnet-repro {}</p></footer>\n",
@@ -204,7 +246,18 @@ fn body(contents: &Contents, command: &str, problems: &[String]) -> String {
     html
 }
 
-fn section_html(section: &Section, command: &str) -> String {
+/// How the runs stand.
+fn standing_html(standing: &Standing) -> String {
+    let class = if standing.reload.is_none() { "complete" } else { "partial" };
+    format!(
+        "<section id=\"{STANDING}\">\n<h2>{}</h2>\n<p class=\"status {class}\">{}</p>\n{}</section>\n",
+        escaped(&standing.table.title),
+        escaped(&standing.headline),
+        table_html(&standing.table)
+    )
+}
+
+fn section_html(section: &Section, command: Option<&str>) -> String {
     let protocol = section.protocol;
     let mut html =
         format!("<section id=\"{}\">\n<h2>{}</h2>\n", protocol.slug, escaped(&protocol.title()));
@@ -232,7 +285,7 @@ fn status_html(count: &str, partial: &[String]) -> String {
 }
 
 /// The section of analyses: a part for each kind.
-fn inside_html(inside: &Inside, command: &str) -> String {
+fn inside_html(inside: &Inside, command: Option<&str>) -> String {
     let mut html = format!("<section id=\"{ANALYSES}\">\n<h2>{INSIDE}</h2>\n");
     html.push_str(&status_html(&inside.count, &inside.partial));
     for part in &inside.parts {
