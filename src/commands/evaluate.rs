@@ -98,6 +98,9 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct Output {
     dataset: String,
+    /// What own images are called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
     networks: Vec<NetworkName>,
     views: Option<Views>,
     #[serde(flatten)]
@@ -130,6 +133,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         arguments.json,
         Output {
             dataset: data.name.to_string(),
+            title: data.own.as_ref().map(|own| own.title.clone()),
             networks: subject.networks,
             views,
             error: evaluation.error(),
@@ -274,7 +278,7 @@ fn test(
                     unreadable,
                 )
             }
-            _ => Err(bad_input("--views, --scales, --scores and several --weights are for ImageFolder datasets (imagenet, tiny-imagenet)").into()),
+            _ => Err(bad_input("--views, --scales, --scores and several --weights are for ImageFolder datasets (imagenet, tiny-imagenet, folder)").into()),
         };
     };
     if !arguments.scales.is_empty() && arguments.views != Views::MultiScale {

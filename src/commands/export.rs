@@ -194,7 +194,7 @@ fn renamed(mut tensors: Vec<StateTensor>, linear: bool) -> Vec<StateTensor> {
 /// `config.json`: what the network is and how its pixels are normalised.
 fn config(record: &RunRecord) -> Result<Vec<u8>> {
     let run = &record.run;
-    let config = serde_json::json!({
+    let mut config = serde_json::json!({
         "network": run.network,
         "depth": run.network.depth(),
         "dataset": run.dataset.name,
@@ -210,6 +210,10 @@ fn config(record: &RunRecord) -> Result<Vec<u8>> {
         "differences_from_paper": record.differences_from_paper,
         "program": { "version": record.provenance.version, "revision": record.provenance.git_revision },
     });
+    if let Some(title) = &run.dataset.title {
+        config["dataset_title"] = serde_json::json!(title);
+        config["class_names"] = serde_json::json!(run.dataset.class_names);
+    }
     Ok(format!("{}\n", serde_json::to_string_pretty(&config)?).into_bytes())
 }
 

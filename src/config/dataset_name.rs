@@ -22,6 +22,8 @@ pub enum DatasetName {
     /// Tiny-ImageNet, or any such folder of 64×64 images: the recipe is ImageNet's, scaled to the
     /// images.
     TinyImagenet,
+    /// Any images in class folders or with a list of labels, under a name of their own.
+    Folder,
 }
 
 impl DatasetName {
@@ -41,6 +43,7 @@ impl DatasetName {
             DatasetName::Cifar10 => "CIFAR-10",
             DatasetName::Imagenet => "ImageNet",
             DatasetName::TinyImagenet => "Tiny-ImageNet",
+            DatasetName::Folder => "own images",
         }
     }
 
@@ -48,15 +51,17 @@ impl DatasetName {
     pub fn family(self) -> Family {
         match self {
             DatasetName::Shapes | DatasetName::Cifar10 => Family::Cifar,
-            DatasetName::Imagenet | DatasetName::TinyImagenet => Family::Imagenet,
+            DatasetName::Imagenet | DatasetName::TinyImagenet | DatasetName::Folder => {
+                Family::Imagenet
+            }
         }
     }
 
-    /// Classes of the published data.
+    /// Classes of the published data; of own images, as many as ImageNet has, until they are read.
     pub fn classes(self) -> usize {
         match self {
             DatasetName::Shapes | DatasetName::Cifar10 => 10,
-            DatasetName::Imagenet => 1000,
+            DatasetName::Imagenet | DatasetName::Folder => 1000,
             DatasetName::TinyImagenet => 200,
         }
     }
@@ -69,6 +74,7 @@ impl fmt::Display for DatasetName {
             DatasetName::Cifar10 => "cifar10",
             DatasetName::Imagenet => "imagenet",
             DatasetName::TinyImagenet => "tiny-imagenet",
+            DatasetName::Folder => "folder",
         })
     }
 }

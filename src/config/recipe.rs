@@ -215,7 +215,7 @@ impl Recipe {
                 ..Recipe::default()
             },
             DatasetName::Cifar10 => Recipe::default(),
-            DatasetName::Imagenet => Recipe::imagenet(),
+            DatasetName::Imagenet | DatasetName::Folder => Recipe::imagenet(),
             // As the crop of 224 is to images whose shorter side is 256, so is 56 to these
             // images of 64.
             DatasetName::TinyImagenet => Recipe {
@@ -240,6 +240,21 @@ impl Recipe {
             test_scale: Some(256),
             lighting: Some(0.1),
             ..Recipe::default()
+        }
+    }
+
+    /// The same for own images of another size: the sides to which they are scaled are to `crop` as
+    /// the paper's are to its crop. One that is no crop is refused later.
+    fn sized(self, crop: Option<&toml::Value>) -> Recipe {
+        let crop = crop.and_then(toml::Value::as_integer).and_then(|crop| u64::try_from(crop).ok());
+        let (Some(crop), Some(usual)) = (crop.filter(|&crop| crop <= 4096), self.crop) else {
+            return self;
+        };
+        let in_proportion = |side: u64| ((side * crop) as f64 / usual as f64).round() as u64;
+        Recipe {
+            scale: self.scale.map(|sides| sides.map(in_proportion)),
+            test_scale: self.test_scale.map(in_proportion),
+            ..self
         }
     }
 
@@ -288,7 +303,10 @@ impl Recipe {
         iterations: Option<u64>,
         given: &toml::Table,
     ) -> Result<Recipe, InvalidRecipe> {
-        let base = Recipe::for_dataset(dataset);
+        let base = match dataset {
+            DatasetName::Folder => Recipe::for_dataset(dataset).sized(given.get("crop")),
+            _ => Recipe::for_dataset(dataset),
+        };
         let paper = Recipe::of_paper(dataset.family());
         let set_iterations =
             given.get("iterations").and_then(toml::Value::as_integer).map(|value| value as u64);
@@ -318,7 +336,7 @@ impl Recipe {
                 return Err(InvalidRecipe::of(
                     key,
                     format!(
-                        "{key}: only for ImageFolder datasets (imagenet, tiny-imagenet), not for {dataset}"
+                        "{key}: only for ImageFolder datasets (imagenet, tiny-imagenet, folder), not for {dataset}"
                     ),
                 ));
             }

@@ -92,6 +92,7 @@ pub fn load(folder: &Path) -> Result<Dataset, BadInput> {
         test: Source::Resident(test),
         fingerprint: sha256(hashes.as_bytes()),
         status,
+        own: None,
     })
 }
 

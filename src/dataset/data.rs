@@ -132,6 +132,56 @@ pub struct Dataset {
     pub fingerprint: String,
     /// Whether it is the official data, a subset, or something else.
     pub status: DataStatus,
+    /// What own images have beside that.
+    pub own: Option<OwnData>,
+}
+
+/// What own images are called, and how training and test images were told apart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnData {
+    /// What the data is called.
+    pub title: String,
+    /// How test images were told apart.
+    pub split: Split,
+}
+
+/// How the test images of own data were told apart from its training images.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Split {
+    /// They are in a folder of their own.
+    Folders {
+        /// Its name.
+        test: String,
+    },
+    /// By a column of the list of labels.
+    Column,
+    /// By the hash of each image's name.
+    HeldOut {
+        /// Share of the test images, in percent.
+        percent: f64,
+    },
+}
+
+impl Split {
+    /// The share that was held out, in percent, where images were.
+    pub fn held_out_percent(&self) -> Option<f64> {
+        match self {
+            Split::HeldOut { percent } => Some(*percent),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Split::Folders { test } => write!(formatter, "folders train/ and {test}/"),
+            Split::Column => formatter.write_str("column split of labels.csv"),
+            Split::HeldOut { percent } => {
+                write!(formatter, "{percent} % held out by the hash of each image's name")
+            }
+        }
+    }
 }
 
 /// What the files are, as far as their hashes tell.

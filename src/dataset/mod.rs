@@ -5,6 +5,7 @@ pub mod cifar10;
 pub mod data;
 pub mod download;
 pub mod drawing;
+pub mod folder;
 pub mod imagenet;
 pub mod shapes;
 
@@ -36,6 +37,7 @@ pub fn load(name: DatasetName, folder: Option<&Path>) -> Result<Dataset> {
         (DatasetName::Imagenet | DatasetName::TinyImagenet, folder) => {
             imagenet::load(name, folder.unwrap_or(&default_folder(name)))
         }
+        (DatasetName::Folder, folder) => folder::load(folder.unwrap_or(&default_folder(name))),
     }
 }
 

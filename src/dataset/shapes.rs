@@ -58,6 +58,7 @@ pub fn generate(seed: u64) -> Dataset {
         test: Source::Resident(test),
         fingerprint,
         status,
+        own: None,
     }
 }
 

@@ -38,10 +38,13 @@ pub enum State {
 }
 
 /// The data a run was trained on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasetRecord {
     /// Which dataset.
     pub name: DatasetName,
+    /// What own images are called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// Official, subset or other.
     pub status: DataStatus,
     /// SHA-256 of all labels and pixels.
@@ -53,6 +56,19 @@ pub struct DatasetRecord {
     /// Classes. Records of earlier versions are all of datasets with ten.
     #[serde(default = "ten")]
     pub classes: usize,
+    /// Names of the classes of own images, in label order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+    /// Share of own images that was held out as test images, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_percent: Option<f64>,
+}
+
+impl DatasetRecord {
+    /// As a title has it: own images under their own name.
+    pub fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(self.name.title())
+    }
 }
 
 fn ten() -> usize {
@@ -61,13 +77,17 @@ fn ten() -> usize {
 
 impl From<&Dataset> for DatasetRecord {
     fn from(data: &Dataset) -> DatasetRecord {
+        let own = data.own.as_ref();
         DatasetRecord {
             name: data.name,
+            title: own.map(|own| own.title.clone()),
             status: data.status,
             fingerprint: data.fingerprint.clone(),
             training_images: data.train.len(),
             test_images: data.test.len(),
             classes: data.classes.len(),
+            class_names: own.map(|_| data.classes.clone()).unwrap_or_default(),
+            test_percent: own.and_then(|own| own.split.held_out_percent()),
         }
     }
 }
@@ -254,7 +274,7 @@ impl RunConfig {
 }
 
 /// Keys that say what a run is, the most important first.
-const TELLING: [&str; 5] = ["network", "name", "dataset", "seed", "iterations"];
+const TELLING: [&str; 6] = ["network", "name", "title", "dataset", "seed", "iterations"];
 
 /// Keys whose values follow from the number of iterations where none is given.
 const DERIVED: [&str; 2] = ["milestones", "evaluate_every"];

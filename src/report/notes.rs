@@ -12,6 +12,9 @@ use crate::report::judgement::Judgement;
 use crate::report::left_out::LeftOut;
 use crate::report::protocol::Protocol;
 
+/// Class names that a sentence lists.
+const MOST_CLASS_NAMES: usize = 20;
+
 /// One sentence an entry: findings first.
 pub fn notes(protocol: &Protocol) -> Vec<String> {
     let summaries = protocol.summaries();
@@ -40,6 +43,22 @@ fn has_paper(protocol: &Protocol) -> bool {
     protocol.dataset != Some(DatasetName::Shapes)
 }
 
+/// "pets: 3 classes (cat, dog, fox); 120 training and 12 test images".
+fn own_images(protocol: &Protocol) -> String {
+    let Some(record) = protocol.record() else { return protocol.data_title().to_string() };
+    let data = &record.run.dataset;
+    let names = data.class_names.iter().take(MOST_CLASS_NAMES).map(String::as_str);
+    let more = if data.class_names.len() > MOST_CLASS_NAMES { ", …" } else { "" };
+    format!(
+        "{}: {} classes ({}{more}); {} training and {} test images",
+        data.title(),
+        data.classes,
+        names.collect::<Vec<_>>().join(", "),
+        thousands(data.training_images as i64),
+        thousands(data.test_images as i64)
+    )
+}
+
 fn length(protocol: &Protocol) -> Option<String> {
     let paper = Recipe::of_paper(protocol.family()).iterations;
     (has_paper(protocol) && protocol.iterations < paper).then(|| {
@@ -62,6 +81,13 @@ fn data(protocol: &Protocol) -> Option<String> {
         (DatasetName::TinyImagenet, _) => {
             "The paper does not train on Tiny-ImageNet: its errors are comparable with each other, \
              not with the paper's."
+        }
+        (DatasetName::Folder, _) => {
+            return Some(format!(
+                "The data is no dataset of the paper ({}): its errors are comparable with each \
+                 other, not with the paper's.",
+                own_images(protocol)
+            ));
         }
         (_, Some(DataStatus::Subset)) => {
             return Some(format!(

@@ -94,8 +94,9 @@ impl<'a> Protocol<'a> {
             Some(DatasetName::Cifar10) => 0,
             Some(DatasetName::Imagenet) => 1,
             Some(DatasetName::TinyImagenet) => 2,
-            Some(DatasetName::Shapes) => 3,
-            None => 4,
+            Some(DatasetName::Folder) => 3,
+            Some(DatasetName::Shapes) => 4,
+            None => 5,
         };
         (
             (seeds == 0, !official, resemblance.max(1)),
@@ -107,6 +108,20 @@ impl<'a> Protocol<'a> {
     /// Whether it is a dataset that the paper trains on.
     pub fn is_papers_data(&self) -> bool {
         matches!(self.dataset, Some(DatasetName::Cifar10 | DatasetName::Imagenet))
+    }
+
+    /// What its own images are called, if it has such.
+    pub fn own_title(&self) -> Option<&str> {
+        self.record()?.run.dataset.title.as_deref()
+    }
+
+    /// What its data is called; own images by their own name.
+    pub fn data_title(&self) -> &str {
+        match (self.record(), self.dataset) {
+            (Some(record), _) => record.run.dataset.title(),
+            (None, Some(dataset)) => dataset.title(),
+            (None, None) => "unrecorded data",
+        }
     }
 
     /// Title of its section.
@@ -240,8 +255,15 @@ fn key(run: &LoggedRun) -> String {
                 == warms_up(record.run.dataset.name.family(), record.run.network.depth());
             let shared = if usual { without_warmup(recipe) } else { without_effects(recipe) };
             format!(
-                "{} {} {usual} {} {:?}",
+                "{} {}{} {usual} {} {:?}",
                 record.run.dataset.name,
+                record
+                    .run
+                    .dataset
+                    .title
+                    .iter()
+                    .map(|title| format!("{title:?} "))
+                    .collect::<String>(),
                 record.run.dataset.fingerprint,
                 toml::to_string(&shared).unwrap_or_default(),
                 record.run.initial_weights

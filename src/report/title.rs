@@ -20,6 +20,8 @@ const HASH_DIGITS: usize = 12;
 pub struct Naming {
     /// The data, if it is on record.
     pub dataset: Option<DatasetName>,
+    /// What own images are called.
+    pub own: Option<String>,
     /// Whether it is the published data.
     pub status: Option<DataStatus>,
     /// Its classes, where they are not as many as the published data has.
@@ -37,15 +39,17 @@ impl Naming {
         let dataset = record.map(|record| record.run.dataset.name);
         let status = record.map(|record| record.run.dataset.status);
         let changes = record.map(changes).unwrap_or_default();
-        Naming { dataset, status, classes, iterations, changes }
+        let own = record.and_then(|record| record.run.dataset.title.clone());
+        Naming { dataset, own, status, classes, iterations, changes }
     }
 
     /// "CIFAR-10, 2,000 iterations, precision bf16".
     pub fn title(&self) -> String {
-        let data = match self.dataset {
-            Some(DatasetName::Shapes) => "Synthetic shapes",
-            Some(dataset) => dataset.title(),
-            None => "Runs without a record",
+        let data = match (&self.own, self.dataset) {
+            (Some(own), _) => own,
+            (None, Some(DatasetName::Shapes)) => "Synthetic shapes",
+            (None, Some(dataset)) => dataset.title(),
+            (None, None) => "Runs without a record",
         };
         let part = self.part().map_or(String::new(), |part| format!(" ({part})"));
         let classes = self.classes.map_or(String::new(), |classes| format!(", {classes} classes"));
@@ -60,6 +64,8 @@ impl Naming {
         match (self.dataset, self.status) {
             (Some(DatasetName::Imagenet), Some(DataStatus::Subset)) => Some("a subset"),
             (Some(DatasetName::Cifar10), Some(DataStatus::Other)) => Some("unofficial copy"),
+            // Its name may be another dataset's.
+            (Some(DatasetName::Folder), _) => Some("own images"),
             _ => None,
         }
     }
@@ -71,8 +77,13 @@ impl Naming {
             self.dataset.map_or("unrecorded".to_string(), |name| name.to_string()),
             self.iterations.to_string(),
         ];
-        let unofficial = self.status == Some(DataStatus::Other);
-        parts.extend(self.part().filter(|_| unofficial).map(str::to_string));
+        match &self.own {
+            Some(own) => parts.insert(1, own.clone()),
+            None => {
+                let unofficial = self.status == Some(DataStatus::Other);
+                parts.extend(self.part().filter(|_| unofficial).map(str::to_string));
+            }
+        }
         parts.extend(self.classes.map(|classes| format!("{classes}-classes")));
         parts.extend(self.changes.iter().map(Deviation::short));
         shortened(clean(&parts.join("-")))
@@ -120,6 +131,7 @@ mod tests {
     fn an_unofficial_copy_of_the_data_is_named_as_such() {
         let of = |status| Naming {
             dataset: Some(DatasetName::Cifar10),
+            own: None,
             status: Some(status),
             classes: None,
             iterations: 2000,

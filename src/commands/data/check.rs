@@ -19,6 +19,9 @@ use crate::system::parallel::{available_threads, in_order};
 /// Shorter side that `--decode` scales whole images to.
 const CHECK_SIDE: u32 = 64;
 
+/// Names of classes that are printed.
+const MOST_CLASS_NAMES: usize = 50;
+
 /// Count and fingerprint a dataset, and say whether it is the official one
 ///
 /// The fingerprint of an ImageFolder dataset covers names and lengths; --decode decodes every image
@@ -72,6 +75,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 #[derive(Serialize)]
 struct Output {
     name: DatasetName,
+    #[serde(flatten)]
+    own: Option<OwnOutput>,
     status: DataStatus,
     training_images: usize,
     test_images: usize,
@@ -83,6 +88,17 @@ struct Output {
     unreadable_images: Vec<String>,
 }
 
+/// What it prints of own images in addition.
+#[derive(Serialize)]
+struct OwnOutput {
+    title: String,
+    /// How training and test images were told apart, in words.
+    split: String,
+    /// Share that was held out as test images, in percent.
+    test_percent: Option<f64>,
+    classes: Vec<String>,
+}
+
 impl Output {
     fn of(data: &Dataset) -> Output {
         let per_class = |source: &Source| {
@@ -92,6 +108,12 @@ impl Output {
         };
         Output {
             name: data.name,
+            own: data.own.as_ref().map(|own| OwnOutput {
+                title: own.title.clone(),
+                split: own.split.to_string(),
+                test_percent: own.split.held_out_percent(),
+                classes: data.classes.clone(),
+            }),
             status: data.status,
             training_images: data.train.len(),
             test_images: data.test.len(),
@@ -132,7 +154,51 @@ fn unreadable(data: &Dataset, threads: usize) -> Result<Vec<String>> {
 /// What a person is told of a dataset.
 pub fn describe(data: &Dataset) -> String {
     let output = Output::of(data);
-    let meaning = match data.status {
+    let range = |counts: &[usize]| range(counts, data);
+    let subject = match &data.own {
+        Some(own) => format!(
+            "{} (own images), {} classes: {}\nsplit: {}",
+            own.title,
+            data.classes.len(),
+            class_names(&data.classes),
+            own.split
+        ),
+        None => {
+            format!(
+                "{}: {} ({}), {} classes",
+                data.name,
+                data.status,
+                meaning(data),
+                data.classes.len()
+            )
+        }
+    };
+    let others = match output.other_files.split_first() {
+        Some((first, rest)) => format!(
+            "\nskipped: {} not named like an image, such as {first}",
+            counted(rest.len() + 1, "file")
+        ),
+        None => String::new(),
+    };
+    format!(
+        "{subject}\ntraining images: {} ({})\ntest images: {} ({})\nfingerprint: {}{others}",
+        thousands(data.train.len() as i64),
+        range(&output.training_images_per_class),
+        thousands(data.test.len() as i64),
+        range(&output.test_images_per_class),
+        data.fingerprint
+    )
+}
+
+/// The names of the classes, as many as a person reads.
+fn class_names(classes: &[String]) -> String {
+    let more = if classes.len() > MOST_CLASS_NAMES { ", …" } else { "" };
+    format!("{}{more}", classes[..classes.len().min(MOST_CLASS_NAMES)].join(", "))
+}
+
+/// What the status means for errors.
+fn meaning(data: &Dataset) -> &'static str {
+    match data.status {
         DataStatus::Official if data.name == DatasetName::Imagenet => {
             "as many images and classes as published; their contents are not checked"
         }
@@ -143,28 +209,23 @@ pub fn describe(data: &Dataset) -> String {
         DataStatus::Other => {
             "as many images as the published data, but checksum mismatch (reordered or re-encoded): errors may differ"
         }
+    }
+}
+
+/// "40 to 60 per class"; of own images also which classes these are.
+fn range(counts: &[usize], data: &Dataset) -> String {
+    let place = |wanted: Option<&usize>| {
+        wanted.and_then(|wanted| counts.iter().position(|count| count == wanted))
     };
-    let range = |counts: &[usize]| {
-        let (low, high) =
-            (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
-        if low == high { format!("{low} per class") } else { format!("{low} to {high} per class") }
+    let (Some(low), Some(high)) = (place(counts.iter().min()), place(counts.iter().max())) else {
+        return "none".to_string();
     };
-    let others = match output.other_files.split_first() {
-        Some((first, rest)) => format!(
-            "\nskipped: {} not named like an image, such as {first}",
-            counted(rest.len() + 1, "file")
+    match (counts[low] == counts[high], &data.own) {
+        (true, _) => format!("{} per class", counts[low]),
+        (false, None) => format!("{} to {} per class", counts[low], counts[high]),
+        (false, Some(_)) => format!(
+            "{} ({}) to {} ({}) per class",
+            counts[low], data.classes[low], counts[high], data.classes[high]
         ),
-        None => String::new(),
-    };
-    format!(
-        "{}: {} ({meaning}), {} classes\ntraining images: {} ({})\ntest images: {} ({})\nfingerprint: {}{others}",
-        data.name,
-        data.status,
-        data.classes.len(),
-        thousands(data.train.len() as i64),
-        range(&output.training_images_per_class),
-        thousands(data.test.len() as i64),
-        range(&output.test_images_per_class),
-        data.fingerprint
-    )
+    }
 }

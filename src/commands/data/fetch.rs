@@ -53,6 +53,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             )
             .into());
         }
+        DatasetName::Folder => {
+            return Err(bad_input(
+                "folder: these are your own images: there is nothing to fetch; give their folder with --data",
+            )
+            .into());
+        }
         DatasetName::TinyImagenet => {
             return Err(bad_input(
                 "tiny-imagenet: this program does not fetch it; unpack it as train/<class>/ and val/<class>/, and give the folder with --data",

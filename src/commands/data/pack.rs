@@ -53,6 +53,12 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<u8> {
+    if arguments.name == DatasetName::Folder {
+        return Err(bad_input(
+            "folder: not packed under its own name: \"data pack imagenet\" packs a folder with train/<class>/ and val/<class>/",
+        )
+        .into());
+    }
     if arguments.name.family() != Family::Imagenet {
         return Err(bad_input(format!(
             "{}: only ImageFolder datasets can be packed (imagenet, tiny-imagenet)",

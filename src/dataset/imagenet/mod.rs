@@ -104,5 +104,6 @@ pub fn load(name: DatasetName, root: &Path) -> Result<Dataset> {
         classes: names,
         train: Source::images(train),
         test: Source::images(test),
+        own: None,
     })
 }

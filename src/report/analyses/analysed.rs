@@ -142,7 +142,7 @@ impl Analysed<'_> {
                 format!("{}, seed {}", protocol.title(), run.seed)
             }
             None => {
-                let data = self.analysis.record.dataset.name.title();
+                let data = self.analysis.record.dataset.title();
                 format!("given weights, {data} ({})", self.path.display())
             }
         }
@@ -222,7 +222,7 @@ pub fn sources<Row>(chosen: &[&Found<Row>]) -> String {
         // The label names the folder of given weights.
         let source = match one.of.origin {
             Some(_) => one.of.source(),
-            None => format!("given weights, {}", one.of.analysis.record.dataset.name.title()),
+            None => format!("given weights, {}", one.of.analysis.record.dataset.title()),
         };
         let (source, label) = (format!("{source}, {}", one.of.images()), one.of.label());
         match sources.iter_mut().find(|(other, _)| *other == source) {

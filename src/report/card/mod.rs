@@ -78,7 +78,7 @@ pub fn card(subject: &Subject) -> String {
     let (network, dataset) = (run.network, run.dataset.name);
     let mut text = format!(
         "---\nlicense: mit\nlibrary_name: pytorch\npipeline_tag: image-classification\ntags: [resnet, image-classification]\ndatasets: [{dataset}]\nmetrics: [accuracy]\n---\n\n# {network} on {}\n\n",
-        dataset.title()
+        markdown_text(run.dataset.title())
     );
     let _ = write!(
         text,
@@ -149,7 +149,7 @@ fn training(text: &mut String, record: &RunRecord) {
     let _ = write!(
         text,
         "Data: {} ({}; {} training images, {} test images, {} classes; fingerprint `{}`).\nTrained at revision `{}` with libtorch {} on {}.\n\n",
-        data.name.title(),
+        markdown_text(data.title()),
         data.status,
         thousands(data.training_images as i64),
         thousands(data.test_images as i64),

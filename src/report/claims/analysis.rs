@@ -259,6 +259,9 @@ memory_gib = 4.0
             ]),
             files: Default::default(),
             dataset: DatasetRecord {
+                title: None,
+                class_names: Vec::new(),
+                test_percent: None,
                 name: DatasetName::Cifar10,
                 status: DataStatus::Official,
                 fingerprint: String::new(),

@@ -33,9 +33,11 @@ pub enum Scale {
 
 impl Scale {
     /// That of `protocol` for a claim about nets of `family`; `None` where it is another experiment:
-    /// synthetic data, given weights, or a recipe that differs in more than size.
+    /// synthetic data, own images, given weights, or a recipe that differs in more than size.
     pub fn of(protocol: &Protocol, family: Family) -> Option<Scale> {
-        let natural = protocol.dataset.is_some_and(|name| name != DatasetName::Shapes);
+        let natural = protocol
+            .dataset
+            .is_some_and(|name| !matches!(name, DatasetName::Shapes | DatasetName::Folder));
         let similar = protocol.deviations.iter().all(|one| SMALLER.contains(&one.key.as_str()));
         if !natural || !similar || protocol.family() != family {
             return None;

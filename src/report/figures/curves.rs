@@ -52,7 +52,7 @@ fn paper_axis(protocol: &Protocol) -> Option<(f64, f64)> {
     let axis = match protocol.dataset? {
         DatasetName::Cifar10 => CIFAR_AXIS,
         DatasetName::Imagenet => paper::imagenet().figure_4_axis,
-        DatasetName::Shapes | DatasetName::TinyImagenet => return None,
+        DatasetName::Shapes | DatasetName::TinyImagenet | DatasetName::Folder => return None,
     };
     (protocol.iterations >= Recipe::of_paper(protocol.family()).iterations).then_some(axis)
 }

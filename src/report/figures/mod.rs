@@ -46,7 +46,7 @@ pub fn comparison(protocol: &Protocol) -> Chart {
     if panels.iter().any(|(_, networks)| !networks.is_empty()) {
         panels.retain(|(_, networks)| !networks.is_empty());
     }
-    let data = protocol.dataset.map_or("unrecorded data", |dataset| dataset.title());
+    let data = protocol.data_title();
     let title = format!("Training and {} on {data}", curves.test());
     curves.errors("comparison", title, &panels, &[TRAINING, TEST])
 }

@@ -28,6 +28,9 @@ const FILES: &str = "**/ensemble*.json";
 pub struct Ensemble {
     /// The data that it was tested on.
     pub dataset: DatasetName,
+    /// What own images are called.
+    #[serde(default)]
+    pub title: Option<String>,
     /// Its networks.
     pub networks: Vec<NetworkName>,
     /// The views of each image whose scores were averaged.
@@ -62,6 +65,7 @@ pub fn assign(
         };
         let place = protocols.iter().position(|protocol| {
             protocol.dataset == Some(ensemble.dataset)
+                && protocol.own_title() == ensemble.title.as_deref()
                 && ensemble.networks.iter().all(|&network| complete(protocol, network))
         });
         match place {

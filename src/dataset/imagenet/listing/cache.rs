@@ -164,7 +164,7 @@ fn parse_line(line: &str) -> Option<Found> {
     let shard: i64 = parts.next()?.parse().ok()?;
     let offset = parts.next()?.parse().ok()?;
     let place = u32::try_from(shard).ok().map(|shard| ShardOffset { shard, offset });
-    Some(Found { name: parts.next()?.to_string(), length, place })
+    Some(Found { name: parts.next()?.to_string(), length, place, file: None })
 }
 
 #[cfg(test)]
@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_kept_list_reads_back_as_it_was_and_a_cut_or_outdated_one_is_not_used() {
-        let found = |name: &str, place| Found { name: name.to_string(), length: 17, place };
+        let found =
+            |name: &str, place| Found { name: name.to_string(), length: 17, place, file: None };
         let files = Listing {
             images: vec![found("n01/a b.JPEG", None), found("n02/c.jpg", None)],
             shards: Vec::new(),

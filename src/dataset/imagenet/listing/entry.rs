@@ -21,6 +21,8 @@ pub struct Found {
     pub length: u64,
     /// Where it is, if it is in a shard.
     pub place: Option<ShardOffset>,
+    /// Path below the folder, where the name does not say it.
+    pub file: Option<String>,
 }
 
 impl Found {

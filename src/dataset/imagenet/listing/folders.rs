@@ -147,6 +147,7 @@ fn list_folder(root: &Path, folder: &Path, listing: &mut Listing) -> Result<(), 
                 name: name.to_string(),
                 length: metadata.len(),
                 place: None,
+                file: None,
             });
         } else {
             listing.others.push(name.to_string());

@@ -30,6 +30,8 @@ pub struct Index {
     /// Each with its length.
     shards: Vec<(PathBuf, File, u64)>,
     places: Vec<ShardOffset>,
+    /// Path of each image below the folder, where its name is none.
+    files: Vec<String>,
     others: Vec<String>,
     fingerprint: String,
 }
@@ -46,7 +48,7 @@ impl Index {
             _ => {
                 let folder = root.join(split);
                 if !folder.exists() {
-                    return Index::new(folder, Listing::default(), classes.unwrap_or_default());
+                    return Index::new(&folder, Listing::default(), classes.unwrap_or_default());
                 }
                 let class_folders = folders::classes(&folder)?;
                 cache::listing(root, split, &class_folders, || {
@@ -65,12 +67,14 @@ impl Index {
             ))
             .into());
         }
-        Index::new(root.join(split), listing, names)
+        Index::new(&root.join(split), listing, names)
     }
 
-    fn new(folder: PathBuf, listing: Listing, classes: &[String]) -> Result<Index> {
+    /// The images of `listing`, which are in `folder`; a label is a class's position among the
+    /// sorted `classes`.
+    pub fn new(folder: &Path, listing: Listing, classes: &[String]) -> Result<Index> {
         let mut index = Index {
-            folder,
+            folder: folder.to_path_buf(),
             classes: classes.to_vec(),
             names: String::new(),
             ends: Vec::with_capacity(listing.images.len()),
@@ -78,11 +82,12 @@ impl Index {
             labels: Vec::with_capacity(listing.images.len()),
             shards: Vec::new(),
             places: Vec::new(),
+            files: Vec::new(),
             others: listing.others,
             fingerprint: String::new(),
         };
         let mut digest = Sha256::new();
-        for found in &listing.images {
+        for found in listing.images {
             let label = index.classes.binary_search_by(|class| class.as_str().cmp(found.class()));
             let label = label.ok().and_then(|label| u16::try_from(label).ok());
             let refused = |reason: &str| {
@@ -100,6 +105,7 @@ impl Index {
             );
             index.places.extend(found.place);
             digest.update(format!("{} {}\n", found.name, found.length));
+            index.files.extend(found.file);
         }
         for shard in listing.shards {
             let file = regular_file::open(&shard)
@@ -153,6 +159,11 @@ impl Index {
         &self.names[start..self.ends[position] as usize]
     }
 
+    /// Where it is, if it is a file of its own.
+    fn file(&self, position: usize) -> PathBuf {
+        self.folder.join(self.files.get(position).map_or(self.name(position), String::as_str))
+    }
+
     /// Where it is, to tell a person.
     pub fn path(&self, position: usize) -> String {
         match self.places.get(position) {
@@ -161,7 +172,7 @@ impl Index {
                 self.name(position),
                 self.shards[place.shard as usize].0.display()
             ),
-            None => self.folder.join(self.name(position)).display().to_string(),
+            None => self.file(position).display().to_string(),
         }
     }
 
@@ -180,9 +191,7 @@ impl Index {
             }
             None => {
                 bytes.reserve(self.lengths[position] as usize + 1);
-                regular_file::open(&self.folder.join(self.name(position)))?
-                    .read_to_end(bytes)
-                    .map(|_| ())
+                regular_file::open(&self.file(position))?.read_to_end(bytes).map(|_| ())
             }
         }
     }
@@ -194,5 +203,6 @@ impl Index {
             + self.lengths.len() * 4
             + self.labels.len() * 2
             + self.places.len() * size_of::<ShardOffset>()
+            + self.files.iter().map(|file| file.len() + size_of::<String>()).sum::<usize>()
     }
 }

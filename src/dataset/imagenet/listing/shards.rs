@@ -144,7 +144,7 @@ fn list_shard(shard: &Path, number: u32, listing: &mut Listing) -> Result<(), Ba
             Some(CLASS_ENDING) => {}
             Some("jpg" | "png") if name.contains('/') => {
                 let place = Some(ShardOffset { shard: number, offset });
-                listing.images.push(Found { name, length: size, place });
+                listing.images.push(Found { name, length: size, place, file: None });
             }
             _ => listing.others.push(name),
         }
