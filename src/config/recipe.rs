@@ -243,18 +243,18 @@ impl Recipe {
         }
     }
 
-    /// The same for own images of another size: the sides to which they are scaled are to `crop` as
-    /// the paper's are to its crop. One that is no crop is refused later.
-    fn sized(self, crop: Option<&toml::Value>) -> Recipe {
-        let crop = crop.and_then(toml::Value::as_integer).and_then(|crop| u64::try_from(crop).ok());
-        let (Some(crop), Some(usual)) = (crop.filter(|&crop| crop <= 4096), self.crop) else {
-            return self;
-        };
+    /// The same for images of which a square of `crop` pixels is cut out. Own images may have any
+    /// size: the sides to which they are scaled are to `crop` as the paper's are to its crop.
+    pub fn for_images(dataset: DatasetName, crop: Option<u64>) -> Recipe {
+        let base = Recipe::for_dataset(dataset);
+        // One that is out of range is refused later, with its reason.
+        let crop = crop.filter(|&crop| dataset == DatasetName::Folder && crop <= 4096);
+        let (Some(crop), Some(usual)) = (crop, base.crop) else { return base };
         let in_proportion = |side: u64| ((side * crop) as f64 / usual as f64).round() as u64;
         Recipe {
-            scale: self.scale.map(|sides| sides.map(in_proportion)),
-            test_scale: self.test_scale.map(in_proportion),
-            ..self
+            scale: base.scale.map(|sides| sides.map(in_proportion)),
+            test_scale: base.test_scale.map(in_proportion),
+            ..base
         }
     }
 
@@ -303,10 +303,8 @@ impl Recipe {
         iterations: Option<u64>,
         given: &toml::Table,
     ) -> Result<Recipe, InvalidRecipe> {
-        let base = match dataset {
-            DatasetName::Folder => Recipe::for_dataset(dataset).sized(given.get("crop")),
-            _ => Recipe::for_dataset(dataset),
-        };
+        let crop = given.get("crop").and_then(toml::Value::as_integer);
+        let base = Recipe::for_images(dataset, crop.and_then(|crop| u64::try_from(crop).ok()));
         let paper = Recipe::of_paper(dataset.family());
         let set_iterations =
             given.get("iterations").and_then(toml::Value::as_integer).map(|value| value as u64);

@@ -61,7 +61,8 @@ fn own_images(protocol: &Protocol) -> String {
 
 fn length(protocol: &Protocol) -> Option<String> {
     let paper = Recipe::of_paper(protocol.family()).iterations;
-    (has_paper(protocol) && protocol.iterations < paper).then(|| {
+    let compared = has_paper(protocol) && protocol.is_beside_paper();
+    (compared && protocol.iterations < paper).then(|| {
         let [ours, paper] =
             [protocol.iterations, paper].map(|iterations| thousands(iterations as i64));
         format!(
@@ -84,8 +85,8 @@ fn data(protocol: &Protocol) -> Option<String> {
         }
         (DatasetName::Folder, _) => {
             return Some(format!(
-                "The data is no dataset of the paper ({}): its errors are comparable with each \
-                 other, not with the paper's.",
+                "The data is no dataset of the paper ({}): its errors are comparable with \
+                 each other, not with the paper's.",
                 own_images(protocol)
             ));
         }

@@ -110,6 +110,12 @@ impl<'a> Protocol<'a> {
         matches!(self.dataset, Some(DatasetName::Cifar10 | DatasetName::Imagenet))
     }
 
+    /// Whether the paper's numbers stand beside those of its runs, be it as another recipe's or
+    /// another dataset's: errors of own images have nothing to do with them.
+    pub fn is_beside_paper(&self) -> bool {
+        self.dataset != Some(DatasetName::Folder)
+    }
+
     /// What its own images are called, if it has such.
     pub fn own_title(&self) -> Option<&str> {
         self.record()?.run.dataset.title.as_deref()

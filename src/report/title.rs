@@ -96,7 +96,7 @@ fn changes(record: &RunRecord) -> Vec<Deviation> {
         warmup: warms_up(dataset.family(), record.run.network.depth()),
         milestones: Recipe::of_paper(dataset.family()).scaled_milestones(recipe.iterations),
         iterations: recipe.iterations,
-        ..Recipe::for_dataset(dataset)
+        ..Recipe::for_images(dataset, recipe.crop)
     };
     let mut changes = deviations::from(recipe, &usual);
     changes.extend(record.run.initial_weights.as_ref().map(InitialWeights::deviation));

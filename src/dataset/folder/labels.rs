@@ -46,12 +46,20 @@ pub fn read(root: &Path) -> Result<Labelled, BadInput> {
     let text = regular_file::read_to_string(&path)
         .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     let (rows, has_split) = rows(&text).map_err(|(line, reason)| at(line, &reason))?;
-    let (mut checked, mut lines) = (BTreeSet::new(), HashMap::new());
+    let mut checked = BTreeSet::new();
+    let (mut files, mut names) = (HashMap::new(), HashMap::new());
     let (mut train, mut test) = (Listing::default(), Listing::default());
     for row in &rows {
         let found = found(root, row, &mut checked).map_err(|reason| at(row.line, &reason))?;
-        if let Some(before) = lines.insert(found.name.clone(), row.line) {
-            let reason = format!("{}: is in line {before} already: keep one", row.file);
+        if let Some(before) = files.insert(&row.file, row.line) {
+            return Err(at(row.line, &format!("{}: is in line {before} already", row.file)));
+        }
+        // x/a.jpg in class x, and a.jpg in class x beside it.
+        if let Some(before) = names.insert(found.name.clone(), row.line) {
+            let reason = format!(
+                "{}: its name within its class is that of line {before}: rename the file",
+                row.file
+            );
             return Err(at(row.line, &reason));
         }
         if row.is_test { &mut test } else { &mut train }.images.push(found);

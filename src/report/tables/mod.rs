@@ -28,6 +28,12 @@ use crate::report::tables::training_errors::training_errors;
 pub fn tables(protocol: &Protocol, ensembles: &[Ensemble]) -> Vec<Table> {
     let mut tables = match protocol.family() {
         Family::Cifar => Vec::new(),
+        Family::Imagenet if !protocol.is_beside_paper() => {
+            let mut own = vec![table_1::table_1(protocol)];
+            own.extend(tables_2_to_4::own_images(protocol));
+            own.extend((!ensembles.is_empty()).then(|| table_5(protocol, ensembles)));
+            own
+        }
         Family::Imagenet => vec![
             table_1::table_1(protocol),
             tables_2_to_4::table_2(protocol),

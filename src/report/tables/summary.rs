@@ -51,6 +51,7 @@ fn cifar(protocol: &Protocol) -> Table {
 
 fn imagenet(protocol: &Protocol) -> Table {
     let rows = rows(protocol, tables_2_to_4::ten_crop_row);
+    let beside_paper = protocol.is_beside_paper();
     let columns = vec![
         Imagenet::words("network", |row: &Entry<tables_2_to_4::Entry>| row.of.paper.label()),
         Imagenet::new("seeds", &["seeds", "complete_seeds"], |row| row.of.seeds.clone()),
@@ -59,8 +60,9 @@ fn imagenet(protocol: &Protocol) -> Table {
         }),
         Imagenet::new("10-crop top-1", &["top1_mean", "top1_std"], |row| Cell::spread(row.of.top1)),
         Imagenet::new("10-crop top-5", &["top5_mean", "top5_std"], |row| Cell::spread(row.of.top5)),
-        Imagenet::new("paper top-1", &["paper_top1"], |row| Cell::error(row.of.paper.top1)),
-        Imagenet::words("verdict", |row| row.of.verdict.clone()),
+        Imagenet::new("paper top-1", &["paper_top1"], |row| Cell::error(row.of.paper.top1))
+            .only_if(beside_paper),
+        Imagenet::words("verdict", |row| row.of.verdict.clone()).only_if(beside_paper),
     ];
     table("Validation errors (%)", columns, &rows)
 }

@@ -101,11 +101,12 @@ struct Entry<'a> {
     verdict: String,
 }
 
-/// Table 5: the paper's ensembles and ours. CSV: errors in percent; `images` are those that were
+/// Table 5: the paper's ensembles and ours; of own images, ours alone. CSV: errors in percent; `images` are those that were
 /// tested, `of_images` all that there are.
 pub fn table_5(protocol: &Protocol, ensembles: &[Ensemble]) -> Table {
     let mut rows: Vec<(RowKind, Entry)> = paper::table_5()
         .iter()
+        .filter(|_| protocol.is_beside_paper())
         .map(|paper| {
             let (kind, verdict) = match (paper.quoted, ensembles.is_empty()) {
                 (true, _) => (RowKind::Quoted, "quoted"),
@@ -127,6 +128,7 @@ pub fn table_5(protocol: &Protocol, ensembles: &[Ensemble]) -> Table {
     }));
     let all = protocol.record().map(|record| record.run.dataset.test_images as u64);
     let ours = |row: &Entry, cell: &dyn Fn(&Ensemble) -> Cell| row.ours.map_or(Cell::Missing, cell);
+    let beside_paper = protocol.is_beside_paper();
     let columns = vec![
         Of::words("ensemble", |row: &Entry| row.label.clone()),
         Of::new("networks", &["networks"], move |row| {
@@ -138,13 +140,17 @@ pub fn table_5(protocol: &Protocol, ensembles: &[Ensemble]) -> Table {
         Of::new("images", &["images", "of_images"], move |row| {
             ours(row, &|one| images(one.images, all))
         }),
-        Of::new("paper top-5", &["paper_top5"], |row| Cell::error(row.paper)),
+        Of::new("paper top-5", &["paper_top5"], |row| Cell::error(row.paper)).only_if(beside_paper),
         Of::new("ours top-1", &["top1"], move |row| ours(row, &|one| Cell::error(Some(one.error)))),
         Of::new("ours top-5", &["top5"], move |row| {
             ours(row, &|one| Cell::error(Some(one.top5_error)))
         }),
-        Of::words("verdict", |row| row.verdict.clone()),
+        Of::words("verdict", |row| row.verdict.clone()).only_if(beside_paper),
     ];
+    if !beside_paper {
+        let caption = "Scores averaged over the networks (ensemble*.json).";
+        return Table::new(("ensembles", "Ensembles, error (%)"), caption, columns, &rows);
+    }
     let caption = "Scores averaged over the networks. The paper's errors are of the hidden test \
                    images, as the test server reported them; ours are of the validation images, so \
                    that none is judged (ensemble*.json).";

@@ -74,6 +74,42 @@ pub fn table_4(protocol: &Protocol) -> Table {
     table(("table-4", title), Views::MultiScale, true, &rows)
 }
 
+/// The same tests of own images, which the paper has no numbers for: ten crops, and several scales
+/// where a network was tested so. CSV: as Table 3's.
+pub fn own_images(protocol: &Protocol) -> Vec<Table> {
+    let of = |views: Views, name: &str| {
+        let networks = protocol.networks().into_iter();
+        let rows: Vec<(RowKind, Entry)> =
+            networks.map(|network| row(protocol, views, &unknown(network))).collect();
+        let columns = vec![
+            Of::words("network", |row: &Entry| row.paper.label()),
+            Of::new("seeds", &["seeds", "complete_seeds"], |row| row.seeds.clone()),
+            Of::new("top-1", &["top1_mean", "top1_std"], |row| Cell::spread(row.top1)),
+            Of::new("top-5", &["top5_mean", "top5_std"], |row| Cell::spread(row.top5)),
+            Of::new("centre crop", &["centre_mean", "centre_std"], |row| Cell::spread(row.centre)),
+        ];
+        let caption = format!(
+            "Errors of the test images, mean ± standard deviation over seeds; scores averaged over \
+             {} (tests.csv). Centre crop: top-1 error of one view, after the last iteration \
+             (eval.csv).",
+            test(views)
+        );
+        Table::new((name, &format!("Test error (%), {views}")), caption, columns, &rows)
+    };
+    let is_multi_scale = protocol.runs.iter().any(|run| run.test(Views::MultiScale).is_some());
+    let mut tables = vec![of(Views::TenCrop, "test-10-crop")];
+    tables.extend(is_multi_scale.then(|| of(Views::MultiScale, "test-multi-scale")));
+    tables
+}
+
+/// What the scores of a test are averaged over.
+fn test(views: Views) -> &'static str {
+    match views {
+        Views::MultiScale => "the whole image and its horizontal flip at five scales",
+        _ => "ten crops: four corners, centre, and their horizontal flips",
+    }
+}
+
 fn table(names: (&str, &str), views: Views, top5: bool, rows: &[(RowKind, Entry)]) -> Table {
     let signed = |value: Option<f64>| value.map_or(Cell::Missing, |value| Cell::Signed(value, 2));
     let columns = vec![
@@ -90,10 +126,7 @@ fn table(names: (&str, &str), views: Views, top5: bool, rows: &[(RowKind, Entry)
             .only_if(top5),
         Of::words("verdict", |row| row.verdict.clone()),
     ];
-    let test = match views {
-        Views::MultiScale => "the whole image and its horizontal flip at five scales",
-        _ => "ten crops: four corners, centre, and their horizontal flips",
-    };
+    let test = test(views);
     let caption = format!(
         "Errors of the validation images, mean ± standard deviation over seeds; scores averaged \
          over {test} (tests.csv). Centre crop: top-1 error of one view, after the last iteration \
@@ -107,7 +140,8 @@ fn table(names: (&str, &str), views: Views, top5: bool, rows: &[(RowKind, Entry)
 
 /// The row of a network in the test with ten crops, with the paper's errors where it has them.
 pub(super) fn ten_crop_row(protocol: &Protocol, network: NetworkName) -> (RowKind, Entry) {
-    let mut known = paper::table_3().iter().chain(paper::table_2());
+    let mut known =
+        paper::table_3().iter().chain(paper::table_2()).filter(|_| protocol.is_beside_paper());
     match known.find(|paper| paper.network == Some(network)) {
         Some(paper) => row(protocol, Views::TenCrop, paper),
         None => row(protocol, Views::TenCrop, &unknown(network)),
