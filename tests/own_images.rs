@@ -138,6 +138,21 @@ fn a_run_on_own_images_has_their_name_and_classes_and_goes_on_to_the_same_bytes(
     }
     let table = std::fs::read_to_string(section.join("test-10-crop.md")).unwrap();
     assert!(table.contains("| resnet-18 |") && !table.contains("paper"), "{table}");
+    // Errors of the classes, by name.
+    let evaluate = ["evaluate", "--run", "cut", "--data", "my pets", "--classes"];
+    let text = stdout(&done(folder.path(), &evaluate));
+    let json = stdout(&done(folder.path(), &[&evaluate[..], &["--json"]].concat()));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let classes = json["classes"].as_array().unwrap();
+    let sum = |key: &str| classes.iter().map(|one| one[key].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(Some(sum("images")), json["images"].as_u64());
+    assert_eq!(Some(sum("wrong")), json["wrong"].as_u64());
+    assert_eq!(json["title"], "my pets");
+    for (class, one) in CLASSES.iter().zip(classes) {
+        assert_eq!(one["class"], *class);
+        let counts = format!("{class}: {} of {} test images", one["wrong"], one["images"]);
+        assert!(text.contains(&counts), "{counts}: {text}");
+    }
     // The same images under another name are other data.
     write(&root, "dataset.toml", "test_percent = 25\nname = \"Cats\"\n");
     let again = ["train", "--dataset", "folder", "--network", "resnet-18", "--device", "cpu"];
@@ -147,7 +162,7 @@ fn a_run_on_own_images_has_their_name_and_classes_and_goes_on_to_the_same_bytes(
     let output = command(folder.path(), &arguments).output().unwrap();
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("run.dataset.title is \"my pets\" there, \"Cats\" here"), "{message}");
+    assert!(message.contains("dataset.title is \"my pets\" there, \"Cats\" here"), "{message}");
 }
 
 #[test]

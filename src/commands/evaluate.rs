@@ -1,26 +1,29 @@
 //! `evaluate`: the test error of weight files, alone or together.
 
+mod classes;
+mod images;
 pub mod subject;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
+use crate::commands::evaluate::classes::ClassError;
+use crate::commands::evaluate::images::{Test, test};
 use crate::commands::evaluate::subject::Subject;
 use crate::commands::options::{DataOptions, threads};
 use crate::config::network_name::NetworkName;
-use crate::config::recipe::{Normalize, Recipe};
+use crate::config::recipe::Normalize;
 use crate::console::output::{print, print_json, say};
 use crate::dataset;
 use crate::dataset::data::{Dataset, Source};
 use crate::error::{EXIT_DONE, bad_input};
 use crate::network::architecture;
 use crate::network::parameters::{Compute, Network};
-use crate::network::weights::write_tensors;
 use crate::records::directory::RunDirectory;
 use crate::records::run_toml::RunRecord;
 use crate::records::tests_csv::{TestRow, record_test};
@@ -29,11 +32,7 @@ use crate::system::device;
 use crate::system::device::DeviceChoice;
 use crate::system::hash::hash_file;
 use crate::system::parallel::available_threads;
-use crate::training::batches::Normalization;
-use crate::training::evaluation::EvaluationSet;
-use crate::training::evaluation::crops::ViewTest;
-use crate::training::evaluation::division::Division;
-use crate::training::evaluation::scores::{Evaluation, Tally};
+use crate::training::evaluation::scores::Evaluation;
 use crate::training::evaluation::views::Views;
 
 /// Compute the test error of a weight file, or of an ensemble of several
@@ -82,6 +81,9 @@ pub struct Arguments {
     /// this file (safetensors: scores, labels)
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
+    /// Print the error of each class too (ImageFolder datasets)
+    #[arg(long)]
+    classes: bool,
     /// Where to compute
     #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
     device: DeviceChoice,
@@ -107,6 +109,8 @@ struct Output {
     evaluation: Evaluation,
     error: f64,
     top5_error: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<Vec<ClassError>>,
     unreadable_images: Vec<String>,
 }
 
@@ -118,7 +122,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let data = test_data(arguments, &subject, record.as_ref())?;
     let networks = networks(&subject, &data, device)?;
     let mut unreadable = Vec::new();
-    let evaluation = test(arguments, &data, &subject.recipe, &networks, &mut |reason| {
+    let wanted = Test {
+        views: arguments.views,
+        scales: &arguments.scales,
+        scores: arguments.scores.as_deref(),
+        classes: arguments.classes,
+        loaders: arguments.loaders.unwrap_or_else(available_threads),
+    };
+    let (evaluation, classes) = test(&wanted, &data, &subject.recipe, &networks, &mut |reason| {
         say(&format!("{reason}; it counts as wrong"));
         unreadable.push(reason);
     })?;
@@ -139,6 +150,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             error: evaluation.error(),
             top5_error: evaluation.top5_error(),
             evaluation,
+            classes,
             unreadable_images: unreadable,
         },
     )?;
@@ -238,82 +250,14 @@ fn show(json: bool, output: Output) -> Result<()> {
     }
     let names: Vec<String> = output.networks.iter().map(NetworkName::to_string).collect();
     print(&format!(
-        "{}{}: {} of {} test images wrong, error {:.2} %, top-5 error {:.2} %, loss {:.4}",
+        "{}{}: {} of {} test images wrong, error {:.2} %, top-5 error {:.2} %, loss {:.4}{}",
         names.join(" + "),
         output.views.map_or(String::new(), |views| format!(", {views}")),
         output.evaluation.wrong,
         output.evaluation.images,
         output.error,
         output.top5_error,
-        output.evaluation.loss
+        output.evaluation.loss,
+        output.classes.as_deref().map_or(String::new(), classes::lines)
     ))
-}
-
-fn test(
-    arguments: &Arguments,
-    data: &Dataset,
-    recipe: &Recipe,
-    networks: &[Network],
-    unreadable: &mut dyn FnMut(String),
-) -> Result<Evaluation> {
-    let device = networks[0].device();
-    let loaders = arguments.loaders.unwrap_or_else(available_threads);
-    let mean = || {
-        if data.train.is_empty() {
-            return Err(bad_input("--normalize pixel-mean: there are no training images to compute the mean image from: give --normalize imagenet").into());
-        }
-        data.train.mean_image(recipe, loaders, &AtomicBool::new(false), |reason| {
-            say(&format!("{reason}; the mean image is computed without it"))
-        })
-    };
-    let normalization = Normalization::new(recipe.normalize, recipe.image_side(), mean, device)?;
-    let Source::Streamed(index) = &data.test else {
-        return match (networks, arguments.views, &arguments.scores, arguments.scales.is_empty()) {
-            ([network], Views::Centre, None, true) => {
-                let stop = AtomicBool::new(false);
-                EvaluationSet::new(&data.test, None, recipe, device, loaders).evaluate(
-                    network,
-                    &normalization,
-                    &Division::alone(&stop),
-                    unreadable,
-                )
-            }
-            _ => Err(bad_input("--views, --scales, --scores and several --weights are for ImageFolder datasets (imagenet, tiny-imagenet, folder)").into()),
-        };
-    };
-    if !arguments.scales.is_empty() && arguments.views != Views::MultiScale {
-        return Err(bad_input(
-            "--scales applies only to multi-scale views: give --views multi-scale",
-        )
-        .into());
-    }
-    let test = ViewTest::new(index.clone(), None, recipe, arguments.views, loaders);
-    let test =
-        if arguments.scales.is_empty() { test } else { test.at_scales(arguments.scales.clone()) };
-    let pairs: Vec<(&Network, &Normalization)> =
-        networks.iter().map(|network| (network, &normalization)).collect();
-    let mut tally = Tally::new(device);
-    let mut kept: Vec<(Tensor, Tensor)> = Vec::new();
-    test.scores(&pairs, unreadable, |scores, labels| {
-        tally.add(scores, labels);
-        if arguments.scores.is_some() {
-            kept.push((scores.to_device(Device::Cpu), labels.to_device(Device::Cpu)));
-        }
-        Ok(())
-    })?;
-    if let Some(file) = &arguments.scores {
-        write_scores(file, kept, arguments.views)?;
-    }
-    Ok(tally.result())
-}
-
-/// Writes the scores and labels of all batches, in order.
-fn write_scores(file: &Path, batches: Vec<(Tensor, Tensor)>, views: Views) -> Result<()> {
-    let (scores, labels): (Vec<Tensor>, Vec<Tensor>) = batches.into_iter().unzip();
-    let labels = Tensor::cat(&labels, 0).to_kind(Kind::Float);
-    write_tensors(
-        file,
-        &[("scores".to_string(), Tensor::cat(&scores, 0)), ("labels".to_string(), labels)],
-        ("views", views.to_string()),
-    )
 }
