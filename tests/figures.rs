@@ -14,9 +14,10 @@ use resnet_repro::config::network_name::NetworkName;
 use resnet_repro::config::recipe::{Normalize, Recipe};
 use resnet_repro::dataset::data::DataStatus;
 use resnet_repro::network::architecture::cifar;
+use resnet_repro::records::dataset_record::DatasetRecord;
 use resnet_repro::records::directory::RunDirectory;
 use resnet_repro::records::provenance::Provenance;
-use resnet_repro::records::run_toml::{DatasetRecord, Progress, RunConfig, RunRecord, State};
+use resnet_repro::records::run_toml::{Progress, RunConfig, RunRecord, State};
 
 /// Writes a run of the paper's recipe on CIFAR-10 that is `done` iterations far: its training error
 /// falls evenly from 50 to 10 % (a plain net's from 60 to 20 %), its test error is `last` + 1 % but
@@ -57,6 +58,9 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
         training_images: 50_000,
         test_images: 10_000,
         classes: 10,
+        title: None,
+        class_names: Vec::new(),
+        test_percent: None,
     };
     let recipe = Recipe { warmup: network.depth() >= 110, ..Recipe::default() };
     let record = RunRecord {
@@ -635,6 +639,9 @@ fn write_analysis<Row: serde::Serialize>(
             training_images: 50_000,
             test_images: 10_000,
             classes: 10,
+            title: None,
+            class_names: Vec::new(),
+            test_percent: None,
         },
         provenance: Provenance::now(tch::Device::Cpu),
     };

@@ -10,9 +10,10 @@ use resnet_repro::config::dataset_name::DatasetName;
 use resnet_repro::config::network_name::NetworkName;
 use resnet_repro::config::recipe::Recipe;
 use resnet_repro::dataset::data::DataStatus;
+use resnet_repro::records::dataset_record::DatasetRecord;
 use resnet_repro::records::directory::RunDirectory;
 use resnet_repro::records::provenance::Provenance;
-use resnet_repro::records::run_toml::{DatasetRecord, Progress, RunConfig, RunRecord, State};
+use resnet_repro::records::run_toml::{Progress, RunConfig, RunRecord, State};
 
 /// Data and recipe of the runs that a test writes.
 struct Kind {
@@ -30,6 +31,9 @@ fn papers() -> Kind {
         training_images: 1_281_167,
         test_images: 50_000,
         classes: 1000,
+        title: None,
+        class_names: Vec::new(),
+        test_percent: None,
     };
     Kind { folder: "imagenet", dataset, recipe: Recipe::for_dataset(DatasetName::Imagenet) }
 }
@@ -43,6 +47,9 @@ fn tiny() -> Kind {
         training_images: 10_000,
         test_images: 1000,
         classes: 20,
+        title: None,
+        class_names: Vec::new(),
+        test_percent: None,
     };
     let recipe = Recipe {
         iterations: 300,

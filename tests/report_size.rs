@@ -10,9 +10,10 @@ use resnet_repro::config::network_name::NetworkName;
 use resnet_repro::config::recipe::Recipe;
 use resnet_repro::dataset::data::DataStatus;
 use resnet_repro::network::architecture::cifar;
+use resnet_repro::records::dataset_record::DatasetRecord;
 use resnet_repro::records::directory::RunDirectory;
 use resnet_repro::records::provenance::Provenance;
-use resnet_repro::records::run_toml::{DatasetRecord, Progress, RunConfig, RunRecord, State};
+use resnet_repro::records::run_toml::{Progress, RunConfig, RunRecord, State};
 
 /// Bytes of the page for the runs that this repository publishes, at most.
 const COMMITTED: u64 = 2_000_000;
@@ -51,6 +52,9 @@ fn write_run(folder: &Path, network: NetworkName, seed: u64, learning_rate: f64)
         training_images: 50_000,
         test_images: 10_000,
         classes: 10,
+        title: None,
+        class_names: Vec::new(),
+        test_percent: None,
     };
     let recipe = Recipe {
         iterations: ITERATIONS,

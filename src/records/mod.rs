@@ -2,6 +2,7 @@
 
 pub mod checkpoints;
 pub mod checksum_line;
+pub mod dataset_record;
 pub mod directory;
 pub mod eval_csv;
 pub mod gradients_csv;

@@ -6,16 +6,15 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::config::dataset_name::DatasetName;
 use crate::config::deviations;
 use crate::config::deviations::Deviation;
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
-use crate::dataset::data::{DataStatus, Dataset};
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
 use crate::records::checksum_line::{is_as_written, with_checksum};
+use crate::records::dataset_record::DatasetRecord;
 use crate::records::provenance::Provenance;
 use crate::system::atomic_file;
 use crate::system::regular_file;
@@ -35,61 +34,6 @@ pub enum State {
     Finished,
     /// The loss was NaN or infinite at some iteration. A result, not a failure of the program.
     Diverged,
-}
-
-/// The data a run was trained on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DatasetRecord {
-    /// Which dataset.
-    pub name: DatasetName,
-    /// What own images are called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// Official, subset or other.
-    pub status: DataStatus,
-    /// SHA-256 of all labels and pixels.
-    pub fingerprint: String,
-    /// Training images, before a validation set is taken from them.
-    pub training_images: usize,
-    /// Test images.
-    pub test_images: usize,
-    /// Classes. Records of earlier versions are all of datasets with ten.
-    #[serde(default = "ten")]
-    pub classes: usize,
-    /// Names of the classes of own images, in label order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub class_names: Vec<String>,
-    /// Share of own images that was held out as test images, in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test_percent: Option<f64>,
-}
-
-impl DatasetRecord {
-    /// As a title has it: own images under their own name.
-    pub fn title(&self) -> &str {
-        self.title.as_deref().unwrap_or(self.name.title())
-    }
-}
-
-fn ten() -> usize {
-    10
-}
-
-impl From<&Dataset> for DatasetRecord {
-    fn from(data: &Dataset) -> DatasetRecord {
-        let own = data.own.as_ref();
-        DatasetRecord {
-            name: data.name,
-            title: own.map(|own| own.title.clone()),
-            status: data.status,
-            fingerprint: data.fingerprint.clone(),
-            training_images: data.train.len(),
-            test_images: data.test.len(),
-            classes: data.classes.len(),
-            class_names: own.map(|_| data.classes.clone()).unwrap_or_default(),
-            test_percent: own.and_then(|own| own.split.held_out_percent()),
-        }
-    }
 }
 
 /// Everything that decides a run's numbers. Two runs of one config are one run.

@@ -15,8 +15,9 @@ use crate::dataset::data::Dataset;
 use crate::distributed::group::Group;
 use crate::error::bad_input;
 use crate::network::architecture::table::Architecture;
+use crate::records::dataset_record::DatasetRecord;
 use crate::records::directory::RunDirectory;
-use crate::records::run_toml::{DatasetRecord, RunConfig};
+use crate::records::run_toml::RunConfig;
 use crate::run::initial_weights::WeightSource;
 use crate::system::parallel::available_threads;
 

@@ -11,8 +11,9 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::recipe::Recipe;
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture::table::Architecture;
+use crate::records::dataset_record::DatasetRecord;
 use crate::records::directory::{Claim, RunDirectory};
-use crate::records::run_toml::{DatasetRecord, RunConfig, RunRecord, State};
+use crate::records::run_toml::{RunConfig, RunRecord, State};
 use crate::sweep::experiment::{Experiment, PlannedRun};
 
 /// A run of a sweep.

@@ -15,8 +15,8 @@ use crate::commands::analyze::arguments::Arguments;
 use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::console::output::print;
+use crate::records::dataset_record::DatasetRecord;
 use crate::records::provenance::Provenance;
-use crate::records::run_toml::DatasetRecord;
 
 /// What one kind is computed of and for.
 pub struct Context<'a> {

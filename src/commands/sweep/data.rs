@@ -10,7 +10,7 @@ use crate::console::output::say;
 use crate::dataset;
 use crate::dataset::data;
 use crate::error::{BadInput, bad_input};
-use crate::records::run_toml::DatasetRecord;
+use crate::records::dataset_record::DatasetRecord;
 use crate::sweep::experiment::Experiment;
 use crate::sweep::plan::Task;
 

@@ -182,8 +182,8 @@ mod tests {
     use crate::config::dataset_name::DatasetName;
     use crate::config::recipe::Normalize;
     use crate::dataset::data::DataStatus;
+    use crate::records::dataset_record::DatasetRecord;
     use crate::records::provenance::Provenance;
-    use crate::records::run_toml::DatasetRecord;
 
     /// A record of other rows.
     const RECORD: &str = r#"
