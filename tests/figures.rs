@@ -68,6 +68,7 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
         parameters: cifar::architecture(network, 10).unwrap().parameter_count(),
         differences_from_paper: Vec::new(),
         weights_sha256: None,
+        kept_state_sha256: None,
         unreadable_images: Default::default(),
         mean_image_sha256: None,
         progress: Progress {
@@ -80,6 +81,7 @@ fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64) {
         run: RunConfig { network, seed, dataset, recipe, initial_weights: None },
         provenance: Provenance::now(tch::Device::Cpu),
         earlier_attempts: Vec::new(),
+        extensions: Vec::new(),
         failures: Vec::new(),
     };
     record.write(&directory.record()).unwrap();

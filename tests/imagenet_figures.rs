@@ -101,6 +101,7 @@ fn write_run(
         parameters: 1,
         differences_from_paper: Vec::new(),
         weights_sha256: None,
+        kept_state_sha256: None,
         unreadable_images: Default::default(),
         mean_image_sha256: None,
         progress: Progress {
@@ -119,6 +120,7 @@ fn write_run(
         },
         provenance: Provenance::now(tch::Device::Cpu),
         earlier_attempts: Vec::new(),
+        extensions: Vec::new(),
         failures: Vec::new(),
     };
     record.write(&directory.record()).unwrap();

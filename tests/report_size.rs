@@ -68,6 +68,7 @@ fn write_run(folder: &Path, network: NetworkName, seed: u64, learning_rate: f64)
         parameters: cifar::architecture(network, 10).unwrap().parameter_count(),
         differences_from_paper: Vec::new(),
         weights_sha256: None,
+        kept_state_sha256: None,
         unreadable_images: Default::default(),
         mean_image_sha256: None,
         progress: Progress { iterations: ITERATIONS, seconds: 3600.0, ..Progress::default() },
@@ -75,6 +76,7 @@ fn write_run(folder: &Path, network: NetworkName, seed: u64, learning_rate: f64)
         run: RunConfig { network, seed, dataset, recipe, initial_weights: None },
         provenance: Provenance::now(tch::Device::Cpu),
         earlier_attempts: Vec::new(),
+        extensions: Vec::new(),
         failures: Vec::new(),
     };
     record.write(&directory.record()).unwrap();

@@ -12,6 +12,7 @@ pub mod diff;
 pub mod doctor;
 pub mod evaluate;
 pub mod export;
+pub mod extension;
 pub mod figures;
 pub mod manual;
 pub mod options;

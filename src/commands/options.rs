@@ -257,6 +257,10 @@ pub struct RunFlags {
     /// Do not keep the final weights; their hash is still recorded
     #[arg(long)]
     pub no_weights: bool,
+    /// Keep the final state (weights, momentum, place in the schedule) in checkpoint/, from which
+    /// --extend-to trains on
+    #[arg(long)]
+    pub keep_state: bool,
     /// On a GPU: launch each iteration as one CUDA graph, if libresnet_cuda_graph.so is there
     /// (scripts/build-cuda-graph makes it)
     #[arg(long, value_enum, default_value_t = GraphChoice::Auto)]
@@ -282,6 +286,7 @@ impl RunFlags {
         RunOptions {
             checkpoint_every: Duration::from_secs_f64(self.checkpoint_every),
             keep_weights: !self.no_weights,
+            keep_state: self.keep_state,
             tensorboard: None,
             graph: self.graph == GraphChoice::Auto,
             loaders: self.loaders.unwrap_or_else(|| share_of_threads(processes)),

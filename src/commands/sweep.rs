@@ -27,6 +27,7 @@ use crate::run::spec::RunOptions;
 use crate::run::tensorboard::EventFile;
 use crate::sweep::experiment;
 use crate::sweep::experiment::Experiment;
+use crate::sweep::extension::look_at_all;
 use crate::sweep::overrides::Overrides;
 use crate::sweep::plan::{Task, tasks};
 use crate::sweep::scheduler::{Scheduler, SweepOptions};
@@ -40,11 +41,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.watch.is_some() && !arguments.status && arguments.report.is_none() {
         return Err(bad_input("--watch: is for --status or --report: add one of them").into());
     }
-    let settings = parse_settings(arguments.iterations, &arguments.settings)?;
+    let mut settings = parse_settings(arguments.iterations, &arguments.settings)?;
+    let extend_to = arguments.extension.take(&mut settings)?;
     let file = arguments.recipe.as_deref().map(recipe_file).transpose()?;
     let overrides = Overrides { iterations: arguments.iterations, file, settings };
     let experiments = experiment::read_all(&arguments.experiments, &overrides)?;
     let mut tasks = tasks(&experiments, &arguments.out, arguments.only.as_ref())?;
+    tasks.iter_mut().for_each(|task| task.extend_to = extend_to.clone());
     let folders = data_folders(&arguments.data, &data::needed(&experiments, &tasks))?;
     if let Some(element) = arguments.element {
         tasks = vec![take_element(tasks, element)?];
@@ -55,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.element.is_some() && !arguments.dry_run && arguments.tensorboard.is_none() {
         // Whether it is complete can be told without its data, whose list alone may take minutes.
         let dataset = experiments[tasks[0].experiment].dataset;
-        tasks[0].look(dataset, None, true)?;
+        look_at_all(&mut tasks, |task| task.look(dataset, None, true))?;
         if tasks[0].status.is_over() {
             return finish(arguments, &tasks, false);
         }
@@ -71,10 +74,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .map(|&choice| device::select(choice))
         .collect::<Result<Vec<_>, _>>()?;
     let records = data::load(arguments.dry_run, &experiments, &folders, &tasks)?;
-    for task in &mut tasks {
+    look_at_all(&mut tasks, |task| {
         let dataset = experiments[task.experiment].dataset;
-        task.look(dataset, records.get(&dataset), arguments.dry_run)?;
-    }
+        task.look(dataset, records.get(&dataset), arguments.dry_run)
+    })?;
     if arguments.dry_run {
         print_plan(arguments, &experiments, &tasks, devices[0])?;
         return Ok(EXIT_DONE);
@@ -107,6 +110,8 @@ fn train(
         datasets: experiments.iter().map(|experiment| experiment.dataset).collect(),
         run: RunOptions {
             tensorboard: arguments.tensorboard.clone(),
+            // What was extended once can be extended again.
+            keep_state: arguments.options.keep_state || arguments.extension.extend_to.is_some(),
             ..arguments.options.options(None)
         },
     };

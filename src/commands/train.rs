@@ -9,12 +9,15 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::commands::extension;
+use crate::commands::extension::ExtensionFlag;
 use crate::commands::options::{DataOptions, RecipeOptions, RunFlags, announce, parse_seeds};
+use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
+use crate::config::recipe::Recipe;
 use crate::config::seeds::MOST_SEED;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
-use crate::dataset::data::Dataset;
 use crate::distributed::group::Group;
 use crate::distributed::launch::{die_with_launcher, launch};
 use crate::distributed::place::Place;
@@ -24,11 +27,12 @@ use crate::logs::summary::{RunCurves, RunSummary};
 use crate::logs::windows::final_window;
 use crate::network::architecture;
 use crate::records::directory::RunDirectory;
-use crate::records::run_toml::RunConfig;
+use crate::records::extend_to::ExtendTo;
+use crate::records::run_toml::{InitialWeights, RunConfig};
 use crate::report::format::{counted, percent};
 use crate::run::initial_weights::WeightSource;
 use crate::run::ranks::check_world;
-use crate::run::spec::Run;
+use crate::run::spec::{Run, RunOptions};
 use crate::system::atomic_file::check_writable;
 use crate::system::{device, signals};
 use crate::training::trainer::Outcome;
@@ -37,12 +41,15 @@ use crate::training::trainer::Outcome;
 ///
 /// Writes run.toml, train.csv (every iteration), eval.csv and weights.safetensors to --out; with
 /// several seeds a folder each, one after the other, and their mean at the end. Stopped by Ctrl-C,
-/// the same command resumes bit-for-bit.
+/// the same command resumes bit-for-bit. A run that was trained with --keep-state is trained on by
+/// the same command with --extend-to; its recipe need not be said again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   resnet-repro train --network resnet-20
   resnet-repro train --network resnet-20 --seeds 0-4
+  resnet-repro train --network resnet-20 --iterations 200 --keep-state
+  resnet-repro train --network resnet-20 --iterations 200 --extend-to 300
   resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out runs/mine
   resnet-repro train --network resnet-20 --dataset cifar10 --weights results/2026-11-24-reference-bands/11-reference-bands/resnet-20/seed-0/weights.safetensors --iterations 400 --set lr=0.01")]
 pub struct Arguments {
@@ -65,11 +72,13 @@ pub struct Arguments {
     seeds: Option<String>,
     /// Start from this weight file (safetensors) instead of the paper's initialisation; its hash is
     /// recorded
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "extend_to")]
     weights: Option<PathBuf>,
     /// Initialise the last layer as usual, for classes other than the file's
     #[arg(long, requires = "weights")]
     reset_classifier: bool,
+    #[command(flatten)]
+    extension: ExtensionFlag,
     /// Folder of this run; with --seeds, of its folders seed-<k> [default:
     /// runs/train-<dataset>-<iterations>/<network>/seed-<k>]
     #[arg(long, value_name = "DIR")]
@@ -97,11 +106,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Some(seeds) => parse_seeds(seeds)?,
         None => vec![arguments.seed],
     };
-    let recipe = arguments.recipe.resolve(arguments.data.name()?, arguments.network.depth())?;
+    let (extend_to, planned) = plan(arguments, &seeds)?;
     let limit = Duration::from_secs(arguments.rank_timeout);
     let devices = arguments.recipe.device.all();
     let place = Place::here()?;
-    check_world(&recipe, place.as_ref().map_or(devices.len(), |place| place.world))?;
+    for Planned { recipe, .. } in &planned {
+        check_world(recipe, place.as_ref().map_or(devices.len(), |place| place.world))?;
+    }
     if place.is_none() && devices.len() > 1 {
         for &device in devices {
             device::select(device)?;
@@ -124,11 +135,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .clone()
         .map(|file| WeightSource { file, reset_classifier: arguments.reset_classifier });
     let mut runs = Vec::new();
-    for &seed in &seeds {
-        let directory = directory(arguments, &data, recipe.iterations, seed);
-        let run = Run::new(directory, arguments.network, seed, recipe.clone(), &data, device)?
-            .starting_from(weights.clone())?;
-        runs.push(run);
+    for Planned { directory, seed, recipe, initial_weights } in planned {
+        let mut run = Run::new(directory, arguments.network, seed, recipe, &data, device)?
+            .starting_from(weights.clone(), extend_to.as_ref())?;
+        run.config.initial_weights = run.config.initial_weights.or(initial_weights);
+        runs.push(run.extended(extend_to.clone())?);
     }
     let Some(place) = place else { return train(arguments, &runs, &stop) };
     die_with_launcher();
@@ -149,6 +160,41 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
 }
 
+/// A run as the command names it.
+struct Planned {
+    directory: RunDirectory,
+    seed: u64,
+    recipe: Recipe,
+    /// Those on record, of a run that is to be extended.
+    initial_weights: Option<InitialWeights>,
+}
+
+/// The runs that the command names. Of one that is to be extended, what the command does not say is
+/// as its record has it.
+fn plan(arguments: &Arguments, seeds: &[u64]) -> Result<(Option<ExtendTo>, Vec<Planned>)> {
+    let dataset = arguments.data.name()?;
+    let folder = |iterations, seed| directory(arguments, dataset, iterations, seed);
+    if arguments.extension.extend_to.is_none() {
+        let recipe = arguments.recipe.resolve(dataset, arguments.network.depth())?;
+        let planned = |&seed: &u64| Planned {
+            directory: folder(recipe.iterations, seed),
+            seed,
+            recipe: recipe.clone(),
+            initial_weights: None,
+        };
+        return Ok((None, seeds.iter().map(planned).collect()));
+    }
+    let mut given = extension::given(&arguments.recipe.values)?;
+    let extend_to = arguments.extension.take(&mut given)?;
+    let iterations = extension::named_iterations(&given, dataset);
+    let planned = |&seed: &u64| {
+        let directory = folder(iterations, seed);
+        let (record, recipe) = extension::as_recorded(&directory, &given)?;
+        Ok(Planned { directory, seed, recipe, initial_weights: record.run.initial_weights })
+    };
+    Ok((extend_to, seeds.iter().map(planned).collect::<Result<_>>()?))
+}
+
 /// Trains one run after the other, and prints what came of them, where this process is the one that
 /// writes.
 fn train(arguments: &Arguments, runs: &[Run], stop: &Arc<AtomicBool>) -> Result<u8> {
@@ -156,7 +202,11 @@ fn train(arguments: &Arguments, runs: &[Run], stop: &Arc<AtomicBool>) -> Result<
     if speaks {
         prepare(runs)?;
     }
-    let options = arguments.options.options(runs[0].group);
+    let options = RunOptions {
+        // What was extended once can be extended again.
+        keep_state: arguments.options.keep_state || arguments.extension.extend_to.is_some(),
+        ..arguments.options.options(runs[0].group)
+    };
     let (mut summaries, mut diverged) = (Vec::new(), false);
     for run in runs {
         let name = match runs.len() {
@@ -220,12 +270,17 @@ fn prepare(runs: &[Run]) -> Result<()> {
 }
 
 /// Where the run of a seed goes.
-fn directory(arguments: &Arguments, data: &Dataset, iterations: u64, seed: u64) -> RunDirectory {
+fn directory(
+    arguments: &Arguments,
+    dataset: DatasetName,
+    iterations: u64,
+    seed: u64,
+) -> RunDirectory {
     match (&arguments.out, &arguments.seeds) {
         (Some(out), None) => RunDirectory::at(out),
         (Some(out), Some(_)) => RunDirectory::at(&out.join(format!("seed-{seed}"))),
         (None, _) => {
-            let folder = format!("runs/train-{}-{iterations}", data.name);
+            let folder = format!("runs/train-{dataset}-{iterations}");
             RunDirectory::of(Path::new(&folder), arguments.network, seed)
         }
     }

@@ -67,16 +67,17 @@ impl CheckpointFolder {
         CheckpointFolder { path }
     }
 
-    /// Writes a checkpoint with what is `beside` it, and removes the third oldest.
-    pub fn write(&self, checkpoint: &Checkpoint, beside: Option<&Beside>) -> Result<()> {
+    /// Writes a checkpoint with what is `beside` it, and removes the third oldest. Returns its
+    /// SHA-256.
+    pub fn write(&self, checkpoint: &Checkpoint, beside: Option<&Beside>) -> Result<String> {
         create_folder(&self.path)
             .with_context(|| format!("{}: cannot be created", self.path.display()))?;
         remove_leftovers(&self.path);
         let context = || self.path.display().to_string();
         let beside = beside.map(serde_json::to_string).transpose().with_context(context)?;
         let bytes = checkpoint.to_bytes(beside).with_context(context)?;
-        let name = format!("{:09}-{}{ENDING}", checkpoint.iteration, &sha256(&bytes)[..DIGITS]);
-        write_atomically(&self.path.join(name), &bytes)?;
+        let hash = sha256(&bytes);
+        write_atomically(&self.file(checkpoint.iteration, &hash), &bytes)?;
         // What claims to be of a later iteration was damaged, or its logs were: the run has gone on
         // from before it.
         let (later, mut kept): (Vec<Generation>, Vec<Generation>) = self
@@ -87,7 +88,13 @@ impl CheckpointFolder {
             // One file too many costs space and nothing else.
             let _ = std::fs::remove_file(old.path);
         }
-        Ok(())
+        Ok(hash)
+    }
+
+    /// Where the checkpoint of an iteration with this SHA-256 is.
+    pub fn file(&self, iteration: u64, sha256: &str) -> PathBuf {
+        let beginning = sha256.get(..DIGITS).unwrap_or(sha256);
+        self.path.join(format!("{iteration:09}-{beginning}{ENDING}"))
     }
 
     /// The newest checkpoint that is whole and that is `usable`, with what that returned, and what
@@ -126,6 +133,15 @@ impl CheckpointFolder {
     pub fn record(&self) -> Option<String> {
         let generations = self.generations().ok()?;
         generations.iter().find_map(|generation| Some(generation.read().ok()?.beside?.record))
+    }
+
+    /// Removes all checkpoints but `kept`.
+    pub fn remove_all_but(&self, kept: &Path) -> Result<()> {
+        for generation in self.generations()?.iter().filter(|generation| generation.path != kept) {
+            std::fs::remove_file(&generation.path)
+                .with_context(|| format!("{}: cannot be removed", generation.path.display()))?;
+        }
+        Ok(())
     }
 
     /// Removes the folder of a finished run: its weights have their own file.

@@ -3,23 +3,29 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
-use crate::error::bad_input;
+use crate::error::{BadInput, bad_input};
 use crate::network::architecture::table::Architecture;
 use crate::records::checkpoints::CheckpointFolder;
+use crate::records::extend_to::ExtendTo;
 use crate::records::lock::{Attempt, LOCK, Patience, RunLock, refused, waiting};
 use crate::records::position::{self, LogPaths, Position};
 use crate::records::run_toml::{RunConfig, RunRecord, State};
 use crate::records::verify::{
     CHECKPOINT_FOLDER, EVALUATION_LOG, GRADIENT_LOG, RECORD, TESTS, TRAIN_LOG, WEIGHTS,
+    check_finished, check_kept_state, kept_state,
 };
 use crate::system::atomic_file::{create_folder, is_leftover};
 use crate::system::hash::hash_file;
 use crate::system::regular_file;
 use crate::training::checkpoint::StateSize;
+
+/// Why a run that has not begun is not extended.
+pub const NOTHING_TO_EXTEND: &str =
+    "there is no run yet: give the same command without --extend-to first";
 
 /// The directory of one run.
 #[derive(Debug, Clone)]
@@ -35,6 +41,8 @@ pub enum Claim {
     Resume(Box<RunRecord>, Option<String>),
     /// The same run, finished or diverged.
     Done(Box<RunRecord>),
+    /// The run that is to be extended, finished.
+    Extend(Box<RunRecord>),
 }
 
 impl RunDirectory {
@@ -73,6 +81,16 @@ impl RunDirectory {
         self.path.join(TESTS)
     }
 
+    /// Removes the tests of weights that are the run's no more.
+    pub fn remove_tests(&self) -> Result<()> {
+        match std::fs::remove_file(self.tests()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{}: cannot be removed", self.tests().display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The record.
     pub fn record(&self) -> PathBuf {
         self.path.join(RECORD)
@@ -100,17 +118,63 @@ impl RunDirectory {
     }
 
     /// Looks at what the directory holds, without changing anything. A run of another identity, or
-    /// files that are no run's, are refused.
-    pub fn claim(&self, config: &RunConfig) -> Result<Claim> {
-        let path = self.path.display();
-        let Some((record, note)) = self.recorded()? else { return Ok(Claim::New) };
-        if let Some(difference) = config.difference(&record.run) {
-            return Err(bad_input(format!("{path}: holds another run ({difference}); choose another folder with --out, or remove this one")).into());
+    /// files that are no run's, are refused. With `extend_to`, `config` is that of the extended run.
+    pub fn claim(&self, config: &RunConfig, extend_to: Option<&ExtendTo>) -> Result<Claim> {
+        let Some((record, note)) = self.recorded()? else {
+            return match extend_to {
+                None => Ok(Claim::New),
+                Some(_) => Err(bad_input(NOTHING_TO_EXTEND).into()),
+            };
+        };
+        match extend_to {
+            Some(extend_to) => {
+                let path = self.path.display();
+                let extended = extend_to
+                    .applied(config, &record)
+                    .map_err(|BadInput(reason)| bad_input(format!("{path}: {reason}")))?;
+                if let Some(difference) = config.difference(&extended) {
+                    return Err(bad_input(format!(
+                        "{path}: was changed meanwhile ({difference}); give the same command again"
+                    ))
+                    .into());
+                }
+                if record.run.recipe.iterations != extend_to.iterations {
+                    return Ok(Claim::Extend(Box::new(record)));
+                }
+            }
+            None => {
+                if let Some(difference) = difference(config, &record) {
+                    let path = self.path.display();
+                    return Err(bad_input(format!("{path}: holds another run ({difference}); choose another folder with --out, or remove this one")).into());
+                }
+            }
         }
         Ok(match record.state {
             State::Finished | State::Diverged => Claim::Done(Box::new(record)),
             State::Running | State::Interrupted => Claim::Resume(Box::new(record), note),
         })
+    }
+
+    /// What the run in the directory, planned as `planned`, is once it is extended. Refuses one that
+    /// cannot be; the directory is not named.
+    pub fn extended(&self, planned: &RunConfig, extend_to: &ExtendTo) -> Result<RunConfig> {
+        let Some((record, _)) = self.recorded()? else {
+            return Err(bad_input(NOTHING_TO_EXTEND).into());
+        };
+        let config = extend_to.applied(planned, &record)?;
+        if record.run.recipe.iterations != extend_to.iterations {
+            check_finished(&self.path, &record)?;
+            check_kept_state(&self.path, &record)?;
+        }
+        Ok(config)
+    }
+
+    /// Removes the checkpoints of a run that is over, but for the one that its record says is kept.
+    pub fn tidy(&self, record: &RunRecord) -> Result<()> {
+        match kept_state(&self.path, record) {
+            Some((kept, _)) => self.checkpoints().remove_all_but(&kept),
+            None => self.checkpoints().remove(),
+        }
     }
 
     /// The record of the run that `--run` named, which must be finished and have the weights that it
@@ -238,6 +302,42 @@ impl RunDirectory {
             }
         }
     }
+}
+
+/// In what a run differs from the one on record, and what to do where that one is shorter, or was
+/// extended.
+fn difference(config: &RunConfig, record: &RunRecord) -> Option<String> {
+    let iterations = config.recipe.iterations;
+    match (config.difference(&record.run), record.extensions.last()) {
+        (None, Some(last)) if record.shown_extensions().next().is_some() => Some(format!(
+            "it was extended after iteration {}: for that one add --extend-to {}",
+            last.from, last.to
+        )),
+        (Some(difference), Some(last))
+            if ExtendTo::as_it_is(record).applied(config, record).is_ok() =>
+        {
+            Some(format!("{difference}: it was extended; for that one add --extend-to {}", last.to))
+        }
+        (Some(difference), _) if is_longer(config, record) => {
+            Some(format!("{difference}; to train that one on, use --extend-to {iterations}"))
+        }
+        (difference, _) => difference,
+    }
+}
+
+/// Whether a run is a finished one in all but its length and what follows from that.
+fn is_longer(config: &RunConfig, record: &RunRecord) -> bool {
+    let (ours, theirs) = (&config.recipe, &record.run.recipe);
+    let recipe = Recipe {
+        iterations: theirs.iterations,
+        milestones: theirs.milestones.clone(),
+        evaluate_every: theirs.evaluate_every,
+        lower_rate: theirs.lower_rate,
+        ..ours.clone()
+    };
+    record.state == State::Finished
+        && ours.iterations > theirs.iterations
+        && RunConfig { recipe, ..config.clone() }.difference(&record.run).is_none()
 }
 
 /// Whether a file of this name holds nothing of a run.

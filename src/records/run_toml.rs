@@ -15,6 +15,7 @@ use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
 use crate::records::checksum_line::{is_as_written, with_checksum};
 use crate::records::dataset_record::DatasetRecord;
+use crate::records::extension::Extension;
 use crate::records::provenance::Provenance;
 use crate::system::atomic_file;
 use crate::system::regular_file;
@@ -123,6 +124,9 @@ pub struct RunRecord {
     /// SHA-256 of the final weights, whether they are kept or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_sha256: Option<String>,
+    /// SHA-256 of the checkpoint that was kept at its end, if it was: what an extension needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_state_sha256: Option<String>,
     /// Streamed that could not be read, and why; in training the next in the list stood in their
     /// place, in tests they count as wrong.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -142,6 +146,9 @@ pub struct RunRecord {
     /// The attempts before, which were stopped; empty for a run that went through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_attempts: Vec<Attempt>,
+    /// How it was trained on after its end, if it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
     /// What ended an attempt other than a signal that asked for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
@@ -185,6 +192,20 @@ impl RunRecord {
             .into());
         }
         Ok(record)
+    }
+
+    /// In what it differs from the paper's, as far as its logs show it.
+    pub fn deviations_from_paper(&self) -> Vec<Deviation> {
+        let mut found = self.run.deviations_from_paper();
+        found.extend(self.shown_extensions().map(Extension::deviation));
+        found
+    }
+
+    /// The extensions that its logs show: without one they are those of a run that was trained at
+    /// once.
+    pub fn shown_extensions(&self) -> impl Iterator<Item = &Extension> {
+        let every = self.run.recipe.evaluate_every;
+        self.extensions.iter().filter(move |extension| extension.shows(every))
     }
 
     /// The contents of `run.toml`, but for its first line.

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::error::{BadInput, bad_input};
+use crate::records::checkpoints::CheckpointFolder;
 use crate::records::lock::LOCK;
 use crate::records::run_toml::{RunRecord, State};
 use crate::system::atomic_file::is_leftover;
@@ -123,6 +124,25 @@ pub fn check_finished(folder: &Path, record: &RunRecord) -> Result<()> {
     })
 }
 
+/// Where the checkpoint is that was kept at the end of the run in `folder`, and its SHA-256.
+pub fn kept_state<'a>(folder: &Path, record: &'a RunRecord) -> Option<(PathBuf, &'a str)> {
+    let hash = record.kept_state_sha256.as_ref()?;
+    let checkpoints = CheckpointFolder::at(folder.join(CHECKPOINT_FOLDER));
+    Some((checkpoints.file(record.progress.iterations, hash), hash))
+}
+
+/// Refuses to extend the run in `folder` if the state that it ended with is not there as it was.
+pub fn check_kept_state(folder: &Path, record: &RunRecord) -> Result<()> {
+    let found = kept_state(folder, record).and_then(|(path, hash)| problem(path, hash));
+    match found {
+        None => Ok(()),
+        Some(problem) => Err(bad_input(format!(
+            "{problem}: from there the run would be extended: restore it from a backup, or train another from its weights with --weights"
+        ))
+        .into()),
+    }
+}
+
 /// Refuses logs of the run in `folder` that are not as they were when it ended.
 pub fn check_logs(folder: &Path, record: &RunRecord) -> Result<()> {
     check_files(folder, record, &[TRAIN_LOG, EVALUATION_LOG, TESTS, GRADIENT_LOG])
@@ -171,17 +191,10 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
             problems.push(FileProblem::Unreadable(record_path.clone(), reason));
             continue;
         }
-        if !path.exists() {
-            problems.push(FileProblem::Missing(path));
-            continue;
-        }
-        match hash_file(&path) {
-            Ok(found) if found == *hash => {}
-            Ok(_) => problems.push(FileProblem::Changed(path)),
-            Err(error) => {
-                problems.push(FileProblem::Unreadable(path, error.root_cause().to_string()))
-            }
-        }
+        problems.extend(problem(path, hash));
+    }
+    if finished {
+        compare_kept_state(folder, &record, problems);
     }
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut names: Vec<String> =
@@ -189,7 +202,10 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
     names.sort();
     for name in names {
         let expected = match finished {
-            true => record.files.contains_key(&name),
+            true => {
+                record.files.contains_key(&name)
+                    || record.kept_state_sha256.is_some() && name == CHECKPOINT_FOLDER
+            }
             false => RUN_FILES.contains(&name.as_str()) || name == CHECKPOINT_FOLDER,
         };
         let known = [RECORD, LOCK, ANALYSIS_FOLDER].contains(&name.as_str());
@@ -198,4 +214,30 @@ pub fn verify_run(folder: &Path, problems: &mut Vec<FileProblem>) -> Result<bool
         }
     }
     Ok(finished)
+}
+
+/// What is wrong with a file that is on record with this hash.
+fn problem(path: PathBuf, hash: &str) -> Option<FileProblem> {
+    if !path.exists() {
+        return Some(FileProblem::Missing(path));
+    }
+    match hash_file(&path) {
+        Ok(found) if found == hash => None,
+        Ok(_) => Some(FileProblem::Changed(path)),
+        Err(error) => Some(FileProblem::Unreadable(path, error.root_cause().to_string())),
+    }
+}
+
+/// Compares the checkpoint that a finished run kept with its record; others may not be beside it.
+fn compare_kept_state(folder: &Path, record: &RunRecord, problems: &mut Vec<FileProblem>) {
+    let Some((kept, hash)) = kept_state(folder, record) else { return };
+    problems.extend(problem(kept.clone(), hash));
+    let entries = std::fs::read_dir(folder.join(CHECKPOINT_FOLDER)).into_iter().flatten().flatten();
+    let is_other = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        *path != kept && !is_leftover(&name)
+    };
+    let mut others: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_other).collect();
+    others.sort();
+    problems.extend(others.into_iter().map(FileProblem::Extra));
 }

@@ -24,6 +24,7 @@ pub fn notes(protocol: &Protocol) -> Vec<String> {
     sentences.extend(length(protocol));
     sentences.extend(data(protocol));
     sentences.extend(recipe(protocol));
+    sentences.extend(extended(protocol));
     sentences.extend(protocol.left_out.iter().map(left_out));
     sentences
 }
@@ -123,6 +124,17 @@ fn recipe(protocol: &Protocol) -> Option<String> {
     let deviations: Vec<String> = protocol.deviations.iter().map(ToString::to_string).collect();
     (has_paper(protocol) && !deviations.is_empty())
         .then(|| format!("The recipe differs from the paper's: {}.", deviations.join("; ")))
+}
+
+fn extended(protocol: &Protocol) -> Option<String> {
+    let runs = protocol.extended();
+    (!runs.is_empty()).then(|| {
+        format!(
+            "Extended: {}. Learning rates and evaluations are those of runs that were trained at \
+             once.",
+            runs.join(", ")
+        )
+    })
 }
 
 fn left_out(LeftOut { run, shown, reason }: &LeftOut) -> String {

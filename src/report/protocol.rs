@@ -75,7 +75,7 @@ impl<'a> Protocol<'a> {
             status: record.map(|record| record.run.dataset.status),
             classes,
             iterations: group.iter().map(|run| run.drawn.planned).max().unwrap_or(0),
-            deviations: record.map(|record| record.run.deviations_from_paper()).unwrap_or_default(),
+            deviations: record.map(RunRecord::deviations_from_paper).unwrap_or_default(),
             runs,
             left_out,
         };
@@ -222,6 +222,22 @@ impl<'a> Protocol<'a> {
             .collect()
     }
 
+    /// Runs that were extended and are those of runs that were trained at once, as "resnet-20 seed 0
+    /// after iteration 32,000".
+    pub fn extended(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for run in &self.runs {
+            let Some(record) = &run.record else { continue };
+            let every = record.run.recipe.evaluate_every;
+            let hidden = record.extensions.iter().filter(|extension| !extension.shows(every));
+            found.extend(hidden.map(|extension| {
+                let from = thousands(extension.from as i64);
+                format!("{} seed {} after iteration {from}", run.network, run.seed)
+            }));
+        }
+        found
+    }
+
     /// Runs that are not complete, as "plain-56 seed 0 at iteration 1,200".
     pub fn partial(&self) -> Vec<String> {
         let partial = self
@@ -260,8 +276,10 @@ fn key(run: &LoggedRun) -> String {
             let usual = recipe.warmup
                 == warms_up(record.run.dataset.name.family(), record.run.network.depth());
             let shared = if usual { without_warmup(recipe) } else { without_effects(recipe) };
+            // An extended run is the same one that was trained at once, unless its logs show it.
+            let extended: Vec<u64> = record.shown_extensions().map(|one| one.from).collect();
             format!(
-                "{} {}{} {usual} {} {:?}",
+                "{} {}{} {usual} {} {:?} {extended:?}",
                 record.run.dataset.name,
                 record
                     .run

@@ -7,6 +7,7 @@ use crate::config::deviations;
 use crate::config::deviations::Deviation;
 use crate::config::recipe::{Recipe, warms_up};
 use crate::dataset::data::DataStatus;
+use crate::records::extension::Extension;
 use crate::records::run_toml::{InitialWeights, RunRecord};
 use crate::report::format::thousands;
 
@@ -100,6 +101,7 @@ fn changes(record: &RunRecord) -> Vec<Deviation> {
     };
     let mut changes = deviations::from(recipe, &usual);
     changes.extend(record.run.initial_weights.as_ref().map(InitialWeights::deviation));
+    changes.extend(record.shown_extensions().map(Extension::deviation));
     changes
 }
 

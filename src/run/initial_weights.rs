@@ -10,6 +10,7 @@ use crate::error::bad_input;
 use crate::network::parameters::Network;
 use crate::network::weights::WeightFile;
 use crate::records::directory::{Claim, RunDirectory};
+use crate::records::extend_to::ExtendTo;
 use crate::records::run_toml::{InitialWeights, RunConfig};
 
 /// A weight file that a run starts from.
@@ -26,10 +27,15 @@ impl WeightSource {
     ///
     /// A file that is there must fit the network. One that is not is no longer needed where the run
     /// in `directory` is done or has a checkpoint: the weights are then those on its record.
-    pub fn identify(&self, config: RunConfig, directory: &RunDirectory) -> Result<RunConfig> {
+    pub fn identify(
+        &self,
+        config: RunConfig,
+        directory: &RunDirectory,
+        extend_to: Option<&ExtendTo>,
+    ) -> Result<RunConfig> {
         let file = match WeightFile::read(&self.file) {
             Ok(file) => file,
-            Err(error) => match self.recorded(&config, directory)? {
+            Err(error) => match self.recorded(&config, directory, extend_to)? {
                 Some(config) => return Ok(config),
                 None => return Err(error),
             },
@@ -43,18 +49,26 @@ impl WeightSource {
 
     /// `config` with the weights on the record of the run in `directory`, if it can do without the
     /// file.
-    fn recorded(&self, config: &RunConfig, directory: &RunDirectory) -> Result<Option<RunConfig>> {
+    fn recorded(
+        &self,
+        config: &RunConfig,
+        directory: &RunDirectory,
+        extend_to: Option<&ExtendTo>,
+    ) -> Result<Option<RunConfig>> {
         let Some((record, _)) = directory.recorded()? else { return Ok(None) };
         let Some(weights) = record.run.initial_weights else { return Ok(None) };
         let weights = InitialWeights { reset_classifier: self.reset_classifier, ..weights };
         let config = RunConfig { initial_weights: Some(weights), ..config.clone() };
-        Ok(match directory.claim(&config)? {
+        if extend_to.is_some() {
+            return Ok(Some(config));
+        }
+        Ok(match directory.claim(&config, None)? {
             Claim::Done(_) => Some(config),
             Claim::Resume(..) => {
                 let position = directory.position(&config.recipe, &config.architecture()?)?;
                 position.checkpoint.map(|_| config)
             }
-            Claim::New => None,
+            Claim::New | Claim::Extend(_) => None,
         })
     }
 

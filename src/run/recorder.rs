@@ -64,6 +64,10 @@ impl<'a> RunRecorder<'a> {
         // The record comes first: a folder with logs and no record would be nobody's.
         remove_leftovers(run.directory.path());
         record.write(&run.directory.record())?;
+        if record.extensions.last().is_some_and(|last| last.from == done) {
+            // Of the weights that it goes on from: those that it ends with are tested anew.
+            run.directory.remove_tests()?;
+        }
         let train_log = TrainingLog::open(&run.directory.train_log(), kept.train)?;
         let evaluation_log = EvaluationLog::open(&run.directory.evaluation_log(), kept.evaluation)?;
         let logs_gradients = run.config.recipe.gradient_norms_every > 0;
@@ -146,6 +150,10 @@ impl<'a> RunRecorder<'a> {
         };
         let start = Instant::now();
         if outcome == Outcome::Finished {
+            if self.options.keep_state {
+                let hash = self.write_checkpoint(&trainer.state())?;
+                self.record.kept_state_sha256 = Some(hash);
+            }
             self.save_weights(trainer.network())?;
         }
         if state != State::Interrupted {
@@ -158,7 +166,7 @@ impl<'a> RunRecorder<'a> {
         self.saving_seconds += start.elapsed().as_secs_f64();
         self.save(state)?;
         if state != State::Interrupted {
-            self.run.directory.checkpoints().remove()?;
+            self.run.directory.tidy(&self.record)?;
         }
         (self.listener)(Event::Ended(word.to_string()));
         Ok(outcome)
@@ -187,6 +195,19 @@ impl<'a> RunRecorder<'a> {
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    /// Writes a checkpoint with the record and the logs as they are. Returns its SHA-256.
+    fn write_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<String> {
+        // Rows first: a checkpoint must never be ahead of its logs.
+        self.save(State::Running)?;
+        let beside = Beside {
+            record: self.record.to_text()?,
+            train_log: self.train_log.prefix(),
+            evaluation_log: self.evaluation_log.prefix(),
+            gradient_log: self.gradient_log.as_ref().map(GradientLog::prefix),
+        };
+        self.run.directory.checkpoints().write(checkpoint, Some(&beside))
     }
 
     /// Puts images that cannot be read on record, and names those that were not known yet.
@@ -295,15 +316,7 @@ impl Recorder for RunRecorder<'_> {
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let start = Instant::now();
-        // Rows first: a checkpoint must never be ahead of its logs.
-        self.save(State::Running)?;
-        let beside = Beside {
-            record: self.record.to_text()?,
-            train_log: self.train_log.prefix(),
-            evaluation_log: self.evaluation_log.prefix(),
-            gradient_log: self.gradient_log.as_ref().map(GradientLog::prefix),
-        };
-        self.run.directory.checkpoints().write(checkpoint, Some(&beside))?;
+        self.write_checkpoint(checkpoint)?;
         self.saving_seconds += start.elapsed().as_secs_f64();
         self.last_read = Instant::now();
         Ok(())

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tch::Device;
 
 use crate::config::network_name::NetworkName;
@@ -17,6 +17,7 @@ use crate::error::bad_input;
 use crate::network::architecture::table::Architecture;
 use crate::records::dataset_record::DatasetRecord;
 use crate::records::directory::RunDirectory;
+use crate::records::extend_to::ExtendTo;
 use crate::records::run_toml::RunConfig;
 use crate::run::initial_weights::WeightSource;
 use crate::system::parallel::available_threads;
@@ -28,6 +29,8 @@ pub struct RunOptions {
     pub checkpoint_every: Duration,
     /// Whether the final weights are kept; their hash is on record in any case.
     pub keep_weights: bool,
+    /// Whether the final state is kept, from which the run can be extended.
+    pub keep_state: bool,
     /// The folder for TensorBoard's event file, if one is wanted.
     pub tensorboard: Option<PathBuf>,
     /// Whether a GPU gets each iteration as one CUDA graph, if it can.
@@ -41,6 +44,7 @@ impl Default for RunOptions {
         RunOptions {
             checkpoint_every: Duration::from_secs(60),
             keep_weights: true,
+            keep_state: false,
             tensorboard: None,
             graph: true,
             loaders: available_threads(),
@@ -62,6 +66,8 @@ pub struct Run<'a> {
     pub device: Device,
     /// The file of its initial weights, if it has them from one.
     pub weights: Option<WeightSource>,
+    /// The length to which it is extended, if it is.
+    pub extend_to: Option<ExtendTo>,
     /// The processes that train it together with this one, if there are some.
     pub group: Option<&'a Group>,
 }
@@ -86,15 +92,40 @@ impl<'a> Run<'a> {
             )
             .into());
         }
-        Ok(Run { architecture, directory, config, data, device, weights: None, group: None })
+        Ok(Run {
+            architecture,
+            directory,
+            config,
+            data,
+            device,
+            weights: None,
+            extend_to: None,
+            group: None,
+        })
     }
 
     /// The same run from the initial weights in a file, if there is one. Refuses a file that does
-    /// not fit the network, or that is not there and still needed.
-    pub fn starting_from(self, weights: Option<WeightSource>) -> Result<Run<'a>> {
+    /// not fit the network, or that is not there and still needed: a run that is to be extended
+    /// needs it no more.
+    pub fn starting_from(
+        self,
+        weights: Option<WeightSource>,
+        extend_to: Option<&ExtendTo>,
+    ) -> Result<Run<'a>> {
         let Some(source) = weights else { return Ok(self) };
-        let config = source.identify(self.config, &self.directory)?;
+        let config = source.identify(self.config, &self.directory, extend_to)?;
         Ok(Run { config, weights: Some(source), ..self })
+    }
+
+    /// The finished run of this plan that is in the directory, trained on to another length, if one
+    /// is given. Refuses one that cannot be.
+    pub fn extended(self, extend_to: Option<ExtendTo>) -> Result<Run<'a>> {
+        let Some(extend_to) = extend_to else { return Ok(self) };
+        let config = self
+            .directory
+            .extended(&self.config, &extend_to)
+            .with_context(|| self.directory.path().display().to_string())?;
+        Ok(Run { config, extend_to: Some(extend_to), ..self })
     }
 
     /// The same run, trained together with other processes, whose number divides that of its groups
@@ -118,6 +149,6 @@ impl<'a> Run<'a> {
 
     /// Checks that the directory can take this run, without changing it.
     pub fn check(&self) -> Result<()> {
-        self.directory.claim(&self.config).map(|_| ())
+        self.directory.claim(&self.config, self.extend_to.as_ref()).map(|_| ())
     }
 }

@@ -11,10 +11,11 @@ use crate::error::Stopped;
 use crate::network::memory;
 use crate::network::parameters::{Compute, Network};
 use crate::records::directory::Claim;
+use crate::records::extension::Extension;
 use crate::records::position::Position;
 use crate::records::provenance::{Provenance, timestamp};
 use crate::records::run_toml::{Attempt, Failure, Progress, RunRecord, State};
-use crate::records::verify::check_finished;
+use crate::records::verify::{check_finished, check_kept_state};
 use crate::run::evaluator::RunEvaluator;
 use crate::run::ranks::Begin;
 use crate::run::recorder::RunRecorder;
@@ -135,17 +136,18 @@ impl Run<'_> {
 
     /// Finds out where the run begins, which the caller has locked.
     fn claim(&self, listener: Listener) -> Result<Start> {
-        match self.directory.claim(&self.config)? {
-            Claim::New => Ok(Start::At(Box::new(self.new_record()), Position::default())),
+        match self.directory.claim(&self.config, self.extend_to.as_ref())? {
+            Claim::New => Ok(Start::At(Box::new(self.new_record(Vec::new())), Position::default())),
             Claim::Resume(record, note) => {
                 note.into_iter().for_each(|note| listener(Event::Note(note)));
                 self.resume(*record, listener)
             }
+            Claim::Extend(record) => self.extend(*record, listener),
             Claim::Done(record) => {
                 let iterations = record.progress.iterations;
                 check_finished(self.directory.path(), &record)?;
                 // A kill right after the last record leaves them.
-                self.directory.checkpoints().remove()?;
+                self.directory.tidy(&record)?;
                 listener(Event::AlreadyDone { iterations });
                 Ok(Start::Done(match record.state {
                     State::Diverged => Outcome::Diverged(iterations),
@@ -155,6 +157,29 @@ impl Run<'_> {
         }
     }
 
+    /// Where a finished run goes on: at its end, whose state and logs must be as they were. Nothing
+    /// is changed here: what makes it an unfinished run is its record, written as a whole.
+    fn extend(&self, mut record: RunRecord, listener: Listener) -> Result<Start> {
+        let folder = self.directory.path();
+        check_finished(folder, &record)?;
+        check_kept_state(folder, &record)?;
+        let (before, after) = (&record.run.recipe, &self.config.recipe);
+        listener(Event::Note(format!(
+            "extended from {} to {} iterations",
+            before.iterations, after.iterations
+        )));
+        let is_other = before.milestones != after.milestones;
+        let extension = Extension {
+            from: before.iterations,
+            to: after.iterations,
+            milestones_before: is_other.then(|| before.milestones.clone()),
+            started: timestamp(),
+            git_revision: self.provenance().git_revision,
+        };
+        record.extensions.push(extension);
+        self.resume(record, listener)
+    }
+
     /// Where a stopped run goes on; tells the listener what a person should know about it.
     fn resume(&self, record: RunRecord, listener: Listener) -> Result<Start> {
         let position = self.directory.position(&self.config.recipe, &self.architecture)?;
@@ -162,6 +187,7 @@ impl Run<'_> {
         for note in position.problems.iter().map(older).chain(position.notes.iter().cloned()) {
             listener(Event::Note(note));
         }
+        self.check_extended(&record, &position)?;
         if position.checkpoint.is_none() && record.progress.iterations > 0 {
             listener(Event::Note(format!(
                 "no checkpoint yet: its {} logged iterations are trained again",
@@ -177,6 +203,20 @@ impl Run<'_> {
         }
         let record = self.resumed(record, position.checkpoint.as_ref(), &position.problems);
         Ok(Start::At(Box::new(record), position))
+    }
+
+    /// Refuses an extended run of which no state is left from its old end on: trained again from its
+    /// start it would be another run.
+    fn check_extended(&self, record: &RunRecord, position: &Position) -> Result<()> {
+        let Some(Extension { from, .. }) = record.extensions.last() else { return Ok(()) };
+        let found = position.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.iteration);
+        if found < *from {
+            bail!(
+                "{}: was extended after iteration {from}, and no checkpoint from there on can be used: restore it from a backup, or remove it to train it again",
+                self.directory.path().display()
+            );
+        }
+        Ok(())
     }
 
     /// Makes what the training needs. The mean image goes into the `record`, on the rank that keeps
@@ -303,17 +343,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn new_record(&self) -> RunRecord {
+    fn new_record(&self, extensions: Vec<Extension>) -> RunRecord {
+        let mut deviations = self.config.deviations_from_paper();
+        deviations.extend(extensions.iter().map(Extension::deviation));
         RunRecord {
             state: State::Running,
             parameters: self.architecture.parameter_count(),
-            differences_from_paper: self
-                .config
-                .deviations_from_paper()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            differences_from_paper: deviations.iter().map(ToString::to_string).collect(),
             weights_sha256: None,
+            kept_state_sha256: None,
             unreadable_images: Default::default(),
             mean_image_sha256: None,
             progress: Progress::default(),
@@ -321,6 +359,7 @@ impl Run<'_> {
             run: self.config.clone(),
             provenance: self.provenance(),
             earlier_attempts: Vec::new(),
+            extensions,
             failures: Vec::new(),
         }
     }
@@ -350,7 +389,7 @@ impl Run<'_> {
             failures,
             unreadable_images: record.unreadable_images,
             mean_image_sha256: record.mean_image_sha256,
-            ..self.new_record()
+            ..self.new_record(record.extensions)
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod display;
 pub mod estimate;
 pub mod experiment;
+pub mod extension;
 pub mod overrides;
 pub mod plan;
 pub mod queue;

@@ -12,11 +12,13 @@ use crate::config::recipe::Recipe;
 use crate::error::{BadInput, bad_input};
 use crate::network::architecture::table::Architecture;
 use crate::records::dataset_record::DatasetRecord;
-use crate::records::directory::{Claim, RunDirectory};
+use crate::records::directory::{Claim, NOTHING_TO_EXTEND, RunDirectory};
+use crate::records::extend_to::ExtendTo;
 use crate::records::run_toml::{RunConfig, RunRecord, State};
 use crate::sweep::experiment::{Experiment, PlannedRun};
 
 /// A run of a sweep.
+#[derive(Clone)]
 pub struct Task {
     /// `<experiment>/<network>/seed-<k>`.
     pub id: String,
@@ -34,6 +36,9 @@ pub struct Task {
     pub multiply_adds: i64,
     /// Parameters of its network.
     pub parameters: i64,
+    /// The length to which it is extended, if it is; its recipe is that of the extended run once it
+    /// was looked at.
+    pub extend_to: Option<ExtendTo>,
     /// How it stands.
     pub status: TaskStatus,
 }
@@ -101,20 +106,30 @@ impl Task {
         data: Option<&DatasetRecord>,
         plan: bool,
     ) -> Result<()> {
-        self.status = match self.claim(dataset, data, plan)? {
+        let (claim, config) = self.claim(dataset, data, plan)?;
+        self.status = match claim {
+            Claim::New if self.extend_to.is_some() => {
+                return Err(bad_input(NOTHING_TO_EXTEND).into());
+            }
             Claim::New => TaskStatus::New,
+            Claim::Extend(record) => TaskStatus::Partial(record.progress.iterations),
             Claim::Resume(record, _) | Claim::Done(record) => TaskStatus::of(&record),
         };
+        if self.extend_to.is_some()
+            && let Some(config) = config
+        {
+            self.run.recipe = Arc::new(config.recipe);
+        }
         Ok(())
     }
 
-    /// What its directory holds, under the same conditions.
+    /// What its directory holds, under the same conditions, and what the run is, if that is known.
     pub fn claim(
         &self,
         dataset: DatasetName,
         data: Option<&DatasetRecord>,
         plan: bool,
-    ) -> Result<Claim> {
+    ) -> Result<(Claim, Option<RunConfig>)> {
         let assumed = match data {
             Some(data) => Some(data.clone()),
             None if self.directory.record().exists() => {
@@ -123,13 +138,18 @@ impl Task {
             }
             None => None,
         };
-        let Some(data) = assumed else { return Ok(Claim::New) };
+        let Some(data) = assumed else { return Ok((Claim::New, None)) };
         let config = match self.config(data) {
             // What has not begun needs a file that may be made later.
-            Err(_) if plan && !self.directory.record().exists() => return Ok(Claim::New),
+            Err(_) if plan && !self.directory.record().exists() => return Ok((Claim::New, None)),
             config => config.with_context(|| self.id.clone())?,
         };
-        self.directory.claim(&config)
+        let extend_to = self.extend_to.as_ref();
+        let config = match extend_to {
+            None => config,
+            Some(extend_to) => self.directory.extended(&config, extend_to)?,
+        };
+        Ok((self.directory.claim(&config, extend_to)?, Some(config)))
     }
 
     fn config(&self, dataset: DatasetRecord) -> Result<RunConfig> {
@@ -142,7 +162,7 @@ impl Task {
         };
         match &self.run.weights {
             None => Ok(config),
-            Some(source) => source.identify(config, &self.directory),
+            Some(source) => source.identify(config, &self.directory, self.extend_to.as_ref()),
         }
     }
 }
@@ -189,6 +209,7 @@ pub fn tasks(
                     may_diverge,
                     multiply_adds,
                     parameters,
+                    extend_to: None,
                     status: TaskStatus::New,
                 },
             ));

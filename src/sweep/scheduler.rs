@@ -86,7 +86,8 @@ impl<'a> Scheduler<'a> {
     pub fn new(tasks: &'a mut [Task], options: &'a SweepOptions) -> Scheduler<'a> {
         for task in tasks.iter().filter(|task| task.status.is_over()) {
             // A kill right after a run's last record leaves them, and costs no more than room.
-            let _ = task.directory.checkpoints().remove();
+            let _ = RunRecord::read(&task.directory.record())
+                .and_then(|record| task.directory.tidy(&record));
         }
         let (sender, receiver) = channel();
         let open = (0..tasks.len()).filter(|&task| !tasks[task].status.is_over());
@@ -228,12 +229,14 @@ impl<'a> Scheduler<'a> {
             device: options.slots[slot].to_string(),
             checkpoint_every_seconds: options.run.checkpoint_every.as_secs_f64(),
             keep_weights: options.run.keep_weights,
+            keep_state: options.run.keep_state,
             graph: options.run.graph,
             loaders: (options.run.loaders / options.slots.len()).max(1),
             tensorboard: options.run.tensorboard.as_ref().map(|folder| folder.join(&task.id)),
             scheduler: std::process::id(),
             recipe: Recipe::clone(&task.run.recipe),
             weights: task.run.weights.clone(),
+            extend_to: task.extend_to.clone(),
         }
     }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::config::dataset_name::DatasetName;
 use crate::records::directory::Claim;
+use crate::records::extend_to::ExtendTo;
 use crate::records::lock::RunLock;
 use crate::records::log_tail::{LastRow, last_row};
 use crate::records::run_toml::{RunRecord, State};
@@ -107,7 +108,7 @@ impl RunStatus {
     }
 
     fn look(&mut self, task: &Task, dataset: DatasetName) -> Result<()> {
-        let claim = task.claim(dataset, None, true);
+        let claim = self.claim(task, dataset);
         // After the record, which is never ahead of its log.
         if let Some(LastRow { row, age }) = last_row::<TrainingRow>(&task.directory.train_log())? {
             self.iteration = row.iteration;
@@ -122,6 +123,11 @@ impl RunStatus {
                 return Ok(());
             }
             Claim::Done(record) => record,
+            Claim::Extend(record) => {
+                self.hours = record.progress.seconds / 3600.0;
+                self.note = Some("to be extended".to_string());
+                return Ok(());
+            }
             Claim::Resume(record, restored) => {
                 self.note = restored.or(self.note.take());
                 record
@@ -163,6 +169,31 @@ impl RunStatus {
     /// Whether nothing of it is left to do.
     pub fn is_over(&self) -> bool {
         matches!(self.state, RunState::Finished | RunState::Diverged)
+    }
+
+    /// What the run's directory holds. One that was extended beyond the plan, or that cannot be
+    /// extended as planned, is shown as it is.
+    fn claim(&mut self, task: &Task, dataset: DatasetName) -> Result<Claim> {
+        let planned = task.claim(dataset, None, true);
+        let Some(record) = RunRecord::read(&task.directory.record()).ok() else {
+            return planned.map(|(claim, _)| claim);
+        };
+        let of_record = |extend_to| Task { extend_to, ..task.clone() }.claim(dataset, None, true);
+        match planned {
+            Err(error) => {
+                let as_it_is = (!record.extensions.is_empty()).then(|| ExtendTo::as_it_is(&record));
+                let Ok((claim, _)) = of_record(as_it_is) else { return Err(error) };
+                self.iterations = record.run.recipe.iterations;
+                if task.extend_to.is_some() {
+                    self.note = Some(format!("{error:#}"));
+                }
+                Ok(claim)
+            }
+            Ok((claim, config)) => {
+                self.iterations = config.map_or(self.iterations, |config| config.recipe.iterations);
+                Ok(claim)
+            }
+        }
     }
 
     /// Whether a process is at the run, which is then named. The lock of another user's run cannot

@@ -17,6 +17,7 @@ use crate::console::event::Event;
 use crate::dataset;
 use crate::error::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUN_FAILED, bad_input};
 use crate::records::directory::RunDirectory;
+use crate::records::extend_to::ExtendTo;
 use crate::run::initial_weights::WeightSource;
 use crate::run::spec::{Run, RunOptions};
 use crate::system::process::die_with;
@@ -45,6 +46,8 @@ pub struct Job {
     pub checkpoint_every_seconds: f64,
     /// Whether the weights are kept.
     pub keep_weights: bool,
+    /// Whether the final state is kept.
+    pub keep_state: bool,
     /// Whether a GPU gets each iteration as one CUDA graph.
     pub graph: bool,
     /// Threads that decode images.
@@ -57,6 +60,8 @@ pub struct Job {
     pub recipe: Recipe,
     /// The weight file that it starts from, if it has one.
     pub weights: Option<WeightSource>,
+    /// The length to which it is extended, if it is.
+    pub extend_to: Option<ExtendTo>,
 }
 
 impl Job {
@@ -86,10 +91,12 @@ impl Job {
             &data,
             device,
         )?
-        .starting_from(self.weights)?;
+        .starting_from(self.weights, self.extend_to.as_ref())?
+        .extended(self.extend_to)?;
         let options = RunOptions {
             checkpoint_every: Duration::from_secs_f64(self.checkpoint_every_seconds),
             keep_weights: self.keep_weights,
+            keep_state: self.keep_state,
             tensorboard: self.tensorboard,
             graph: self.graph,
             loaders: self.loaders,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use glob::Pattern;
 
+use crate::commands::extension::ExtensionFlag;
 use crate::commands::options::{DataArgument, RunFlags};
 use crate::error::{BadInput, bad_input};
 use crate::system::device::DeviceChoice;
@@ -24,6 +25,7 @@ Examples:
   resnet-repro sweep experiments/0[1-6]*.toml                 the paper's CIFAR-10 experiments
   resnet-repro sweep experiments/0*.toml --skip-missing-data  all experiments whose data is there
   resnet-repro sweep experiments/0[1-6]*.toml --only 'plain-*' --iterations 400 --out runs/400
+  resnet-repro sweep experiments/quick.toml --extend-to 400   finished runs, trained on (--keep-state)
   resnet-repro sweep experiments/quick.toml --status --watch  how each run stands, every 10 s
   resnet-repro sweep experiments/quick.toml --report sweep.html
                                                               a page to watch it in a browser
@@ -70,6 +72,8 @@ pub struct Arguments {
     /// How many times a failed run is retried
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=100))]
     pub retries: u32,
+    #[command(flatten)]
+    pub extension: ExtensionFlag,
     #[command(flatten)]
     pub options: RunFlags,
     /// Also write TensorBoard event files to this folder

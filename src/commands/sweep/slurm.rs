@@ -12,6 +12,7 @@ use crate::console::output::{print, print_json, say};
 use crate::error::{BadInput, EXIT_DONE, bad_input};
 use crate::report::format::counted;
 use crate::sweep::experiment::Experiment;
+use crate::sweep::extension::look_at_all;
 use crate::sweep::plan::Task;
 use crate::sweep::script::Submission;
 use crate::system::atomic_file::{create_folder, write_atomically};
@@ -37,9 +38,7 @@ struct Submitted {
 
 /// Submits, or with `--dry-run` prints what would be submitted.
 pub fn run(arguments: &Arguments, experiments: &[Experiment], mut tasks: Vec<Task>) -> Result<u8> {
-    for task in &mut tasks {
-        task.look(experiments[task.experiment].dataset, None, true)?;
-    }
+    look_at_all(&mut tasks, |task| task.look(experiments[task.experiment].dataset, None, true))?;
     tasks.retain(|task| !task.status.is_over());
     if tasks.is_empty() {
         say("every run is complete: nothing to submit");

@@ -88,6 +88,10 @@ fn entries(run: &LoggedRun) -> Vec<Entry> {
     ];
     let Some(record) = &run.record else { return entries };
     entries.push(entry("run", "parameters", record.parameters.to_string()));
+    if !record.extensions.is_empty() {
+        let each = record.extensions.iter().map(|one| format!("from {} to {}", one.from, one.to));
+        entries.push(entry("run", "extensions", each.collect::<Vec<_>>().join(", ")));
+    }
     for (group, table) in tables(record) {
         for (key, value) in table {
             entries.push(entry(group, &key, shown(Some(&value))));
