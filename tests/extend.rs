@@ -2,6 +2,8 @@
 //! it; what is on record; what is refused; and sweeps of them.
 
 mod common;
+#[path = "common/image_folder.rs"]
+mod image_folder;
 
 use common::{
     assert_same_run, command, copy_folder, edit_record, lines, refuse, run, small, stderr, stdout,
@@ -255,6 +257,12 @@ fn what_cannot_be_extended_is_refused_in_one_line_and_left_as_it_is() {
     std::fs::write(state.path(), whole).unwrap();
     assert_eq!(read(root, "run/run.toml"), before);
     succeed(root, &["verify", "run"]);
+    // A record names no file elsewhere.
+    let hash = record(root, "run").kept_state_sha256.unwrap();
+    edit_record(&root.join("run/run.toml"), &[(&hash, "../../data")]);
+    refuse(root, &on("6", &[]), 2, &["run/run.toml: kept_state_sha256 is no SHA-256"]);
+    assert_eq!(run(root, &["verify", "run"]).status.code(), Some(1));
+    std::fs::write(root.join("run/run.toml"), before).unwrap();
     // The plain command leaves the state where it is.
     succeed(root, &train("plain-8", "run", &first));
     assert!(state.path().exists());
@@ -303,4 +311,48 @@ fn a_sweep_extends_all_of_its_runs_or_none() {
     }
     refuse(root, &sweep(&[]), 2, &["it was extended", "add --extend-to 6"]);
     succeed(root, &["verify", "runs"]);
+}
+
+#[test]
+fn two_ranks_extend_the_run_of_one_process() {
+    let folder = workspace();
+    let root = folder.path();
+    let shared = ["--set", "milestones=5", "--set", "group_size=16"];
+    let first = [&["--iterations", "4", "--keep-state"], &shared[..]].concat();
+    succeed(root, &train("plain-8", "run", &first));
+    let extend = ["train", "--network", "plain-8", "--data", "data", "--out", "run"];
+    succeed(root, &[&extend[..], &["--device", "cpu,cpu", "--extend-to", "6"]].concat());
+    succeed(root, &train("plain-8", "whole", &[&["--iterations", "6"], &shared[..]].concat()));
+    // Evaluated after 4 and 6 iterations, not after 6 alone.
+    for name in ["train.csv", "weights.safetensors"] {
+        assert!(read(root, &format!("run/{name}")) == read(root, &format!("whole/{name}")));
+    }
+    assert_eq!(record(root, "run").provenance.machine.world, Some(2));
+}
+
+#[test]
+fn the_tests_of_an_extended_run_on_images_are_of_its_last_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    image_folder::write(root, 4, 4);
+    let done = |arguments: &[&str]| {
+        let cache = root.join("cache");
+        let output = command(root, arguments).env("RESNET_REPRO_CACHE", cache).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}\n{}", stderr(&output));
+    };
+    let data = ["--dataset", "tiny-imagenet", "--data", "images"];
+    let network = ["train", "--network", "resnet-18", "--device", "cpu"];
+    let settings = ["crop=32", "scale=[36, 48]", "test_scale=36", "batch_size=4"];
+    let schedule = ["evaluate_every=1", "milestones=[]", "lower_rate=milestones"];
+    let keys: Vec<&str> = settings.iter().chain(&schedule).flat_map(|key| ["--set", key]).collect();
+    let train = |more: &[&str]| done(&[&network[..], &data, &keys, more].concat());
+    train(&["--iterations", "2", "--out", "run", "--keep-state"]);
+    done(&["evaluate", "--run", "run", "--data", "images", "--views", "centre"]);
+    assert_eq!(lines(&root.join("run/tests.csv")), 3);
+    let extended = ["--out", "run", "--extend-to", "3"];
+    done(&[&network[..], &data, &extended].concat());
+    train(&["--iterations", "3", "--out", "whole"]);
+    assert_same_run(&root.join("whole"), &root.join("run"));
+    assert!(read(root, "run/tests.csv") == read(root, "whole/tests.csv"));
+    done(&["verify", "run"]);
 }

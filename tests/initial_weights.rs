@@ -1,9 +1,11 @@
 //! Runs that start from a weight file: what is on their record, how they resume, what is refused.
 
 mod common;
+#[path = "common/image_folder.rs"]
+mod image_folder;
 
 use common::{
-    assert_same_run, command, lines, refuse, small, stdout, succeed, wait_until, workspace,
+    assert_same_run, command, lines, refuse, small, stderr, stdout, succeed, wait_until, workspace,
 };
 use std::path::Path;
 
@@ -166,4 +168,32 @@ fn an_experiment_names_weights_beside_itself_and_a_label_tells_its_runs_apart() 
     let strange = text("../given.safetensors").replace("continued", "a/b");
     std::fs::write(folder.path().join("e/x.toml"), strange).unwrap();
     refuse(folder.path(), &missing, 2, &["e/x.toml:13", "label: \"a/b\""]);
+}
+
+#[test]
+fn weights_of_another_number_of_classes_are_taken_but_for_the_classifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let images = image_folder::write(root, 4, 2);
+    let data = ["--dataset", "tiny-imagenet", "--data", "images", "--device", "cpu"];
+    let keys = ["crop=32", "scale=[36, 48]", "test_scale=36", "batch_size=4"];
+    let keys: Vec<&str> = keys.iter().flat_map(|key| ["--set", key]).collect();
+    let train = |out: &str, more: &[&str]| {
+        let run = ["train", "--network", "resnet-18", "--iterations", "1", "--out", out];
+        let arguments = [&run[..], &data, &keys, more].concat();
+        command(root, &arguments).env("RESNET_REPRO_CACHE", root.join("cache")).output().unwrap()
+    };
+    assert!(train("three", &[]).status.success());
+    for split in ["train", "val"] {
+        std::fs::remove_dir_all(images.join(split).join("n003")).unwrap();
+    }
+    let given = ["--weights", "three/weights.safetensors"];
+    let refused = train("two", &given);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("tensor \"fc."), "{}", stderr(&refused));
+    let started = train("two", &[&given[..], &["--reset-classifier"]].concat());
+    assert!(started.status.success(), "{}", stderr(&started));
+    let found = record(root, "two");
+    assert_eq!(found.run.dataset.classes, 2);
+    assert!(found.differences_from_paper.iter().any(|one| one.contains("classifier reset")));
 }

@@ -52,7 +52,7 @@ impl Training {
             Device::Cpu,
         )
         .unwrap()
-        .starting_from(weights)
+        .starting_from(weights, None)
         .unwrap()
         .train(&options, &listener, &stop)
         .unwrap()

@@ -171,7 +171,7 @@ impl RunDirectory {
 
     /// Removes the checkpoints of a run that is over, but for the one that its record says is kept.
     pub fn tidy(&self, record: &RunRecord) -> Result<()> {
-        match kept_state(&self.path, record) {
+        match kept_state(&self.path, record)? {
             Some((kept, _)) => self.checkpoints().remove_all_but(&kept),
             None => self.checkpoints().remove(),
         }

@@ -41,7 +41,7 @@ impl ExtendTo {
         };
         let milestones = match &self.milestones {
             None => run.recipe.milestones.clone(),
-            Some(given) => self.from_there_on(given, from, before, &run.recipe)?,
+            Some(given) => milestones_from(given, from, before, &run.recipe)?,
         };
         let recipe = Recipe {
             iterations: self.iterations,
@@ -113,29 +113,28 @@ impl ExtendTo {
             ),
         }
     }
+}
 
-    /// The milestones of a run whose rate is lowered at `given` iterations after `from`.
-    fn from_there_on(
-        &self,
-        given: &[u64],
-        from: u64,
-        before: &[u64],
-        recipe: &Recipe,
-    ) -> Result<Vec<u64>, BadInput> {
-        if given == before {
-            return Ok(before.to_vec());
-        }
-        if recipe.lower_rate == LrSchedule::Plateau {
-            return Err(bad_input(
-                "milestones: it lowers its learning rate on a plateau, not at milestones",
-            ));
-        }
-        if given.iter().any(|&milestone| milestone < from) {
-            return Err(bad_input(format!(
-                "milestones = {given:?}: it is extended from iteration {from}, and what is before is past: give those from {from} on"
-            )));
-        }
-        let past = before.iter().filter(|&&milestone| milestone < from);
-        Ok(past.chain(given).copied().collect())
+/// The milestones of a run whose rate is lowered at `given` iterations after `from`.
+fn milestones_from(
+    given: &[u64],
+    from: u64,
+    before: &[u64],
+    recipe: &Recipe,
+) -> Result<Vec<u64>, BadInput> {
+    if given == before {
+        return Ok(before.to_vec());
     }
+    if recipe.lower_rate == LrSchedule::Plateau {
+        return Err(bad_input(
+            "milestones: it lowers its learning rate on a plateau, not at milestones",
+        ));
+    }
+    if given.iter().any(|&milestone| milestone < from) {
+        return Err(bad_input(format!(
+            "milestones = {given:?}: it is extended from iteration {from}, and what is before is past: give those from {from} on"
+        )));
+    }
+    let past = before.iter().filter(|&&milestone| milestone < from);
+    Ok(past.chain(given).copied().collect())
 }

@@ -29,6 +29,9 @@ pub const TESTS: &str = "tests.csv";
 /// The log of gradient norms, which a run has if its recipe says so.
 pub const GRADIENT_LOG: &str = "gradients.csv";
 
+/// What is wrong with a record that says so of the state that was kept.
+const NO_HASH: &str = "kept_state_sha256 is no SHA-256";
+
 /// The files that a finished run may have beside its record.
 pub const RUN_FILES: [&str; 5] = [TRAIN_LOG, EVALUATION_LOG, WEIGHTS, TESTS, GRADIENT_LOG];
 
@@ -125,15 +128,23 @@ pub fn check_finished(folder: &Path, record: &RunRecord) -> Result<()> {
 }
 
 /// Where the checkpoint is that was kept at the end of the run in `folder`, and its SHA-256.
-pub fn kept_state<'a>(folder: &Path, record: &'a RunRecord) -> Option<(PathBuf, &'a str)> {
-    let hash = record.kept_state_sha256.as_ref()?;
+pub fn kept_state<'a>(
+    folder: &Path,
+    record: &'a RunRecord,
+) -> Result<Option<(PathBuf, &'a str)>, BadInput> {
+    let Some(hash) = &record.kept_state_sha256 else { return Ok(None) };
+    // A record may come from anywhere: no file but the run's own is looked at.
+    if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let path = folder.join(RECORD);
+        return Err(bad_input(format!("{}: {NO_HASH}", path.display())));
+    }
     let checkpoints = CheckpointFolder::at(folder.join(CHECKPOINT_FOLDER));
-    Some((checkpoints.file(record.progress.iterations, hash), hash))
+    Ok(Some((checkpoints.file(record.progress.iterations, hash), hash)))
 }
 
 /// Refuses to extend the run in `folder` if the state that it ended with is not there as it was.
 pub fn check_kept_state(folder: &Path, record: &RunRecord) -> Result<()> {
-    let found = kept_state(folder, record).and_then(|(path, hash)| problem(path, hash));
+    let found = kept_state(folder, record)?.and_then(|(path, hash)| problem(path, hash));
     match found {
         None => Ok(()),
         Some(problem) => Err(bad_input(format!(
@@ -230,7 +241,14 @@ fn problem(path: PathBuf, hash: &str) -> Option<FileProblem> {
 
 /// Compares the checkpoint that a finished run kept with its record; others may not be beside it.
 fn compare_kept_state(folder: &Path, record: &RunRecord, problems: &mut Vec<FileProblem>) {
-    let Some((kept, hash)) = kept_state(folder, record) else { return };
+    let (kept, hash) = match kept_state(folder, record) {
+        Ok(Some(found)) => found,
+        Ok(None) => return,
+        Err(_) => {
+            problems.push(FileProblem::Unreadable(folder.join(RECORD), NO_HASH.to_string()));
+            return;
+        }
+    };
     problems.extend(problem(kept.clone(), hash));
     let entries = std::fs::read_dir(folder.join(CHECKPOINT_FOLDER)).into_iter().flatten().flatten();
     let is_other = |path: &PathBuf| {

@@ -1,6 +1,7 @@
 //! One run: a network trained from one seed.
 
 pub mod evaluator;
+mod extension;
 pub mod initial_weights;
 pub mod ranks;
 pub mod recorder;

@@ -15,7 +15,7 @@ use crate::records::extension::Extension;
 use crate::records::position::Position;
 use crate::records::provenance::{Provenance, timestamp};
 use crate::records::run_toml::{Attempt, Failure, Progress, RunRecord, State};
-use crate::records::verify::{check_finished, check_kept_state};
+use crate::records::verify::check_finished;
 use crate::run::evaluator::RunEvaluator;
 use crate::run::ranks::Begin;
 use crate::run::recorder::RunRecorder;
@@ -142,7 +142,10 @@ impl Run<'_> {
                 note.into_iter().for_each(|note| listener(Event::Note(note)));
                 self.resume(*record, listener)
             }
-            Claim::Extend(record) => self.extend(*record, listener),
+            Claim::Extend(record) => {
+                let record = self.begin_extension(*record, listener)?;
+                self.resume(record, listener)
+            }
             Claim::Done(record) => {
                 let iterations = record.progress.iterations;
                 check_finished(self.directory.path(), &record)?;
@@ -155,29 +158,6 @@ impl Run<'_> {
                 }))
             }
         }
-    }
-
-    /// Where a finished run goes on: at its end, whose state and logs must be as they were. Nothing
-    /// is changed here: what makes it an unfinished run is its record, written as a whole.
-    fn extend(&self, mut record: RunRecord, listener: Listener) -> Result<Start> {
-        let folder = self.directory.path();
-        check_finished(folder, &record)?;
-        check_kept_state(folder, &record)?;
-        let (before, after) = (&record.run.recipe, &self.config.recipe);
-        listener(Event::Note(format!(
-            "extended from {} to {} iterations",
-            before.iterations, after.iterations
-        )));
-        let is_other = before.milestones != after.milestones;
-        let extension = Extension {
-            from: before.iterations,
-            to: after.iterations,
-            milestones_before: is_other.then(|| before.milestones.clone()),
-            started: timestamp(),
-            git_revision: self.provenance().git_revision,
-        };
-        record.extensions.push(extension);
-        self.resume(record, listener)
     }
 
     /// Where a stopped run goes on; tells the listener what a person should know about it.
@@ -203,20 +183,6 @@ impl Run<'_> {
         }
         let record = self.resumed(record, position.checkpoint.as_ref(), &position.problems);
         Ok(Start::At(Box::new(record), position))
-    }
-
-    /// Refuses an extended run of which no state is left from its old end on: trained again from its
-    /// start it would be another run.
-    fn check_extended(&self, record: &RunRecord, position: &Position) -> Result<()> {
-        let Some(Extension { from, .. }) = record.extensions.last() else { return Ok(()) };
-        let found = position.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.iteration);
-        if found < *from {
-            bail!(
-                "{}: was extended after iteration {from}, and no checkpoint from there on can be used: restore it from a backup, or remove it to train it again",
-                self.directory.path().display()
-            );
-        }
-        Ok(())
     }
 
     /// Makes what the training needs. The mean image goes into the `record`, on the rank that keeps
