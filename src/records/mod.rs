@@ -5,6 +5,7 @@ pub mod checksum_line;
 pub mod dataset_record;
 pub mod directory;
 pub mod eval_csv;
+pub mod event_file;
 pub mod extend_to;
 pub mod extension;
 pub mod gradients_csv;
