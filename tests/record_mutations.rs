@@ -67,7 +67,7 @@ fn read_as_figures(folder: &Path, whole_report: bool) -> anyhow::Result<()> {
     let protocols = Protocol::of(&collection.runs);
     if whole_report {
         let out = folder.join("report");
-        let report = report::make(&protocols, analyses, (folder, &out), &collection.problems)?;
+        let report = report::make(&protocols, &[], analyses, (folder, &out), &collection.problems)?;
         report.problems.iter().for_each(|problem| check_line(problem));
         std::fs::remove_dir_all(out)?;
     }
@@ -316,7 +316,7 @@ fn measurements(random: &mut Random, watch: &Watch, count: usize, folder: &Path)
         problems.iter().for_each(|problem| check_line(problem));
         if number % 10 == 0 {
             let out = folder.join("json-report");
-            let report = report::make(&[], Vec::new(), (&results, &out), &[]).unwrap();
+            let report = report::make(&[], &[], Vec::new(), (&results, &out), &[]).unwrap();
             report.problems.iter().for_each(|problem| check_line(problem));
             std::fs::remove_dir_all(out).unwrap();
         } else {

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::analysis::record;
 use crate::console::output::{print, print_json, say};
-use crate::error::{EXIT_DONE, EXIT_RUN_FAILED, bad_input};
+use crate::error::{BadInput, EXIT_DONE, EXIT_RUN_FAILED, bad_input};
 use crate::logs::collection::Collection;
+use crate::report::band::drawn::{self, DrawnReference, fitting};
 use crate::report::format::counted;
 use crate::report::page::{ANALYSES, INSIDE, Inside};
 use crate::report::protocol::Protocol;
@@ -31,6 +32,7 @@ use crate::report::{self, Report, readme};
 Examples:
   resnet-repro figures                                   from runs/ to runs/report/
   resnet-repro figures runs/quick --out /tmp/report
+  resnet-repro figures runs/mine --reference results/2026-11-24-reference-bands
   resnet-repro figures results --readme README.md        also renews README's results section")]
 pub struct Arguments {
     /// Folder with runs, at any depth
@@ -43,6 +45,10 @@ pub struct Arguments {
     /// file
     #[arg(long, value_name = "FILE")]
     readme: Option<PathBuf>,
+    /// Draw the band of a reference behind the curves of runs of the same network, data and length:
+    /// mean and 95 % prediction interval over the finished seeds, three or more, in this folder
+    #[arg(long, value_name = "DIR")]
+    reference: Option<PathBuf>,
     /// Print what was made as JSON
     #[arg(long)]
     json: bool,
@@ -108,9 +114,17 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .into());
     }
     let out = arguments.out.clone().unwrap_or_else(|| arguments.results.join("report"));
+    let (references, unread) = match &arguments.reference {
+        Some(folder) => drawn::read(folder)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    collection.problems.extend(unread);
     let protocols = Protocol::of(&collection.runs);
+    if let Some(folder) = &arguments.reference {
+        check_fits(&references, &protocols, folder)?;
+    }
     let folders = (arguments.results.as_path(), out.as_path());
-    let report = report::make(&protocols, analyses, folders, &collection.problems)?;
+    let report = report::make(&protocols, &references, analyses, folders, &collection.problems)?;
     if let Some(path) = &arguments.readme {
         readme::splice(path, &report.sections, &out)?;
     }
@@ -119,6 +133,28 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     tell(arguments, &report, &out)?;
     Ok(if report.problems.is_empty() { EXIT_DONE } else { EXIT_RUN_FAILED })
+}
+
+/// Refuses references of which none has a run to be drawn behind.
+fn check_fits(
+    references: &[DrawnReference],
+    protocols: &[Protocol],
+    folder: &Path,
+) -> Result<(), BadInput> {
+    let has_run = |protocol: &Protocol| {
+        let networks = protocol.networks();
+        fitting(references, protocol).iter().any(|one| networks.contains(&one.network))
+    };
+    if protocols.iter().any(has_run) {
+        return Ok(());
+    }
+    let held: Vec<String> =
+        references.iter().map(|one| format!("{} on {}", one.network, one.title)).collect();
+    Err(bad_input(format!(
+        "--reference {}: no run has the network, data and length of what it holds ({})",
+        folder.display(),
+        held.join("; ")
+    )))
 }
 
 fn tell(arguments: &Arguments, report: &Report, out: &Path) -> Result<()> {

@@ -14,6 +14,7 @@ pub mod evaluate;
 pub mod export;
 pub mod extension;
 pub mod figures;
+pub mod judge;
 pub mod manual;
 pub mod options;
 pub mod recipe;
@@ -60,6 +61,7 @@ enum Command {
     Sweep(sweep::Arguments),
     Figures(figures::Arguments),
     Diff(diff::Arguments),
+    Judge(judge::Arguments),
     Claims(claims::Arguments),
     Verify(verify::Arguments),
     Train(train::Arguments),
@@ -135,6 +137,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Figures(arguments) => figures::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Judge(arguments) => judge::run(&arguments),
         Command::Claims(arguments) => claims::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),

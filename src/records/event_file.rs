@@ -254,6 +254,20 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_read_by_the_field_numbers_of_tensorflows_schema() {
+        // By hand from event.proto, summary.proto, tensor.proto: wall_time, step 7, a summary of one
+        // value: tag "acc", tensor of dtype DT_FLOAT, empty shape, float_val 0.5; then tag "err",
+        // simple_value 25.
+        let tensor = b"\x08\x01\x12\x00\x2a\x04\x00\x00\x00\x3f";
+        let accuracy = [&b"\x0a\x11\x0a\x03acc\x42\x0a"[..], tensor].concat();
+        let error = b"\x0a\x0a\x0a\x03err\x15\x00\x00\xc8\x41";
+        let bytes = [b"\x09\0\0\0\0\0\0\xf0\x3f\x10\x07\x2a\x1f", &accuracy[..], error].concat();
+        let event = Event::decode(&bytes[..]).unwrap();
+        assert_eq!((event.wall_time, event.step), (1.0, 7));
+        assert_eq!(event.numbers().collect::<Vec<_>>(), [("acc", 0.5), ("err", 25.0)]);
+    }
+
+    #[test]
     fn no_flipped_bit_of_an_event_file_is_taken_for_a_number_and_a_cut_one_ends_early() {
         let whole = [Event::version(), Event::scalars(7, &[("error/train", 50.0)])];
         let bytes = written(&whole);

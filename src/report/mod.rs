@@ -2,6 +2,7 @@
 //! sentences, figures and tables; all of them become one page.
 
 pub mod analyses;
+pub mod band;
 pub mod card;
 pub mod claims;
 pub mod comparison;
@@ -30,6 +31,7 @@ use anyhow::{Context, Result};
 
 use crate::analysis::record::Analysis;
 use crate::report::analyses::analysed::paired;
+use crate::report::band::drawn::{DrawnReference, fitting};
 use crate::report::draw::chart::Chart;
 use crate::report::notes::notes;
 use crate::report::page::{Contents, Cost, Inside, InsidePart, Section, Standing, page};
@@ -54,8 +56,10 @@ pub struct Report<'a> {
 
 /// Makes and writes everything about `protocols` into `out`. Ensembles and measurements are read
 /// from `results`, below which `analyses` lie; `unread` are runs and analyses that could not be read.
+/// The bands of `references` are drawn behind the curves of runs of the same network, data and length.
 pub fn make<'a>(
     protocols: &'a [Protocol<'a>],
+    references: &[DrawnReference],
     analyses: Vec<Analysis>,
     (results, out): (&Path, &Path),
     unread: &[String],
@@ -77,7 +81,8 @@ pub fn make<'a>(
     }));
     let mut sections = Vec::new();
     for (protocol, ensembles) in protocols.iter().zip(&places) {
-        sections.push(section(protocol, ensembles, out, &mut problems)?);
+        let references = fitting(references, protocol);
+        sections.push(section(protocol, &references, ensembles, out, &mut problems)?);
     }
     let cost = cost(results, out, &mut problems)?;
     let inside = inside(protocols, analyses, (results, out), &mut problems)?;
@@ -128,13 +133,14 @@ pub fn watched(protocols: &[Protocol], standing: &Standing, problems: &[String])
 /// Makes and writes what a protocol has.
 fn section<'a>(
     protocol: &'a Protocol<'a>,
+    references: &[&DrawnReference],
     ensembles: &[Ensemble],
     out: &Path,
     problems: &mut Vec<String>,
 ) -> Result<Section<'a>> {
     let folder = out.join(&protocol.slug);
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let charts = write_all(figures::charts(protocol), &folder, problems)?;
+    let charts = write_all(figures::charts(protocol, references), &folder, problems)?;
     let tables = tables::tables(protocol, ensembles);
     for table in tables.iter().filter(|table| !table.rows.is_empty()) {
         table.write(&folder, &protocol.title())?;

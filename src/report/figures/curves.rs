@@ -7,6 +7,7 @@ use crate::config::recipe::Recipe;
 use crate::logs::plotted::PlottedRun;
 use crate::logs::statistics::MeanStd;
 use crate::logs::windows::smoothing_window;
+use crate::report::band::drawn::DrawnReference;
 use crate::report::draw::chart::{Chart, Panel, Series};
 use crate::report::figures::axis::{TEST, TRAINING, above, joined};
 use crate::report::format::thousands;
@@ -32,7 +33,12 @@ pub struct Curves<'a> {
     pub subject: String,
     /// The colour of a network.
     pub colour: Colouring<'a>,
+    /// References whose bands are drawn behind the curves of their networks.
+    pub references: &'a [&'a DrawnReference],
 }
+
+/// Colour of references: no depth of a figure of few has it.
+const REFERENCE_COLOUR: usize = 7;
 
 /// What decides the colour of a network's curves.
 #[derive(Clone, Copy)]
@@ -67,6 +73,7 @@ impl<'a> Curves<'a> {
             family: protocol.family(),
             subject: protocol.title(),
             colour: Colouring::Depth,
+            references: &[],
         }
     }
 
@@ -112,17 +119,23 @@ impl<'a> Curves<'a> {
         panels: &[(&str, Vec<NetworkName>)],
         kinds: &[&str],
     ) -> Chart {
+        let networks: Vec<&[NetworkName]> =
+            panels.iter().map(|(_, networks)| &networks[..]).collect();
         let mut panels: Vec<Panel> =
             panels.iter().map(|(title, networks)| self.panel(title, networks, kinds)).collect();
         let range = self.paper_axis.unwrap_or_else(|| joined(&panels));
         panels.iter_mut().for_each(|panel| panel.y = range);
+        let above = above(&panels);
+        for (panel, networks) in panels.iter_mut().zip(&networks) {
+            self.add_references(panel, networks, kinds);
+        }
         let note = format!(
-            "{}: training error (mean of the last {} iterations); bold: {}{}{}",
+            "{}: training error (mean of the last {} iterations); bold: {}{}{above}{}",
             if self.dashes() { "dashed" } else { "thin" },
             self.window(),
             self.test(),
             self.bands(),
-            above(&panels)
+            self.reference_note(&networks.concat())
         );
         self.chart(name, title, note, panels)
     }
@@ -224,6 +237,54 @@ impl<'a> Curves<'a> {
             points,
             note: (!notes.is_empty()).then(|| notes.join(", ")),
         })
+    }
+
+    /// Puts the bands of references of `networks` behind the curves of a panel, whose axes stay.
+    pub fn add_references(&self, panel: &mut Panel, networks: &[NetworkName], kinds: &[&str]) {
+        let of = |reference: &DrawnReference, kind: &str| {
+            let is_training = kind == TRAINING;
+            let shown = if is_training { kind } else { self.test() };
+            let network = format!("{} reference", reference.network);
+            let points = if is_training { &reference.training } else { &reference.test };
+            (!points.is_empty()).then(|| Series {
+                label: format!("{network} {shown}"),
+                network,
+                kind: shown.to_string(),
+                colour: REFERENCE_COLOUR,
+                bold: false,
+                dashed: is_training && self.dashes(),
+                seeds: reference.seeds,
+                points: points.clone(),
+                note: None,
+            })
+        };
+        let behind: Vec<Series> = self
+            .references_of(networks)
+            .flat_map(|reference| kinds.iter().filter_map(move |kind| of(reference, kind)))
+            .collect();
+        panel.series.splice(0..0, behind);
+    }
+
+    fn references_of(&self, networks: &[NetworkName]) -> impl Iterator<Item = &'a DrawnReference> {
+        self.references.iter().copied().filter(move |one| networks.contains(&one.network))
+    }
+
+    /// What the bands of references of `networks` are, as the end of a sentence; empty without one.
+    pub fn reference_note(&self, networks: &[NetworkName]) -> String {
+        let mut others: Vec<&str> =
+            self.references_of(networks).map(|one| one.title.as_str()).collect();
+        if others.is_empty() {
+            return String::new();
+        }
+        others.retain(|title| *title != self.subject);
+        others.dedup();
+        let of = match others.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", others.join("; ")),
+        };
+        format!(
+            "; grey: mean over the reference's seeds{of}, bands: 95 % prediction interval of one new run at each iteration"
+        )
     }
 
     fn colour(&self, network: NetworkName) -> usize {

@@ -26,10 +26,14 @@ impl Curves<'_> {
             .for_each(|series| (series.bold, series.dashed) = (true, false));
         let range = joined(&panels);
         panels.iter_mut().for_each(|panel| panel.y = range);
+        for (panel, kind) in panels.iter_mut().zip([TRAINING, TEST]) {
+            self.add_references(panel, &pair, &[kind]);
+        }
         let note = format!(
-            "training error is the mean of the last {} iterations{}",
+            "training error is the mean of the last {} iterations{}{}",
             self.window(),
-            self.bands()
+            self.bands(),
+            self.reference_note(&pair)
         );
         Some(self.chart("figure-1", format!("Figure 1: {}", self.subject), note, panels))
     }

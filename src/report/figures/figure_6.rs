@@ -44,6 +44,7 @@ mod tests {
             family: Family::Cifar,
             subject: String::new(),
             colour: Colouring::Depth,
+            references: &[],
         }
     }
 

@@ -12,14 +12,16 @@ pub mod shortcuts;
 pub mod throughput;
 
 use crate::config::network_name::Family;
+use crate::report::band::drawn::DrawnReference;
 use crate::report::draw::chart::Chart;
 use crate::report::figures::axis::{TEST, TRAINING};
 use crate::report::figures::curves::Curves;
 use crate::report::protocol::Protocol;
 
-/// Every figure that the protocol's runs have something for.
-pub fn charts(protocol: &Protocol) -> Vec<Chart> {
-    let curves = Curves::of(protocol);
+/// Every figure that the protocol's runs have something for, curves with the bands of their
+/// networks' `references` behind them.
+pub fn charts(protocol: &Protocol, references: &[&DrawnReference]) -> Vec<Chart> {
+    let curves = Curves { references, ..Curves::of(protocol) };
     let papers = match protocol.family() {
         Family::Cifar => [curves.figure_1(), curves.figure_6()],
         Family::Imagenet => [curves.figure_4(), curves.other_nets()],
