@@ -111,10 +111,11 @@ pub fn watched(protocols: &[Protocol], standing: &Standing, problems: &[String])
         problems.iter().map(|problem| format!("not read: {problem}")).collect();
     let mut sections = Vec::new();
     for protocol in protocols {
-        let charts = drawable(figures::charts(protocol), Path::new(&protocol.slug), &mut problems)
-            .into_iter()
-            .map(|chart| chart.to_svg().map(|svg| (chart, svg)))
-            .collect::<Result<_>>()?;
+        let charts =
+            drawable(figures::charts(protocol, &[]), Path::new(&protocol.slug), &mut problems)
+                .into_iter()
+                .map(|chart| chart.to_svg().map(|svg| (chart, svg)))
+                .collect::<Result<_>>()?;
         let tables = tables::tables(protocol, &[]);
         sections.push(Section { protocol, sentences: notes(protocol), charts, tables });
     }
