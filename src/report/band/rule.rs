@@ -242,7 +242,8 @@ mod tests {
     use crate::config::recipe::Recipe;
     use crate::dataset::data::DataStatus;
     use crate::logs::error_log::ErrorPoint;
-    use crate::records::run_toml::{DatasetRecord, RunConfig};
+    use crate::records::dataset_record::DatasetRecord;
+    use crate::records::run_toml::RunConfig;
     use crate::report::band::reference::Seed;
 
     const ITERATIONS: u64 = 40;
@@ -275,11 +276,14 @@ mod tests {
     fn reference(normal: &mut Normal, count: u64) -> Reference {
         let dataset = DatasetRecord {
             name: DatasetName::Shapes,
+            title: None,
             status: DataStatus::Official,
             fingerprint: String::new(),
             training_images: 100,
             test_images: 100,
             classes: 10,
+            class_names: Vec::new(),
+            test_percent: None,
         };
         let recipe = Recipe { iterations: ITERATIONS, ..Recipe::for_dataset(dataset.name) };
         let network = NetworkName::residual(8);
