@@ -103,8 +103,8 @@ fn every_command_can_be_typed_as_it_stands() {
 /// The command with `--dry-run`, without the options that have nothing to do with which runs are
 /// trained on which data (and with devices that this machine may not have).
 fn plan(words: &[String]) -> Vec<String> {
-    const LEFT_OUT: [&str; 6] =
-        ["--device", "--jobs", "--out", "--tensorboard", "--set", "--iterations"];
+    const LEFT_OUT: [&str; 7] =
+        ["--device", "--jobs", "--out", "--report", "--tensorboard", "--set", "--iterations"];
     let mut kept: Vec<String> = Vec::new();
     let mut rest = words.iter().filter(|word| *word != "--dry-run");
     while let Some(word) = rest.next() {
