@@ -281,6 +281,8 @@ fn a_sweep_extends_all_of_its_runs_or_none() {
     let before = read(root, "runs/e/plain-8/seed-0/run.toml");
     let refused = ["1 of 2 runs cannot be extended", "e/resnet-8/seed-0: there is no run yet"];
     refuse(root, &sweep(&all), 2, &refused);
+    let plan = run(root, &sweep(&[&all[..], &["--dry-run"]].concat()));
+    assert!(plan.status.success() && stderr(&plan).contains(refused[0]), "{}", stderr(&plan));
     succeed(root, &sweep(&[]));
     let refused = ["1 of 2 runs cannot be extended", "e/resnet-8/seed-0: its state"];
     refuse(root, &sweep(&all), 2, &refused);

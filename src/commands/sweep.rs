@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.element.is_some() && !arguments.dry_run && arguments.tensorboard.is_none() {
         // Whether it is complete can be told without its data, whose list alone may take minutes.
         let dataset = experiments[tasks[0].experiment].dataset;
-        look_at_all(&mut tasks, |task| task.look(dataset, None, true))?;
+        look_at_all(&mut tasks, false, |task| task.look(dataset, None, true))?;
         if tasks[0].status.is_over() {
             return finish(arguments, &tasks, false);
         }
@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         .map(|&choice| device::select(choice))
         .collect::<Result<Vec<_>, _>>()?;
     let records = data::load(arguments.dry_run, &experiments, &folders, &tasks)?;
-    look_at_all(&mut tasks, |task| {
+    look_at_all(&mut tasks, arguments.dry_run, |task| {
         let dataset = experiments[task.experiment].dataset;
         task.look(dataset, records.get(&dataset), arguments.dry_run)
     })?;

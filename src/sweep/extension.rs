@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use crate::console::output::say;
 use crate::error::bad_input;
 use crate::report::format::counted;
 use crate::sweep::plan::Task;
@@ -12,9 +13,10 @@ use crate::sweep::plan::Task;
 const MOST_NAMES: usize = 6;
 
 /// Has `look` find out how each run stands. The first that is refused ends it; where runs are to be
-/// extended, all of those are named, by reason.
+/// extended, all of those are named, by reason; in a `dry_run` they are no error.
 pub fn look_at_all(
     tasks: &mut [Task],
+    dry_run: bool,
     mut look: impl FnMut(&mut Task) -> Result<()>,
 ) -> Result<()> {
     let count = tasks.len();
@@ -33,12 +35,16 @@ pub fn look_at_all(
     let number: usize = refused.values().map(Vec::len).sum();
     let reasons: Vec<String> =
         refused.iter().map(|(reason, names)| format!("{}: {reason}", listed(names))).collect();
-    Err(bad_input(format!(
+    let message = format!(
         "{number} of {} cannot be extended, so none is (--only chooses some): {}",
         counted(count, "run"),
         reasons.join("; ")
-    ))
-    .into())
+    );
+    if dry_run {
+        say(&format!("note: {message}"));
+        return Ok(());
+    }
+    Err(bad_input(message).into())
 }
 
 fn listed(names: &[String]) -> String {

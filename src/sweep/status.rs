@@ -124,7 +124,7 @@ impl RunStatus {
             }
             Claim::Done(record) => record,
             Claim::Extend(record) => {
-                self.hours = record.progress.seconds / 3600.0;
+                self.tell_time(&record);
                 self.note = Some("to be extended".to_string());
                 return Ok(());
             }
@@ -133,11 +133,7 @@ impl RunStatus {
                 record
             }
         };
-        self.hours = record.progress.seconds / 3600.0;
-        if record.progress.iterations > 0 {
-            let left = self.iterations.saturating_sub(self.iteration) as f64;
-            self.hours_left = Some(self.hours / record.progress.iterations as f64 * left);
-        }
+        self.tell_time(&record);
         self.state = match (record.state, held) {
             (State::Finished, _) => RunState::Finished,
             (State::Diverged, _) => RunState::Diverged,
@@ -150,6 +146,15 @@ impl RunStatus {
             bail!("{}: ends at iteration {}, not {logged}", log.display(), self.iteration);
         }
         Ok(())
+    }
+
+    /// How long it has been trained, and how long it will be at that pace.
+    fn tell_time(&mut self, record: &RunRecord) {
+        self.hours = record.progress.seconds / 3600.0;
+        if record.progress.iterations > 0 {
+            let left = self.iterations.saturating_sub(self.iteration) as f64;
+            self.hours_left = Some(self.hours / record.progress.iterations as f64 * left);
+        }
     }
 
     /// How long ago its log was last written, in words; nothing if it was not.

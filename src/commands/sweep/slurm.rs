@@ -38,7 +38,9 @@ struct Submitted {
 
 /// Submits, or with `--dry-run` prints what would be submitted.
 pub fn run(arguments: &Arguments, experiments: &[Experiment], mut tasks: Vec<Task>) -> Result<u8> {
-    look_at_all(&mut tasks, |task| task.look(experiments[task.experiment].dataset, None, true))?;
+    look_at_all(&mut tasks, arguments.dry_run, |task| {
+        task.look(experiments[task.experiment].dataset, None, true)
+    })?;
     tasks.retain(|task| !task.status.is_over());
     if tasks.is_empty() {
         say("every run is complete: nothing to submit");
