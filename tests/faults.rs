@@ -5,12 +5,13 @@
 mod common;
 
 use common::{
-    assert_same_run, command, edit_record, lines, refuse, run, small, stderr, succeed, wait_until,
-    workspace,
+    assert_same_run, command, copy_folder, edit_record, lines, refuse, run, small, stderr, succeed,
+    wait_until, workspace,
 };
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// Arguments of a run of 100 iterations into `out`.
 fn train<'a>(out: &'a str, checkpoint_every: &'a str) -> Vec<&'a str> {
@@ -33,8 +34,36 @@ fn train_for<'a>(iterations: &'a str, out: &'a str, checkpoint_every: &'a str) -
 }
 
 /// A folder with a whole run in `whole` and one that was stopped in `cut`, which has two
-/// checkpoints.
+/// checkpoints: a copy of one that all tests share.
 fn stopped_run() -> tempfile::TempDir {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        remove_those_of_ended_processes(shared);
+        let path = shared.join(format!("{STOPPED_RUN}{}", std::process::id()));
+        copy_folder(make_stopped_run().path(), &path);
+        path
+    });
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(made, folder.path());
+    folder
+}
+
+/// How the shared folder is called, before the number of its process.
+const STOPPED_RUN: &str = "stopped-run-";
+
+/// A static value is not dropped at the end of the tests.
+fn remove_those_of_ended_processes(shared: &Path) {
+    for entry in std::fs::read_dir(shared).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(STOPPED_RUN);
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn make_stopped_run() -> tempfile::TempDir {
     let folder = workspace();
     succeed(folder.path(), &train("whole", "0"));
     loop {

@@ -27,8 +27,7 @@ Examples:
   resnet-repro sweep experiments/0[1-6]*.toml --only 'plain-*' --iterations 400 --out runs/400
   resnet-repro sweep experiments/quick.toml --extend-to 400   finished runs, trained on (--keep-state)
   resnet-repro sweep experiments/quick.toml --status --watch  how each run stands, every 10 s
-  resnet-repro sweep experiments/quick.toml --report sweep.html
-                                                              a page to watch it in a browser
+  resnet-repro sweep experiments/quick.toml --report p.html   a page to watch it in a browser
   resnet-repro sweep experiments/quick.toml --element 3       the fourth run of the plan alone
   resnet-repro sweep experiments/quick.toml --slurm --slurm-options '--gpus=1 --time=4:00:00'
 Then: resnet-repro figures")]
