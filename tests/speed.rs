@@ -9,18 +9,18 @@ use common::{
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+/// Without instructions for bfloat16 an iteration takes several times as long.
+fn is_bf16(settings: &[&str]) -> bool {
+    settings.contains(&"precision=bf16")
+}
+
 fn train<'a>(out: &'a str, settings: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments = small(&[
-        "train",
-        "--network",
-        "resnet-8",
-        "--iterations",
-        "60",
-        "--set",
-        "evaluate_every=20",
-        "--checkpoint-every",
-        "0",
-    ]);
+    let length = match is_bf16(settings) {
+        true => ["--iterations", "18", "--set", "evaluate_every=6"],
+        false => ["--iterations", "60", "--set", "evaluate_every=20"],
+    };
+    let common = ["train", "--network", "resnet-8", "--checkpoint-every", "0"];
+    let mut arguments = small(&[&common[..], &length].concat());
     settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
     arguments.extend(["--out", out]);
     arguments
@@ -29,7 +29,8 @@ fn train<'a>(out: &'a str, settings: &[&'a str]) -> Vec<&'a str> {
 /// Starts the run `cut`, kills it in the middle, and goes on with `settings_after`.
 fn cut_and_resumed(folder: &Path, settings: &[&str], settings_after: &[&str]) -> PathBuf {
     let mut child = command(folder, &train("cut", settings)).stderr(Stdio::null()).spawn().unwrap();
-    wait_until("the run does not log", || lines(&folder.join("cut/train.csv")) > 20);
+    let enough = if is_bf16(settings) { 7 } else { 20 };
+    wait_until("the run does not log", || lines(&folder.join("cut/train.csv")) > enough);
     child.kill().unwrap();
     child.wait().unwrap();
     succeed(folder, &train("cut", settings_after));
