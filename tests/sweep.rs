@@ -364,7 +364,7 @@ fn a_second_sweep_on_the_same_runs_is_refused() {
 fn two_sweeps_started_at_once_train_each_run_once() {
     let folder = workspace();
     write_experiment(folder.path(), "");
-    let arguments = sweep("out", &["--iterations", "400"]);
+    let arguments = sweep("out", &["--iterations", "120"]);
     let [one, other] = [start(folder.path(), &arguments), start(folder.path(), &arguments)]
         .map(|child| child.wait_with_output().unwrap());
     let mut codes = [one.status.code(), other.status.code()];
@@ -376,7 +376,7 @@ fn two_sweeps_started_at_once_train_each_run_once() {
         stderr(&one),
         stderr(&other)
     );
-    succeed(folder.path(), &sweep("whole", &["--iterations", "400"]));
+    succeed(folder.path(), &sweep("whole", &["--iterations", "120"]));
     for name in RUNS {
         assert_same_run(
             &folder.path().join("whole").join(name),
