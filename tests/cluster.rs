@@ -4,7 +4,8 @@
 mod common;
 
 use common::{
-    command, lines, refuse, run, stderr, stdout, succeed, wait_until, workspace, write_experiment,
+    children, command, lines, refuse, run, signal, stderr, stdout, succeed, wait_until, workspace,
+    write_experiment,
 };
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -27,11 +28,6 @@ fn status(folder: &Path, iterations: &str) -> Vec<Value> {
 fn states(folder: &Path, iterations: &str) -> Vec<String> {
     let runs = status(folder, iterations);
     runs.iter().map(|run| run["state"].as_str().unwrap().to_string()).collect()
-}
-
-fn signal(process: u32, signal: libc::c_int) {
-    // SAFETY: a signal to a process that this test started.
-    unsafe { libc::kill(process as libc::pid_t, signal) };
 }
 
 /// Stand-ins in `bin/`, which `PATH` begins with.
@@ -104,10 +100,7 @@ fn the_status_of_a_run_is_told_from_its_folder_alone() {
     let before = lines(&log);
     let child = train_element(folder.path(), "0");
     wait_until("no further rows", || lines(&log) > before + 1);
-    let children = format!("/proc/{0}/task/{0}/children", child.id());
-    for worker in std::fs::read_to_string(children).unwrap().split_whitespace() {
-        signal(worker.parse().unwrap(), libc::SIGKILL);
-    }
+    children(child.id()).into_iter().for_each(|worker| signal(worker, libc::SIGKILL));
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(3));
     let runs = status(folder.path(), "100000");
     assert_eq!(runs[0]["state"], "failed", "{runs:?}");

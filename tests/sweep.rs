@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    assert_same_run, command, edit_record, lines, refuse, run, stderr, stdout, succeed, wait_until,
-    workspace, write_experiment,
+    assert_same_run, children, command, edit_record, lines, refuse, run, signal, stderr, stdout,
+    succeed, wait_until, workspace, write_experiment,
 };
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -42,26 +42,6 @@ fn start(folder: &Path, arguments: &[&str]) -> Child {
         })
     };
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn signal(process: u32, signal: libc::c_int) {
-    // SAFETY: a signal to a process that this test started.
-    unsafe { libc::kill(process as libc::pid_t, signal) };
-}
-
-/// Processes whose parent is `parent`.
-fn children(parent: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_child = |process: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        // After the name, which may hold anything, come the state and the parent.
-        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok())
-            == Some(parent)
-    };
-    processes.filter(is_child).collect()
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use common::{
-    command, lines, refuse, run, stderr, succeed, wait_until, workspace, write_experiment,
+    children, command, lines, refuse, run, signal, stderr, succeed, wait_until, workspace,
+    write_experiment,
 };
 
 /// A sweep of two small runs that keeps a page.
@@ -18,13 +19,6 @@ fn sweep<'a>(iterations: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 fn page(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("pages/sweep.html")).unwrap_or_default()
-}
-
-/// The processes that `child` started.
-fn children(child: &Child) -> Vec<u32> {
-    let path = format!("/proc/{0}/task/{0}/children", child.id());
-    let numbers = std::fs::read_to_string(path).unwrap();
-    numbers.split_whitespace().map(|number| number.parse().unwrap()).collect()
 }
 
 fn start(folder: &Path, iterations: &str) -> Child {
@@ -69,8 +63,7 @@ fn the_page_ends_with_the_sweep_and_says_that_it_was_interrupted() {
     let log = folder.path().join("out/e/plain-8/seed-0/train.csv");
     let mut child = start(folder.path(), "100000");
     wait_until("no rows", || lines(&log) > 3);
-    // SAFETY: a signal to a process that this test started.
-    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+    signal(child.id(), libc::SIGTERM);
     assert_eq!(child.wait().unwrap().code(), Some(75));
     let text = page(folder.path());
     assert!(text.contains("0 of 2 runs done, 1 interrupted"), "{text:.2000}");
@@ -82,7 +75,7 @@ fn the_page_ends_with_the_sweep_and_says_that_it_was_interrupted() {
     let mut child = start(folder.path(), "100000");
     let before = lines(&log);
     wait_until("no further rows", || lines(&log) > before);
-    let processes = children(&child);
+    let processes = children(child.id());
     assert_eq!(processes.len(), 2, "a run, and the page");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -5,6 +5,11 @@ use crate::logs::statistics::MeanStd;
 /// A cell without a value.
 pub(crate) const NONE: &str = "–";
 
+/// The text of a cell, or a dash.
+pub fn or_none(text: String) -> String {
+    if text.is_empty() { NONE.to_string() } else { text }
+}
+
 /// "61.80 %", with "± 0.42" over several seeds, or a dash.
 pub fn percent(spread: Option<MeanStd>) -> String {
     match spread {

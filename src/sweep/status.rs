@@ -159,9 +159,12 @@ impl RunStatus {
 
     /// How long ago its log was last written, in words; nothing if it was not.
     pub fn last_row(&self) -> String {
-        self.last_row_seconds.map_or(String::new(), |seconds| {
-            format!("{} ago", HumanDuration(Duration::from_secs_f64(seconds.floor())))
-        })
+        self.last_row_seconds.map_or(String::new(), |seconds| format!("{} ago", duration(seconds)))
+    }
+
+    /// How long it will train yet, in words; nothing if that is not known.
+    pub fn time_left(&self) -> String {
+        self.hours_left.map_or(String::new(), |hours| duration(hours * 3600.0))
     }
 
     /// Where it runs, and what there is to know about it.
@@ -233,6 +236,11 @@ impl RunStatus {
             None => RunState::Interrupted,
         }
     }
+}
+
+/// Whole seconds in words.
+pub fn duration(seconds: f64) -> String {
+    HumanDuration(Duration::from_secs_f64(seconds.floor())).to_string()
 }
 
 /// Estimates what is left of runs that have no pace of their own yet, by that of the others: time is

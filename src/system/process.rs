@@ -24,14 +24,21 @@ pub fn is_ending(process: u32) -> bool {
 /// Has the system kill this process when its parent, which has the number `parent`, dies. Ends it
 /// with the exit code `code` where that has happened already.
 pub fn die_with(parent: u32, code: u8) {
+    if !is_bound_to(parent) {
+        leave(code);
+    }
+}
+
+/// Has the system kill this process when its parent dies, also after it has become another program.
+/// Returns whether the parent, which has the number `parent`, is still there. May be called between
+/// fork and exec.
+pub fn is_bound_to(parent: u32) -> bool {
     // SAFETY: both calls only concern this process's own standing.
     let present = unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         libc::getppid()
     };
-    if present as u32 != parent {
-        leave(code);
-    }
+    present as u32 == parent
 }
 
 /// Ends this process with the exit code `code`, without libtorch's leave-taking: undoing the

@@ -49,6 +49,27 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Sends a signal to a process that a test started.
+pub fn signal(process: u32, signal: libc::c_int) {
+    // SAFETY: a signal to a process that this test started.
+    unsafe { libc::kill(process as libc::pid_t, signal) };
+}
+
+/// Processes whose parent is `parent`.
+pub fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |process: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // After the name, which may hold anything, come the state and the parent.
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok())
+            == Some(parent)
+    };
+    processes.filter(is_child).collect()
+}
+
 /// Waits until a process has a handler for this signal, which would end it before.
 pub fn wait_until_it_handles(process: u32, signal: i32) {
     let handles = || {

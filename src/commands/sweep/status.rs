@@ -11,7 +11,7 @@ use crate::commands::sweep::watching;
 use crate::console::output::print_while_read;
 use crate::error::EXIT_DONE;
 use crate::records::provenance::timestamp;
-use crate::report::format::{NONE, counted, thousands};
+use crate::report::format::{counted, or_none, thousands};
 use crate::report::tables::table::{Style, render};
 use crate::sweep::experiment::Experiment;
 use crate::sweep::plan::Task;
@@ -105,7 +105,6 @@ fn text(arguments: &Arguments, runs: &[RunStatus]) -> Result<String> {
 }
 
 fn row(run: &RunStatus) -> Vec<String> {
-    let or_none = |text: String| if text.is_empty() { NONE.to_string() } else { text };
     vec![
         run.run.clone(),
         run.element.to_string(),
@@ -113,7 +112,7 @@ fn row(run: &RunStatus) -> Vec<String> {
         format!("{} of {}", thousands(run.iteration as i64), thousands(run.iterations as i64)),
         or_none(run.last_row()),
         format!("{:.2}", run.hours),
-        run.hours_left.map_or(NONE.to_string(), watching::duration),
+        or_none(run.time_left()),
         run.place(),
     ]
 }

@@ -7,21 +7,21 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use indicatif::HumanDuration;
 
 use crate::commands::sweep::arguments::Arguments;
 use crate::console::output::say;
 use crate::error::{BadInput, bad_input};
 use crate::logs::collection::Collection;
 use crate::records::provenance::timestamp;
-use crate::report::format::{NONE, counted, thousands};
+use crate::report::format::{counted, or_none, thousands};
 use crate::report::page::Standing;
 use crate::report::protocol::Protocol;
 use crate::report::tables::cell::Cell;
 use crate::report::tables::table::{Column, RowKind, Table};
 use crate::report::watched;
-use crate::sweep::status::{RunState, RunStatus};
+use crate::sweep::status::{RunState, RunStatus, duration};
 use crate::system::atomic_file::{check_writable, write_atomically};
+use crate::system::process::is_bound_to;
 
 /// How often the page is made, if the user did not say.
 pub const PAUSE: Duration = Duration::from_secs(30);
@@ -50,12 +50,15 @@ impl Watcher {
         if arguments.watch.is_none() {
             command.args(["--watch", &PAUSE.as_secs().to_string()]);
         }
-        // SAFETY: between fork and exec, two calls that concern the new process alone.
+        let sweep = std::process::id();
+        // SAFETY: between fork and exec, calls that concern the new process alone.
         unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            command.pre_exec(move || {
                 libc::nice(NICENESS);
-                Ok(())
+                match is_bound_to(sweep) {
+                    true => Ok(()),
+                    false => Err(std::io::ErrorKind::NotFound.into()),
+                }
             });
         }
         let process = command.spawn().context("the process that makes --report's page")?;
@@ -122,14 +125,9 @@ fn headline(runs: &[RunStatus]) -> String {
     let left: Option<f64> =
         runs.iter().filter(|run| !run.is_over()).map(|run| run.hours_left).sum();
     if let Some(hours) = left.filter(|hours| *hours > 0.0) {
-        parts.push(format!("about {} left", duration(hours / at_once)));
+        parts.push(format!("about {} left", duration(hours * 3600.0 / at_once)));
     }
     format!("{} ({})", parts.join(", "), timestamp())
-}
-
-/// Hours in words.
-pub fn duration(hours: f64) -> String {
-    HumanDuration(Duration::from_secs_f64((hours * 3600.0).floor())).to_string()
 }
 
 /// A column of this table.
@@ -147,7 +145,7 @@ fn table(runs: &[RunStatus]) -> Table {
         Of::new("%", &["percent"], |run| {
             Cell::Number(100.0 * run.iteration as f64 / run.iterations as f64, 0)
         }),
-        Of::words("time left", |run| run.hours_left.map_or(NONE.to_string(), duration)),
+        Of::words("time left", |run| or_none(run.time_left())),
         Of::words("last row", |run| run.last_row()),
         Of::words("where, why", |run| run.place()),
     ];
