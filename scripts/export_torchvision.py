@@ -8,7 +8,7 @@
 Runs with any Python that has torch, torchvision, numpy and safetensors. Weights are drawn at random from a fixed seed, batch normalisation's
 running statistics included, so that nothing is downloaded. Networks that torchvision has not, such as plain nets, are those of
 tests/golden/reference_nets.py; for those that it has, "export" first checks that both compute the same.
-tests/torchvision.rs runs all of this if RESNET_REPRO_TORCHVISION names such a Python.
+tests/nets/torchvision.rs runs all of this if RESNET_REPRO_TORCHVISION names such a Python.
 """
 
 import argparse

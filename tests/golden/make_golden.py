@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the golden values that tests/golden.rs compares with: one training step of plain-8, resnet-8 (options A, B, C), highway-19
+"""Makes the golden values that tests/nets/golden.rs compares with: one training step of plain-8, resnet-8 (options A, B, C), highway-19
 and of preact-resnet-8 and preact-resnet-11 at half their widths, computed by PyTorch alone.
 
     python tests/golden/make_golden.py        # any Python with torch and safetensors; writes <network>.safetensors beside itself; or

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the golden values that tests/imagenet_golden.rs compares with: names and shapes of every ImageNet network's tensors, and class scores,
+"""Makes the golden values that tests/nets/imagenet_golden.rs compares with: names and shapes of every ImageNet network's tensors, and class scores,
 loss and gradients of narrow versions of them, computed by PyTorch alone in float64.
 
     python tests/golden/make_imagenet.py        # any Python with torch; writes imagenet.json beside itself

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes tests/golden/images/: small drawn JPEG and PNG files of every kind that a folder of images may hold, broken ones too, and
-expected.json, what tests/image_folders.rs compares with.
+expected.json, what tests/datasets/image_folders.rs compares with.
 
     python tests/golden/make_images.py        # any Python with Pillow and numpy
 
