@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""TensorBoard's own reader finds in the event files of a sweep what its CSV logs say.
+"""TensorBoard's own reader finds in the event files of train, compare and sweep what their CSV logs say.
 
     python tests/tensorboard_test.py PROGRAM
 
@@ -39,23 +39,16 @@ def column(path, name, split=None):
         return [(int(row["iteration"]), float(row[name])) for row in csv.DictReader(file) if split is None or row["split"] == split]
 
 
-def check(program, folder):
-    """What is wrong; nothing if all is well."""
-    experiment = folder / "tiny.toml"
-    experiment.write_text(EXPERIMENT)
-    command = [program, "sweep", experiment, "--out", folder / "out", "--tensorboard", folder / "events", "--device", "cpu"]
-    sweep = subprocess.run(command, capture_output=True, text=True, env={"OMP_NUM_THREADS": "1", **os.environ})
-    if sweep.returncode != 0:
-        return [sweep.stderr, f"the sweep ended with exit code {sweep.returncode}"]
-    run = Path("tiny", "plain-8", "seed-0")
-    train, evaluation = (folder / "out" / run / name for name in ("train.csv", "eval.csv"))
+def differences(run, events):
+    """What a reader of the event file finds otherwise than in the run's logs."""
+    train, evaluation = (run / name for name in ("train.csv", "eval.csv"))
     expected = {
         "loss/train": column(train, "loss"),
         "error/train": column(train, "error"),
         "error/test": column(evaluation, "error", "test"),
     }
     # A size of 0 keeps every event; else the reader drops some at random.
-    events = EventAccumulator(str(folder / "events" / run), size_guidance={SCALARS: 0}).Reload()
+    events = EventAccumulator(str(events), size_guidance={SCALARS: 0}).Reload()
     problems = []
     if (tags := sorted(events.Tags()["scalars"])) != sorted(expected):
         problems.append(f"the tags are {tags}, not {sorted(expected)}")
@@ -69,6 +62,32 @@ def check(program, folder):
         for (step, value), (_, logged) in zip(found, rows):
             if not abs(value - logged) <= TOLERANCE * abs(logged):
                 problems.append(f"{tag} at step {step}: {value}, but the log says {logged}")
+    return problems
+
+
+def check(program, folder):
+    """What is wrong; nothing if all is well."""
+    experiment = folder / "tiny.toml"
+    experiment.write_text(EXPERIMENT)
+    recipe = ["--dataset", "shapes", "--iterations", "6", "--set", "batch_size=32", "--set", "evaluate_every=3"]
+    out, seed = folder / "out", Path("plain-8", "seed-0")
+    # Each command, and its runs with their event files. The last is over by then: its file is made from its logs.
+    commands = [
+        (["sweep", experiment], [("tiny" / seed, "tiny" / seed)]),
+        (["train", "--network", "resnet-8", *recipe], [("", Path("resnet-8", "seed-0"))]),
+        (["compare", "8", *recipe], [(name, name) for name in (seed, Path("resnet-8", "seed-0"))]),
+        (["compare", "8", *recipe], [(name, name) for name in (seed, Path("resnet-8", "seed-0"))]),
+    ]
+    problems = []
+    for number, (words, runs) in enumerate(commands):
+        events = folder / f"events-{number}"
+        logs = out / words[0]
+        command = [program, *words, "--out", logs, "--tensorboard", events, "--device", "cpu"]
+        ended = subprocess.run(command, capture_output=True, text=True, env={"OMP_NUM_THREADS": "1", **os.environ})
+        if ended.returncode != 0:
+            return [*problems, ended.stderr, f"{words[0]} ended with exit code {ended.returncode}"]
+        for run, file in runs:
+            problems += [f"{words[0]}: {problem}" for problem in differences(logs / run, events / file)]
     return problems
 
 

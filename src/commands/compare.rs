@@ -131,6 +131,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         run.check()?;
     }
     check_writable("--out", &out)?;
+    arguments.options.check()?;
     announce(device, dataset.family(), &depths.iter().copied().zip(&recipes).collect::<Vec<_>>());
     if let Some(note) = runs.iter().find_map(|run| architecture::taken_for_cifar(&run.architecture))
     {
@@ -152,6 +153,7 @@ fn show(json: bool, runs: &[Run], out: &Path) -> Result<()> {
     let table = comparison::comparison(&comparison);
     let figure = out.join("comparison");
     figures::comparison(&protocol).write(out)?;
+    table.write_data(out, &protocol.title())?;
     let markdown = format!("{}\n\n{}\n", table.render(Style::Markdown), sentences.join("\n\n"));
     atomic_file::write_atomically(&out.join("comparison.md"), markdown.as_bytes())?;
     let output =
@@ -199,7 +201,7 @@ fn train_all(runs: &[Run], options: &RunOptions) -> Result<Option<bool>> {
         .collect();
     let mut diverged = false;
     for (run, display) in runs.iter().zip(&displays) {
-        match run.train(options, &|event| display.show(event), &stop)? {
+        match run.train(&options.of_run(&run.config), &|event| display.show(event), &stop)? {
             Outcome::Finished => {}
             Outcome::Diverged(_) => diverged = true,
             Outcome::Interrupted(_) => return Ok(None),

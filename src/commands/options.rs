@@ -22,6 +22,7 @@ use crate::distributed::group::Group;
 use crate::error::{BadInput, bad_input};
 use crate::report::format::counted;
 use crate::run::spec::RunOptions;
+use crate::system::atomic_file::check_writable;
 use crate::system::device;
 use crate::system::device::Cuda;
 use crate::system::device_list::DeviceList;
@@ -268,6 +269,10 @@ pub struct RunFlags {
     /// Threads that decode images; does not affect results [default: one per CPU core]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub loaders: Option<usize>,
+    /// Also write TensorBoard event files to this folder, each run's to <network>/seed-<k> (of a
+    /// sweep: <experiment>/<network>/seed-<k>)
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
 }
 
 /// What `--graph` says.
@@ -287,10 +292,15 @@ impl RunFlags {
             checkpoint_every: Duration::from_secs_f64(self.checkpoint_every),
             keep_weights: !self.no_weights,
             keep_state: self.keep_state,
-            tensorboard: None,
+            tensorboard: self.tensorboard.clone(),
             graph: self.graph == GraphChoice::Auto,
             loaders: self.loaders.unwrap_or_else(|| share_of_threads(processes)),
         }
+    }
+
+    /// Whether files can be made in the folders that are named here.
+    pub fn check(&self) -> Result<(), BadInput> {
+        self.tensorboard.iter().try_for_each(|folder| check_writable("--tensorboard", folder))
     }
 }
 

@@ -55,7 +55,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.status {
         return status::run(arguments, &experiments, &tasks);
     }
-    if arguments.element.is_some() && !arguments.dry_run && arguments.tensorboard.is_none() {
+    if arguments.element.is_some() && !arguments.dry_run && arguments.options.tensorboard.is_none()
+    {
         // Whether it is complete can be told without its data, whose list alone may take minutes.
         let dataset = experiments[tasks[0].experiment].dataset;
         look_at_all(&mut tasks, false, |task| task.look(dataset, None, true))?;
@@ -79,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         task.look(dataset, records.get(&dataset), arguments.dry_run)
     })?;
     if arguments.dry_run {
-        print_plan(arguments, &experiments, &tasks, devices[0])?;
+        print_plan(arguments, &experiments, &records, &tasks, devices[0])?;
         return Ok(EXIT_DONE);
     }
     train(arguments, &experiments, &mut tasks, &devices, folders)
@@ -97,8 +98,8 @@ fn train(
     if let Some(file) = &arguments.report {
         watching::check(file)?;
     }
-    if let Some(folder) = &arguments.tensorboard {
-        check_writable("--tensorboard", folder)?;
+    arguments.options.check()?;
+    if let Some(folder) = &arguments.options.tensorboard {
         for task in tasks.iter().filter(|task| task.status.is_over()) {
             EventFile::from_logs(&folder.join(&task.id), &task.directory)?;
         }
@@ -109,7 +110,6 @@ fn train(
         folders,
         datasets: experiments.iter().map(|experiment| experiment.dataset).collect(),
         run: RunOptions {
-            tensorboard: arguments.tensorboard.clone(),
             // What was extended once can be extended again.
             keep_state: arguments.options.keep_state || arguments.extension.extend_to.is_some(),
             ..arguments.options.options(None)
@@ -131,7 +131,7 @@ fn train(
 /// Paths travel to the workers, and into scripts, as text.
 fn check_utf8(arguments: &Arguments) -> Result<(), BadInput> {
     for (flag, path) in
-        [("--out", Some(&arguments.out)), ("--tensorboard", arguments.tensorboard.as_ref())]
+        [("--out", Some(&arguments.out)), ("--tensorboard", arguments.options.tensorboard.as_ref())]
     {
         if let Some(path) = path.filter(|path| path.to_str().is_none()) {
             return Err(bad_input(format!(

@@ -200,7 +200,7 @@ fn plan(arguments: &Arguments, seeds: &[u64]) -> Result<(Option<ExtendTo>, Vec<P
 fn train(arguments: &Arguments, runs: &[Run], stop: &Arc<AtomicBool>) -> Result<u8> {
     let speaks = runs[0].is_first();
     if speaks {
-        prepare(runs)?;
+        prepare(arguments, runs)?;
     }
     let options = RunOptions {
         // What was extended once can be extended again.
@@ -209,6 +209,7 @@ fn train(arguments: &Arguments, runs: &[Run], stop: &Arc<AtomicBool>) -> Result<
     };
     let (mut summaries, mut diverged) = (Vec::new(), false);
     for run in runs {
+        let options = options.of_run(&run.config);
         let name = match runs.len() {
             1 => run.config.network.to_string(),
             _ => format!("{} seed {}", run.config.network, run.config.seed),
@@ -247,7 +248,8 @@ fn train(arguments: &Arguments, runs: &[Run], stop: &Arc<AtomicBool>) -> Result<
 }
 
 /// Checks everything before anything starts, and says where and how it is trained.
-fn prepare(runs: &[Run]) -> Result<()> {
+fn prepare(arguments: &Arguments, runs: &[Run]) -> Result<()> {
+    arguments.options.check()?;
     for run in runs {
         run.check()?;
         check_writable("--out", run.directory.path())?;

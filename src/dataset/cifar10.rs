@@ -25,7 +25,7 @@ const PLANE: usize = SIDE * SIDE;
 pub const RECORD: usize = 1 + 3 * PLANE;
 
 /// Images of the official dataset.
-const OFFICIAL_IMAGES: (usize, usize) = (50_000, 10_000);
+pub const OFFICIAL_IMAGES: (usize, usize) = (50_000, 10_000);
 
 /// Folder inside the official archive.
 const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";

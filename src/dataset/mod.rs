@@ -41,6 +41,17 @@ pub fn load(name: DatasetName, folder: Option<&Path>) -> Result<Dataset> {
     }
 }
 
+/// Test images of the published data; of own images, whose number is not known, none.
+pub fn published_test_images(name: DatasetName) -> usize {
+    match name {
+        DatasetName::Shapes => shapes::TEST_IMAGES,
+        DatasetName::Cifar10 => cifar10::OFFICIAL_IMAGES.1,
+        DatasetName::Imagenet => imagenet::OFFICIAL.2,
+        DatasetName::TinyImagenet => imagenet::OFFICIAL_TINY.2,
+        DatasetName::Folder => 0,
+    }
+}
+
 /// The dataset that a folder holds, as far as its files tell.
 pub fn recognized(folder: &Path) -> Option<DatasetName> {
     let holds = |names: &[&str]| names.iter().any(|name| folder.join(name).exists());

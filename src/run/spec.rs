@@ -31,12 +31,21 @@ pub struct RunOptions {
     pub keep_weights: bool,
     /// Whether the final state is kept, from which the run can be extended.
     pub keep_state: bool,
-    /// The folder for TensorBoard's event file, if one is wanted.
+    /// The folder for TensorBoard's event files, if they are wanted.
     pub tensorboard: Option<PathBuf>,
     /// Whether a GPU gets each iteration as one CUDA graph, if it can.
     pub graph: bool,
     /// Threads that decode images.
     pub loaders: usize,
+}
+
+impl RunOptions {
+    /// The same for one of several runs, whose event file is in a folder of its own.
+    pub fn of_run(&self, config: &RunConfig) -> RunOptions {
+        let folder = |all: &PathBuf| RunDirectory::of(all, config.network, config.seed);
+        let tensorboard = self.tensorboard.as_ref().map(|all| folder(all).path().to_path_buf());
+        RunOptions { tensorboard, ..self.clone() }
+    }
 }
 
 impl Default for RunOptions {

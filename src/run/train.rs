@@ -20,6 +20,7 @@ use crate::run::evaluator::RunEvaluator;
 use crate::run::ranks::Begin;
 use crate::run::recorder::RunRecorder;
 use crate::run::spec::{Run, RunOptions};
+use crate::run::tensorboard::EventFile;
 use crate::system::hash;
 use crate::training::batches::source::batches;
 use crate::training::batches::{Batches, Normalization};
@@ -107,6 +108,9 @@ impl Run<'_> {
         match self.claim(listener)? {
             Start::Done(outcome) => {
                 self.begin(Begin::Over(outcome))?;
+                if let Some(folder) = &options.tensorboard {
+                    EventFile::from_logs(folder, &self.directory)?;
+                }
                 Ok(outcome)
             }
             Start::At(mut record, Position { checkpoint, kept, .. }) => {

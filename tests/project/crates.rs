@@ -145,7 +145,10 @@ fn every_crate_is_on_the_committed_list_under_a_licence_that_may_be_used() {
             assert_eq!(stated, licence, "the licence of {name} is another now; {how}");
         }
         let may_be_used = licence == "-" || is_met(licence, &|one| ALLOWED.contains(&one));
-        assert!(may_be_used, "{name} is under {licence}, which tests/project/crates.rs does not allow");
+        assert!(
+            may_be_used,
+            "{name} is under {licence}, which tests/project/crates.rs does not allow"
+        );
     }
 }
 

@@ -75,9 +75,6 @@ pub struct Arguments {
     pub extension: ExtensionFlag,
     #[command(flatten)]
     pub options: RunFlags,
-    /// Also write TensorBoard event files to this folder
-    #[arg(long, value_name = "DIR")]
-    pub tensorboard: Option<PathBuf>,
     /// Train one run alone: the Nth of the plan, from 0, as --dry-run numbers them, whatever is
     /// complete or left out; ends at once if that run is complete. For engines that number tasks, in
     /// SLURM_ARRAY_TASK_ID, AWS_BATCH_JOB_ARRAY_INDEX or JOB_COMPLETION_INDEX (Kubernetes)

@@ -1,15 +1,20 @@
 //! The plan of a sweep: what `--dry-run` prints.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
-use indicatif::{HumanBytes, HumanDuration};
+use indicatif::HumanBytes;
 use serde::Serialize;
 use tch::Device;
 
 use crate::commands::sweep::arguments::Arguments;
+use crate::config::dataset_name::DatasetName;
 use crate::console::output::{print, print_json};
+use crate::dataset::published_test_images;
+use crate::records::dataset_record::DatasetRecord;
 use crate::report::format::{NONE, counted, thousands};
 use crate::report::tables::table::{Style, render};
-use crate::sweep::estimate::{Speed, disk_bytes};
+use crate::sweep::estimate::{Span, Speeds, disk_bytes};
 use crate::sweep::experiment::Experiment;
 use crate::sweep::plan::{Task, TaskStatus};
 use crate::system::device;
@@ -23,6 +28,8 @@ struct PlannedResult {
     iterations: u64,
     done: String,
     seconds_left: f64,
+    least_seconds_left: f64,
+    most_seconds_left: f64,
     disk_bytes: f64,
 }
 
@@ -30,11 +37,19 @@ struct PlannedResult {
 pub fn print_plan(
     arguments: &Arguments,
     experiments: &[Experiment],
+    records: &HashMap<DatasetName, DatasetRecord>,
     tasks: &[Task],
     device: Device,
 ) -> Result<()> {
-    let speed = Speed::of(tasks, device);
-    let plan: Vec<PlannedResult> = tasks.iter().map(|task| planned(task, &speed)).collect();
+    let speeds = Speeds::of(tasks, device);
+    let span = |task: &Task| {
+        let dataset = experiments[task.experiment].dataset;
+        let test_images = records
+            .get(&dataset)
+            .map_or_else(|| published_test_images(dataset), |record| record.test_images);
+        speeds.time_left(task, test_images)
+    };
+    let plan: Vec<PlannedResult> = tasks.iter().map(|task| planned(task, span(task))).collect();
     if arguments.json {
         return print_json(&plan);
     }
@@ -44,20 +59,32 @@ pub fn print_plan(
         }
     }
     print(&plan_table(&plan))?;
-    let seconds: f64 = plan.iter().map(|run| run.seconds_left).sum();
-    let bytes: f64 = plan.iter().map(|run| run.disk_bytes).sum();
+    let bytes = HumanBytes(plan.iter().map(|run| run.disk_bytes).sum::<f64>() as u64);
     let open = tasks.iter().filter(|task| !task.status.is_over()).count();
+    let head = format!("{}, {open} to do", counted(tasks.len(), "run"));
+    if open == 0 {
+        return print(&format!("{head}; at most {bytes} of disk space"));
+    }
+    let time = plan.iter().map(PlannedResult::span).sum::<Span>();
     print(&format!(
-        "{}, {open} to do: about {} of training on {}, one after the other ({}; evaluations not included), at most {} of disk space",
-        counted(tasks.len(), "run"),
-        duration(seconds),
+        "{head}: {} of training and evaluation on {}, one after the other ({}); at most {bytes} of disk space",
+        between(time),
         device::describe(device).name,
-        speed.source,
-        HumanBytes(bytes as u64)
+        speeds.source,
     ))
 }
 
-fn planned(task: &Task, speed: &Speed) -> PlannedResult {
+impl PlannedResult {
+    fn span(&self) -> Span {
+        Span {
+            least: self.least_seconds_left,
+            likely: self.seconds_left,
+            most: self.most_seconds_left,
+        }
+    }
+}
+
+fn planned(task: &Task, time: Span) -> PlannedResult {
     PlannedResult {
         element: task.element,
         run: task.id.clone(),
@@ -69,7 +96,9 @@ fn planned(task: &Task, speed: &Speed) -> PlannedResult {
             TaskStatus::Finished => "all".to_string(),
             TaskStatus::Diverged => "diverged".to_string(),
         },
-        seconds_left: speed.seconds(task),
+        seconds_left: time.likely,
+        least_seconds_left: time.least,
+        most_seconds_left: time.most,
         disk_bytes: disk_bytes(task),
     }
 }
@@ -82,7 +111,7 @@ fn plan_table(plan: &[PlannedResult]) -> String {
             thousands(run.parameters),
             thousands(run.iterations as i64),
             run.done.clone(),
-            duration(run.seconds_left),
+            between(run.span()),
             HumanBytes(run.disk_bytes as u64).to_string(),
         ]
     };
@@ -93,9 +122,35 @@ fn plan_table(plan: &[PlannedResult]) -> String {
     )
 }
 
-fn duration(seconds: f64) -> String {
-    match seconds {
-        0.0 => NONE.to_string(),
-        seconds => HumanDuration(std::time::Duration::from_secs_f64(seconds)).to_string(),
+/// "12 to 15 minutes", in the largest unit of which there are two.
+fn between(time: Span) -> String {
+    if time.most == 0.0 {
+        return NONE.to_string();
+    }
+    let units = [(86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes")];
+    let unit = units.into_iter().find(|(length, _)| time.most >= 2.0 * length);
+    let (length, name) = unit.unwrap_or((1.0, "seconds"));
+    let digits = if time.most < 10.0 * length && name != "seconds" { 1 } else { 0 };
+    let shown = |seconds: f64| format!("{:.digits$}", seconds / length);
+    match (shown(time.least), shown(time.most)) {
+        (least, most) if least == most => format!("{most} {name}"),
+        (least, most) => format!("{least} to {most} {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_the_largest_unit_of_which_there_are_two() {
+        let told = |least, most| between(Span { least, likely: most, most });
+        assert_eq!(told(0.0, 0.0), "–");
+        assert_eq!(told(0.2, 0.4), "0 seconds");
+        assert_eq!(told(70.0, 119.0), "70 to 119 seconds");
+        assert_eq!(told(110.0, 130.0), "1.8 to 2.2 minutes");
+        assert_eq!(told(3600.0, 7000.0), "60 to 117 minutes");
+        assert_eq!(told(30.0 * 3600.0, 47.0 * 3600.0), "30 to 47 hours");
+        assert_eq!(told(12.0 * 86_400.0, 15.0 * 86_400.0), "12 to 15 days");
     }
 }

@@ -31,10 +31,10 @@ use crate::error::bad_input;
 use crate::system::hash::sha256;
 
 /// Classes, training and validation images of ImageNet 2012.
-const OFFICIAL: (usize, usize, usize) = (1000, 1_281_167, 50_000);
+pub const OFFICIAL: (usize, usize, usize) = (1000, 1_281_167, 50_000);
 
 /// Those of Tiny-ImageNet.
-const OFFICIAL_TINY: (usize, usize, usize) = (200, 100_000, 10_000);
+pub const OFFICIAL_TINY: (usize, usize, usize) = (200, 100_000, 10_000);
 
 /// The first folder in `root` with an image in it: a class, where there is no `train` or `val`.
 pub fn class_folder(root: &Path) -> Option<String> {

@@ -33,10 +33,9 @@ pub fn figure_html(folder: &str, chart: &Chart, svg: &str, command: Option<&str>
     let note = capitalised(&chart.note);
     let made = command.map(|command| {
         format!(
-            "<p>made by <code>{}</code> · every point: <code>{folder}/{}.csv</code> beside this \
-             page</p>",
+            "<p>made by <code>{}</code> · every point: {}</p>",
             escaped(command),
-            chart.name
+            files(folder, &chart.name, &["csv", "tex", "svg", "png"])
         )
     });
     let (summary, made) = match made {
@@ -60,6 +59,15 @@ pub fn figure_html(folder: &str, chart: &Chart, svg: &str, command: Option<&str>
     )
 }
 
+/// Links to the files of a figure or table, in `folder` beside the page.
+fn files(folder: &str, name: &str, kinds: &[&str]) -> String {
+    let link = |kind: &&str| {
+        let words = if *kind == "tex" { "LaTeX" } else { kind };
+        format!("<a href=\"{folder}/{name}.{kind}\">{words}</a>")
+    };
+    kinds.iter().map(link).collect::<Vec<_>>().join(" · ")
+}
+
 /// An SVG as the end of a `data:` address within double quotes.
 fn in_address(svg: &str) -> String {
     svg.replace('%', "%25")
@@ -70,8 +78,9 @@ fn in_address(svg: &str) -> String {
         .replace('\n', " ")
 }
 
-/// A table with its caption.
-pub fn table_html(table: &Table) -> String {
+/// A table with its caption, and links to its files, which lie in `folder` beside the page; nothing
+/// where there are none.
+pub fn table_html(table: &Table, folder: Option<&str>) -> String {
     let class = |column: &Header| if column.words { "" } else { " class=\"number\"" };
     let header: String = table
         .header
@@ -103,8 +112,12 @@ pub fn table_html(table: &Table) -> String {
             format!("<tr{kind}>{cells}</tr>\n")
         })
         .collect();
+    let files = folder.map_or(String::new(), |folder| {
+        let files = files(folder, &table.name, &["csv", "tex", "md"]);
+        format!("<p class=\"files\">the table as {files}</p>\n")
+    });
     format!(
-        "<div class=\"scroll\"><table><caption>{}</caption><thead><tr>{header}</tr></thead><tbody>\n{rows}</tbody></table></div>\n",
+        "<div class=\"scroll\"><table><caption>{}</caption><thead><tr>{header}</tr></thead><tbody>\n{rows}</tbody></table></div>\n{files}",
         escaped(&table.caption)
     )
 }

@@ -226,7 +226,8 @@ fn body(contents: &Contents, command: Option<&str>, problems: &[String]) -> Stri
         for (chart, svg) in &cost.charts {
             html.push_str(&figure_html(COST, chart, svg, command));
         }
-        html.push_str(&format!("{}</section>\n", table_html(&cost.table)));
+        let files = command.map(|_| COST);
+        html.push_str(&format!("{}</section>\n", table_html(&cost.table, files)));
     }
     if !contents.inside.parts.is_empty() {
         html.push_str(&inside_html(contents.inside, command));
@@ -235,7 +236,7 @@ fn body(contents: &Contents, command: Option<&str>, problems: &[String]) -> Stri
         html.push_str(&format!(
             "<section id=\"{CLAIMS}\">\n<h2>{}</h2>\n{}</section>\n",
             claims.title,
-            table_html(claims)
+            table_html(claims, command.map(|_| CLAIMS))
         ));
     }
     let sources = "Hover, touch or use the arrow keys on a figure to read its values; the buttons above it show and hide networks.";
@@ -253,7 +254,7 @@ fn standing_html(standing: &Standing) -> String {
         "<section id=\"{STANDING}\">\n<h2>{}</h2>\n<p class=\"status {class}\">{}</p>\n{}</section>\n",
         escaped(&standing.table.title),
         escaped(&standing.headline),
-        table_html(&standing.table)
+        table_html(&standing.table, None)
     )
 }
 
@@ -269,7 +270,9 @@ fn section_html(section: &Section, command: Option<&str>) -> String {
         html.push_str(&figure_html(&protocol.slug, chart, svg, command));
     }
     for table in section.tables.iter().filter(|table| !table.rows.is_empty()) {
-        html.push_str(&format!("<h3>{}</h3>\n{}", escaped(&table.title), table_html(table)));
+        let files = command.map(|_| protocol.slug.as_str());
+        let (title, shown) = (escaped(&table.title), table_html(table, files));
+        html.push_str(&format!("<h3>{title}</h3>\n{shown}"));
     }
     html.push_str("</section>\n");
     html
@@ -297,7 +300,7 @@ fn inside_html(inside: &Inside, command: Option<&str>) -> String {
             html.push_str(&figure_html(ANALYSES, chart, svg, command));
         }
         for table in part.tables.iter().filter(|table| !table.rows.is_empty()) {
-            html.push_str(&table_html(table));
+            html.push_str(&table_html(table, command.map(|_| ANALYSES)));
         }
     }
     html.push_str("</section>\n");

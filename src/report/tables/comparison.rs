@@ -39,7 +39,7 @@ pub fn comparison(comparison: &Comparison) -> Table {
     let rows: Vec<(RowKind, &NetworkSummary)> =
         networks.iter().map(|network| (RowKind::Whole, network)).collect();
     let caption = "Errors in percent, mean ± standard deviation over seeds.";
-    Table::new(("comparison", "Comparison"), caption, columns, &rows)
+    Table::new(("comparison-table", "Comparison"), caption, columns, &rows)
 }
 
 /// A value that is the paper's or a deviation from it, marked where that was read off a figure.

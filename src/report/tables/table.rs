@@ -185,15 +185,20 @@ impl Table {
 
     /// Writes `<folder>/<name>` as .md, .csv and .tex; `subject` is what all of it is about.
     pub fn write(&self, folder: &Path, subject: &str) -> Result<()> {
+        atomic_file::write_atomically(
+            &folder.join(&self.name).with_extension("md"),
+            format!("## {}\n\n{}", self.title, self.to_markdown()).as_bytes(),
+        )?;
+        self.write_data(folder, subject)
+    }
+
+    /// Writes `<folder>/<name>` as .csv and .tex, where its text is part of something else.
+    pub fn write_data(&self, folder: &Path, subject: &str) -> Result<()> {
         let path = folder.join(&self.name);
         let csv = self.to_csv()?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let latex = self.to_latex(subject, &name, &csv);
         atomic_file::write_atomically(&path.with_extension("tex"), latex.as_bytes())?;
-        atomic_file::write_atomically(
-            &path.with_extension("md"),
-            format!("## {}\n\n{}", self.title, self.to_markdown()).as_bytes(),
-        )?;
         atomic_file::write_atomically(&path.with_extension("csv"), csv.as_bytes())
     }
 }
