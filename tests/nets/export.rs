@@ -110,7 +110,7 @@ assert abs(loss - float(logged['loss'])) < 1e-4 * max(1, loss), (loss, logged)
 }
 
 #[test]
-fn torchvisions_model_takes_the_files_and_computes_the_same_scores() {
+fn torchvisions_and_timms_models_take_the_files_and_compute_the_same_scores() {
     if std::env::var_os(PYTHON).is_none() {
         eprintln!("skipped: {PYTHON} names no Python with torchvision");
         return;
@@ -126,7 +126,7 @@ fn torchvisions_model_takes_the_files_and_computes_the_same_scores() {
     succeed(path, &arguments);
     succeed(path, &["export", "run", "--to", "torchvision", "out", "--data", "imagenet=images"]);
     let script = "\
-import torch, torchvision
+import timm, torch, torchvision
 from safetensors.torch import load_file, save_file
 net = torchvision.models.resnet18(num_classes=3)
 state = torch.load('out/resnet-18b.pth', weights_only=True)
@@ -140,7 +140,12 @@ torch.manual_seed(0)
 images = torch.rand(2, 3, 32, 32)
 net.eval()
 with torch.no_grad():
-    save_file({'images': images, 'scores': net(images)}, 'scores.safetensors')
+    scores = net(images)
+    save_file({'images': images, 'scores': scores}, 'scores.safetensors')
+net = timm.create_model('resnet18', num_classes=3).eval()
+net.load_state_dict(state)
+with torch.no_grad():
+    assert (net(images) - scores).abs().max() < 1e-5 * scores.abs().max()
 ";
     assert!(torch(path, script));
     let weights = path.join("run/weights.safetensors");

@@ -74,6 +74,10 @@ fn compare_writes_every_file_and_tells_what_it_saw() {
     let svg = read(out.join("comparison.svg"));
     assert!(svg.contains("2 seeds") && svg.contains("resnet-14"));
     assert!(
+        read(out.join("comparison-table.tex")).contains("\\toprule")
+            && read(out.join("comparison-table.csv")).contains("complete,plain-14,")
+    );
+    assert!(
         out.join("comparison.png").exists()
             && read(out.join("comparison.md")).contains("| plain-14")
     );

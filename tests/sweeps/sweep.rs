@@ -52,6 +52,12 @@ fn a_sweep_trains_what_is_missing_and_tells_how_each_run_ended() {
         assert!(plan.contains(part), "\"{part}\" is not in:\n{plan}");
     }
     assert!(!folder.path().join("out").exists(), "a plan starts nothing");
+    let planned = run(folder.path(), &sweep("out", &["--iterations", "6", "--dry-run", "--json"]));
+    let planned: serde_json::Value = serde_json::from_str(&stdout(&planned)).unwrap();
+    let seconds = |key: &str| planned[0][key].as_f64().unwrap();
+    let [least, likely, most] =
+        ["least_seconds_left", "seconds_left", "most_seconds_left"].map(seconds);
+    assert!(0.0 < least && least < likely && likely < most, "{least} {likely} {most}");
     let text = succeed(folder.path(), &sweep("out", &["--iterations", "6", "--jobs", "2"]));
     assert_eq!(text.matches("finished").count(), 2, "{text}");
     let first = std::fs::metadata(folder.path().join("out/e/plain-8/seed-0/train.csv"))
