@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns a PyTorch checkpoint into a safetensors file that "resnet-repro evaluate" reads.
+"""Turns a PyTorch checkpoint into a safetensors file that "evaluate", "analyze" and "train --weights" of resnet-repro read.
 
     python scripts/to_safetensors.py resnet20.th resnet20.safetensors
 
@@ -15,6 +15,8 @@ import sys
 import torch
 
 NESTED_UNDER = ("state_dict", "model", "net")
+# What "--set normalize" of resnet-repro takes.
+NORMALIZE = ("pixel-mean", "imagenet")
 # Bytes that are written at a time.
 CHUNK = 1 << 22
 
@@ -36,12 +38,12 @@ def renamed(name):
     return "fc." + name[len("linear.") :] if name.startswith("linear.") else name
 
 
-def write_safetensors(tensors, path):
+def write_safetensors(tensors, path, metadata):
     """Writes float32 tensors in the safetensors format: the header's length, a JSON header, the bytes.
 
     https://huggingface.co/docs/safetensors#format
     """
-    header, offset = {}, 0
+    header, offset = {"__metadata__": metadata} if metadata else {}, 0
     for name, tensor in tensors.items():
         size = tensor.numel() * 4
         header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, offset + size]}
@@ -62,6 +64,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", help="file that torch.save wrote (.pth, .th, .pt)")
     parser.add_argument("output", help="safetensors file to write")
+    parser.add_argument(
+        "--normalize", choices=NORMALIZE, help="how pixels were normalised in its training, to be noted in the file: then no command needs to be told"
+    )
     arguments = parser.parse_args()
     try:
         # weights_only: a checkpoint is data from elsewhere, and must not run code.
@@ -73,7 +78,8 @@ def main():
         for name, tensor in state_dict(checkpoint).items()
         if torch.is_tensor(tensor) and not name.endswith("num_batches_tracked")
     }
-    write_safetensors({name: tensor.reshape(-1) if tensor.dim() == 0 else tensor for name, tensor in tensors.items()}, arguments.output)
+    metadata = {"normalize": arguments.normalize} if arguments.normalize else {}
+    write_safetensors({name: tensor.reshape(-1) if tensor.dim() == 0 else tensor for name, tensor in tensors.items()}, arguments.output, metadata)
     print(f"{arguments.output}: {len(tensors)} tensors, {sum(tensor.numel() for tensor in tensors.values())} values")
 
 

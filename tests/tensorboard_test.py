@@ -43,8 +43,10 @@ def differences(run, events):
     """What a reader of the event file finds otherwise than in the run's logs."""
     train, evaluation = (run / name for name in ("train.csv", "eval.csv"))
     expected = {
+        "learning_rate": column(train, "learning_rate"),
         "loss/train": column(train, "loss"),
         "error/train": column(train, "error"),
+        "loss/test": column(evaluation, "loss", "test"),
         "error/test": column(evaluation, "error", "test"),
     }
     # A size of 0 keeps every event; else the reader drops some at random.
@@ -52,8 +54,8 @@ def differences(run, events):
     problems = []
     if (tags := sorted(events.Tags()["scalars"])) != sorted(expected):
         problems.append(f"the tags are {tags}, not {sorted(expected)}")
-    if [len(rows) for rows in expected.values()] != [6, 6, 2]:
-        problems.append(f"the logs have {[len(rows) for rows in expected.values()]} rows, not 6, 6 and 2")
+    if [len(rows) for rows in expected.values()] != [6, 6, 6, 2, 2]:
+        problems.append(f"the logs have {[len(rows) for rows in expected.values()]} rows, not 6, 6, 6, 2 and 2")
     for tag, rows in expected.items():
         found = [(event.step, event.value) for event in events.Scalars(tag)] if tag in tags else []
         if [step for step, _ in found] != [iteration for iteration, _ in rows]:

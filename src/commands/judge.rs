@@ -18,7 +18,7 @@ use crate::report::band::reference::{PUBLISHED, Reference};
 use crate::report::band::{Judged, judge, table};
 use crate::report::tables::table::Style;
 
-/// Tell whether a training log lies inside of the band of reference seeds
+/// Tell whether a training log lies inside the band of reference seeds
 ///
 /// The log may come from any program: a CSV file with a header, TensorBoard event files, or the
 /// folder of a run of this program. Its training errors at a quarter, half, three quarters and the
@@ -106,7 +106,7 @@ fn tell(judged: &Judged) -> Result<()> {
 }
 
 fn judged(arguments: &Arguments) -> Result<Judged> {
-    let mut reference = Reference::read(&arguments.reference, arguments.network)?;
+    let mut reference = Reference::read(&reference_folder(arguments)?, arguments.network)?;
     let path = &arguments.log;
     if let Some(run) = own_run(path)? {
         check_no_columns(arguments)?;
@@ -130,6 +130,22 @@ fn judged(arguments: &Arguments) -> Result<Judged> {
     let mut judged = judge(path, &log.errors, &reference, arguments.partial, None)?;
     judged.notes.splice(0..0, log.notes);
     Ok(judged)
+}
+
+/// The folder of the reference. The published one is looked for here, and in the folders above the
+/// program.
+fn reference_folder(arguments: &Arguments) -> Result<PathBuf, BadInput> {
+    let named = &arguments.reference;
+    if named != Path::new(PUBLISHED) || named.is_dir() {
+        return Ok(named.clone());
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    let found = program.ancestors().map(|above| above.join(PUBLISHED)).find(|path| path.is_dir());
+    found.ok_or_else(|| {
+        bad_input(format!(
+            "the reference {PUBLISHED} is neither here nor above the program: name its folder in a clone of the project with --reference"
+        ))
+    })
 }
 
 /// The run of ours in a folder, if there is one.

@@ -26,6 +26,7 @@ use crate::logs::statistics::MeanStd;
 use crate::logs::summary::{RunCurves, RunSummary};
 use crate::logs::windows::final_window;
 use crate::network::architecture;
+use crate::network::weights::normalization_of;
 use crate::records::directory::RunDirectory;
 use crate::records::extend_to::ExtendTo;
 use crate::records::run_toml::{InitialWeights, RunConfig};
@@ -71,7 +72,7 @@ pub struct Arguments {
     #[arg(long, value_name = "LIST", conflicts_with = "seed")]
     seeds: Option<String>,
     /// Start from this weight file (safetensors) instead of the paper's initialisation; its hash is
-    /// recorded
+    /// recorded. Pixels must be normalised as for these weights (--set normalize=…)
     #[arg(long, value_name = "FILE", conflicts_with = "extend_to")]
     weights: Option<PathBuf>,
     /// Initialise the last layer as usual, for classes other than the file's
@@ -267,6 +268,15 @@ fn prepare(arguments: &Arguments, runs: &[Run]) -> Result<()> {
     }
     if let Some(note) = architecture::taken_for_cifar(&runs[0].architecture) {
         say(&format!("note: {note}"));
+    }
+    if let Some(file) = &arguments.weights
+        && matches!(normalization_of(file), Ok(None))
+    {
+        say(&format!(
+            "note: {} does not say how pixels are normalised for its weights; taken as {} (--set normalize=…)",
+            file.display(),
+            recipe.normalize
+        ));
     }
     Ok(())
 }

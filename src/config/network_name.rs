@@ -193,7 +193,7 @@ impl FromStr for NetworkName {
     fn from_str(text: &str) -> Result<NetworkName, BadInput> {
         let unknown = || {
             bad_input(format!(
-                "unknown network \"{text}\"{}: write plain-N, resnet-N, resnet-Nb, resnet-Nc (shortcut options B and C), preact-resnet-N, highway-19, highway-32, vgg-16, vgg-19 or googlenet, for example resnet-56",
+                "unknown network \"{text}\"{}: write plain-N, resnet-N, resnet-Nb, resnet-Nc (shortcut options B and C), resnet-N-v1.5, preact-resnet-N, highway-19, highway-32, vgg-16, vgg-19 or googlenet, for example resnet-56",
                 did_you_mean(nearest_name(text))
             ))
         };

@@ -48,6 +48,22 @@ impl WeightFile {
         header.metadata().as_ref()?.get(NETWORK).cloned()
     }
 
+    /// How pixels were normalised for these weights; files of other programs do not say it.
+    pub fn normalization(&self) -> Result<Option<Normalize>> {
+        let (_, header) = SafeTensors::read_metadata(&self.bytes)
+            .map_err(|error| not_safetensors(&self.path, error))?;
+        let Some(value) = header.metadata().as_ref().and_then(|entries| entries.get(NORMALIZE))
+        else {
+            return Ok(None);
+        };
+        let known = <Normalize as clap::ValueEnum>::from_str(value, false);
+        known.map(Some).map_err(|_| {
+            let problem = format!("metadata {NORMALIZE} = \"{value}\"");
+            let path = self.path.display();
+            bad_input(format!("{path}: {problem} is unknown to this version")).into()
+        })
+    }
+
     /// Its tensors, but for those that nothing here needs.
     pub fn tensors(&self) -> Result<BTreeMap<String, TensorView<'_>>> {
         let file = SafeTensors::deserialize(&self.bytes)
@@ -130,17 +146,7 @@ impl Network {
 
 /// How pixels are normalised for the weights in `path`, if the file says so.
 pub fn normalization_of(path: &Path) -> Result<Option<Normalize>> {
-    let bytes = read(path)?;
-    let (_, header) =
-        SafeTensors::read_metadata(&bytes).map_err(|error| not_safetensors(path, error))?;
-    let Some(value) = header.metadata().as_ref().and_then(|entries| entries.get(NORMALIZE)) else {
-        return Ok(None);
-    };
-    let known = <Normalize as clap::ValueEnum>::from_str(value, false);
-    known.map(Some).map_err(|_| {
-        let problem = format!("metadata {NORMALIZE} = \"{value}\"");
-        bad_input(format!("{}: {problem} is unknown to this version", path.display())).into()
-    })
+    WeightFile::read(path)?.normalization()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -25,7 +25,7 @@ use crate::training::checkpoint::StateSize;
 
 /// Why a run that has not begun is not extended.
 pub const NOTHING_TO_EXTEND: &str =
-    "there is no run yet: give the same command without --extend-to first";
+    "there is no run yet: give the same command with --keep-state in place of --extend-to first";
 
 /// The directory of one run.
 #[derive(Debug, Clone)]

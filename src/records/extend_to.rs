@@ -108,7 +108,7 @@ impl ExtendTo {
         match record.kept_state_sha256 {
             Some(_) => Ok(()),
             None => refused(
-                "its state (momentum, place in the schedule) was not kept at its end: train it again with --keep-state, or another run from its weights with --weights (without the momentum; on record as a difference)"
+                "its state (momentum, place in the schedule) was not kept at its end: train it again from its start, with --keep-state and another --out, or another run from its weights with --weights (without the momentum; on record as a difference)"
                     .into(),
             ),
         }

@@ -25,7 +25,7 @@ pub struct WeightSource {
 impl WeightSource {
     /// `config` with these weights as a part of what it is.
     ///
-    /// A file that is there must fit the network. One that is not is no longer needed where the run
+    /// A file that is there must fit the network, and the recipe's normalisation if it says its own. One that is not is no longer needed where the run
     /// in `directory` is done or has a checkpoint: the weights are then those on its record.
     pub fn identify(
         &self,
@@ -40,6 +40,14 @@ impl WeightSource {
                 None => return Err(error),
             },
         };
+        let normalize = config.recipe.normalize;
+        if let Some(noted) = file.normalization()?.filter(|&noted| noted != normalize) {
+            return Err(bad_input(format!(
+                "{}: these weights were trained on pixels normalised as {noted}, and the recipe has {normalize}: --set normalize={noted} goes on with them as they are",
+                self.file.display()
+            ))
+            .into());
+        }
         let mut network = Network::new(config.architecture()?, config.seed, Device::Cpu);
         network.load(&file, self.reset_classifier)?;
         let weights =

@@ -51,17 +51,20 @@ impl EventFile {
     }
 
     fn training_row(&mut self, row: &TrainingRow) -> Result<()> {
-        let values = [("loss/train", row.loss), ("error/train", row.error)];
+        let values = [
+            ("learning_rate", row.learning_rate),
+            ("loss/train", row.loss),
+            ("error/train", row.error),
+        ];
         self.scalars(row.iteration as i64, &values)
     }
 
     /// Adds evaluations.
     pub fn evaluations(&mut self, rows: &[EvaluationRow]) -> Result<()> {
         for row in rows {
-            self.scalars(
-                row.iteration as i64,
-                &[(&format!("error/{}", row.split.name()), row.error)],
-            )?;
+            let tag = |value| format!("{value}/{}", row.split.name());
+            let values = [(&*tag("loss"), row.loss), (&*tag("error"), row.error)];
+            self.scalars(row.iteration as i64, &values)?;
         }
         self.flush()
     }

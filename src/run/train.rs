@@ -105,7 +105,7 @@ impl Run<'_> {
         listener: Listener,
         stop: &AtomicBool,
     ) -> Result<Outcome> {
-        match self.claim(listener)? {
+        match self.claim(options, listener)? {
             Start::Done(outcome) => {
                 self.begin(Begin::Over(outcome))?;
                 if let Some(folder) = &options.tensorboard {
@@ -139,7 +139,7 @@ impl Run<'_> {
     }
 
     /// Finds out where the run begins, which the caller has locked.
-    fn claim(&self, listener: Listener) -> Result<Start> {
+    fn claim(&self, options: &RunOptions, listener: Listener) -> Result<Start> {
         match self.directory.claim(&self.config, self.extend_to.as_ref())? {
             Claim::New => Ok(Start::At(Box::new(self.new_record(Vec::new())), Position::default())),
             Claim::Resume(record, note) => {
@@ -156,6 +156,10 @@ impl Run<'_> {
                 // A kill right after the last record leaves them.
                 self.directory.tidy(&record)?;
                 listener(Event::AlreadyDone { iterations });
+                if options.keep_state && record.kept_state_sha256.is_none() {
+                    let note = "its state was not kept when it ended, and cannot be any more: --keep-state takes effect on a run in another --out";
+                    listener(Event::Note(note.to_string()));
+                }
                 Ok(Start::Done(match record.state {
                     State::Diverged => Outcome::Diverged(iterations),
                     _ => Outcome::Finished,

@@ -111,7 +111,13 @@ impl Speeds {
             sources.push(format!("from {} here", counted(recorded, "recorded run")));
         }
         if !probed.is_empty() {
-            sources.push(format!("measured now: iterations of {}", probed.join(" and ")));
+            probed.sort();
+            probed.dedup();
+            let threads = counted(tch::get_num_threads() as usize, "thread");
+            sources.push(format!(
+                "measured now on {threads}, with what else is at work: iterations of {}",
+                probed.join(", ")
+            ));
         }
         Speeds { measured, source: sources.join("; ") }
     }

@@ -384,3 +384,15 @@ fn lists_of_labels_that_are_none_are_refused_in_one_line_with_its_number() {
     write(&root, "labels.csv", "file,label\na.jpg,x\nb.jpg,y\n");
     refused(folder.path(), "pets", &["both labels.csv and folders of images", "such as x/"]);
 }
+
+#[test]
+fn a_class_without_test_images_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = class_folders(folder.path(), "pets", 2);
+    let row = |class: &str, number, split| format!("{class}/{number}.jpg,{class},{split}\n");
+    let mut rows: String = CLASSES.iter().map(|class| row(class, 0, "train")).collect();
+    rows += &row(CLASSES[0], 1, "test");
+    write(&root, "labels.csv", format!("file,label,split\n{rows}"));
+    let said = stderr(&done(folder.path(), &["data", "check", "folder", "--data", "pets"]));
+    assert!(said.contains(&format!("no test image of {} (", CLASSES[1..].join(", "))), "{said}");
+}

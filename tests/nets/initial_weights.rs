@@ -52,6 +52,15 @@ fn given_weights_are_on_record_evaluated_first_and_another_file_is_another_run()
     let ended = read("source/eval.csv").lines().last().unwrap().to_string();
     assert_eq!(handed.strip_prefix("0,"), ended.strip_prefix("30,"), "{handed} {ended}");
 
+    // Weights for pixels that are normalised otherwise would be ruined without a word.
+    let otherwise = ["--weights", "given.safetensors", "--set", "normalize=imagenet"];
+    refuse(
+        folder.path(),
+        &train("other", "4", &otherwise),
+        2,
+        &["given.safetensors: these weights", "--set normalize=pixel-mean"],
+    );
+
     // The same weights from elsewhere are the same run; others are not.
     std::fs::rename(
         folder.path().join("given.safetensors"),

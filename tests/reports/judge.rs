@@ -262,6 +262,9 @@ fn columns_that_are_not_there_and_values_that_are_none_are_named() {
     let log = "step,err_a,b\n1,50,1\n2,40,1\n";
     refused(log, &[], &["--training-column or --test-column", "step, err_a, b"]);
     refused(log, &["--training-column", "x"], &["--training-column x", "step, err_a, b"]);
+    // Such as train.csv of this program.
+    let own = "iteration,learning_rate,loss,error\n1,0.1,2.3,50\n";
+    refused(own, &[], &["error may hold training or test errors", "--test-column error"]);
     refused(log, &["--iteration-column", "n", "--training-column", "b"], &["--iteration-column n"]);
     refused("n,train_err\n1,50\n", &[], &["--iteration-column", "n, train_err"]);
     refused("step,train_err\n1,50\n2,101\n", &[], &["line 3", "train_err is 101", "from 0 to 100"]);
@@ -320,13 +323,12 @@ fn a_reference_that_cannot_judge_is_refused_with_the_reason() {
         refuse(path, &["judge", log, "--network", network, "--reference", reference], 2, parts);
     };
     let committed_seeds = committed("plain-20");
-    // There is no default where results/ is not.
-    refuse(
-        path,
-        &["judge", "log.csv", "--network", "plain-20"],
-        2,
-        &["--reference results/2026", "no such folder", "3 seeds"],
-    );
+    // The published reference is found above the program, wherever the command is given.
+    let by_default = ["judge", "log.csv", "--network", "plain-20"];
+    match env!("CARGO_BIN_EXE_resnet-repro").starts_with(env!("CARGO_MANIFEST_DIR")) {
+        true => assert_eq!(run(path, &by_default).status.code(), Some(0)),
+        false => refuse(path, &by_default, 2, &["the reference results/2026", "--reference"]),
+    }
     refused(
         "log.csv",
         "plain-56",

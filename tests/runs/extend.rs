@@ -42,6 +42,18 @@ fn kept_run() -> tempfile::TempDir {
 }
 
 #[test]
+fn a_finished_run_without_a_kept_state_says_what_leads_on() {
+    let folder = workspace();
+    let root = folder.path();
+    refuse(root, &extend("plain-8", "run", "6"), 2, &["no run yet", "--keep-state in place of"]);
+    succeed(root, &train("plain-8", "run", &["--iterations", "4"]));
+    refuse(root, &extend("plain-8", "run", "6"), 2, &["--keep-state and another --out"]);
+    // Asked for afterwards it is too late, which is said.
+    let late = run(root, &train("plain-8", "run", &["--iterations", "4", "--keep-state"]));
+    assert!(late.status.success() && stderr(&late).contains("state was not kept"), "{late:?}");
+}
+
+#[test]
 fn an_extended_run_has_the_bytes_of_one_that_was_trained_at_once() {
     let folder = kept_run();
     let root = folder.path();

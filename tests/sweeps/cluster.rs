@@ -130,6 +130,9 @@ fn a_status_that_is_watched_is_repeated_until_it_is_interrupted() {
     let mut child = command(folder.path(), &arguments).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+    // It ends by itself when all runs are over.
+    succeed(folder.path(), &sweep("4", &[]));
+    assert!(succeed(folder.path(), &arguments).ends_with("2 runs: 2 finished\n"));
     let output = run(folder.path(), &sweep("4", &["--watch", "1"]));
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--status"), "{}", stderr(&output));

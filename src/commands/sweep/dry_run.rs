@@ -66,8 +66,12 @@ pub fn print_plan(
         return print(&format!("{head}; at most {bytes} of disk space"));
     }
     let time = plan.iter().map(PlannedResult::span).sum::<Span>();
+    let order = match arguments.jobs as usize * arguments.device.len() {
+        1 => "one after the other",
+        _ => "if it were one after the other on the first device",
+    };
     print(&format!(
-        "{head}: {} of training and evaluation on {}, one after the other ({}); at most {bytes} of disk space",
+        "{head}: {} of training and evaluation on {}, {order} ({}); at most {bytes} of disk space",
         between(time),
         device::describe(device).name,
         speeds.source,
@@ -116,7 +120,7 @@ fn plan_table(plan: &[PlannedResult]) -> String {
         ]
     };
     render(
-        &["run", "element", "parameters", "iterations", "done", "time left", "disk"],
+        &["run", "element", "parameters", "iterations", "done", "time", "disk"],
         &plan.iter().map(row).collect::<Vec<_>>(),
         Style::Terminal,
     )
@@ -127,7 +131,8 @@ fn between(time: Span) -> String {
     if time.most == 0.0 {
         return NONE.to_string();
     }
-    let units = [(86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes")];
+    let units =
+        [(365.25 * 86_400.0, "years"), (86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes")];
     let unit = units.into_iter().find(|(length, _)| time.most >= 2.0 * length);
     let (length, name) = unit.unwrap_or((1.0, "seconds"));
     let digits = if time.most < 10.0 * length && name != "seconds" { 1 } else { 0 };

@@ -25,31 +25,31 @@ const TICK: Duration = Duration::from_millis(100);
 /// Clears a terminal.
 const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
-/// Prints how the runs stand, once or again and again.
+/// Prints how the runs stand, once, or again and again until all are over.
 pub fn run(arguments: &Arguments, experiments: &[Experiment], tasks: &[Task]) -> Result<u8> {
     if let Some(file) = &arguments.report {
         watching::check(file)?;
     }
-    let look = || {
+    let look = || -> Result<(String, bool)> {
         let runs = runs(experiments, tasks);
         if let Some(file) = &arguments.report {
             watching::write(file, &arguments.out, &runs, pause(arguments))?;
         }
-        text(arguments, &runs)
+        Ok((text(arguments, &runs)?, runs.iter().all(RunStatus::is_over)))
     };
     if arguments.watch.is_none() {
-        print_while_read(&look()?)?;
+        print_while_read(&look()?.0)?;
         return Ok(EXIT_DONE);
     }
     let pause = pause(arguments);
     let stop = signals::quiet_stop_flag()?;
     while !stop.load(Ordering::Relaxed) {
-        let text = look()?;
+        let (text, all_over) = look()?;
         if std::io::stdout().is_terminal() {
             let _ = std::io::stdout().write_all(CLEAR);
         }
         let shown = if arguments.json { text } else { format!("{}\n{text}", timestamp()) };
-        if !print_while_read(&shown)? {
+        if !print_while_read(&shown)? || all_over {
             break;
         }
         let start = Instant::now();

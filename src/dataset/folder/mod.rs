@@ -12,11 +12,13 @@ pub mod held_out;
 pub mod labels;
 pub mod settings;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Result;
 
 use crate::config::dataset_name::DatasetName;
+use crate::console::output::say;
 use crate::dataset::data::{DataStatus, Dataset, OwnData, Source, Split};
 use crate::dataset::folder::settings::Settings;
 use crate::dataset::imagenet::listing::entry::{Listing, SPLITS};
@@ -151,7 +153,20 @@ fn check(root: &Path, train: &Index, test: &Index, split: &Split) -> Result<(), 
         )));
     }
     match (test.is_empty(), split) {
-        (false, _) => Ok(()),
+        (false, _) => {
+            let tested: HashSet<u32> =
+                (0..test.len()).map(|position| test.label(position) as u32).collect();
+            let is_untested = |label: &usize| !tested.contains(&(*label as u32));
+            let untested = (0..train.classes().len()).filter(is_untested);
+            let untested: Vec<&str> = untested.map(|label| &*train.classes()[label]).collect();
+            if !untested.is_empty() {
+                say(&format!(
+                    "note: {root}: no test image of {} ({split}): test errors say nothing of it",
+                    untested.join(", ")
+                ));
+            }
+            Ok(())
+        }
         (true, Split::HeldOut { percent }) => Err(bad_input(format!(
             "{root}: {percent} % of {} leaves no test image: set a larger test_percent in {root}/{}, or put test images into val/<class>/",
             counted_images(train.len()),

@@ -10,7 +10,7 @@ use crate::logs::windows::smoothing_window;
 use crate::report::band::drawn::DrawnReference;
 use crate::report::draw::chart::{Chart, Panel, Series};
 use crate::report::figures::axis::{TEST, TRAINING, above, joined};
-use crate::report::format::thousands;
+use crate::report::format::{counted, thousands};
 use crate::report::protocol::Protocol;
 
 /// From so many iterations on their axis is labelled in units of 10,000, as in the paper.
@@ -130,9 +130,9 @@ impl<'a> Curves<'a> {
             self.add_references(panel, networks, kinds);
         }
         let note = format!(
-            "{}: training error (mean of the last {} iterations); bold: {}{}{above}{}",
+            "{}: training error (mean of the last {}); bold: {}{}{above}{}",
             if self.dashes() { "dashed" } else { "thin" },
-            self.window(),
+            counted(self.window(), "iteration"),
             self.test(),
             self.bands(),
             self.reference_note(&networks.concat())

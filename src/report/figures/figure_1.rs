@@ -4,6 +4,7 @@ use crate::config::network_name::NetworkName;
 use crate::report::draw::chart::Chart;
 use crate::report::figures::axis::{TEST, TRAINING, joined};
 use crate::report::figures::curves::Curves;
+use crate::report::format::counted;
 
 impl Curves<'_> {
     /// Training error left, test error right, of plain-20 and plain-56 or else of the shallowest
@@ -30,8 +31,8 @@ impl Curves<'_> {
             self.add_references(panel, &pair, &[kind]);
         }
         let note = format!(
-            "training error is the mean of the last {} iterations{}{}",
-            self.window(),
+            "training error is the mean of the last {}{}{}",
+            counted(self.window(), "iteration"),
             self.bands(),
             self.reference_note(&pair)
         );

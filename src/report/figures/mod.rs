@@ -26,6 +26,7 @@ pub fn charts(protocol: &Protocol, references: &[&DrawnReference]) -> Vec<Chart>
         Family::Cifar => [curves.figure_1(), curves.figure_6()],
         Family::Imagenet => [curves.figure_4(), curves.other_nets()],
     };
+    let alone = papers.iter().all(Option::is_none).then(|| curves.all_nets(protocol)).flatten();
     let others = [
         pairs::chart(protocol),
         curves.shortcut_options(),
@@ -34,7 +35,19 @@ pub fn charts(protocol: &Protocol, references: &[&DrawnReference]) -> Vec<Chart>
         curves.learning_rate(),
         throughput::chart(protocol),
     ];
-    papers.into_iter().chain(others).flatten().collect()
+    papers.into_iter().chain([alone]).chain(others).flatten().collect()
+}
+
+impl Curves<'_> {
+    /// The errors of whatever nets there are, where no figure of the paper shows them.
+    fn all_nets(&self, protocol: &Protocol) -> Option<Chart> {
+        let networks = self.networks(|_| true);
+        if networks.is_empty() {
+            return None;
+        }
+        let title = format!("Training and {} on {}", self.test(), protocol.data_title());
+        Some(self.errors("errors", title, &[("all nets", networks)], &[TRAINING, TEST]))
+    }
 }
 
 /// The figure of `compare`: plain nets on the left, residual nets on the right, on the same axes.

@@ -5,6 +5,7 @@ use crate::config::shortcut::Shortcut;
 use crate::logs::collection::LoggedRun;
 use crate::logs::statistics::MeanStd;
 use crate::report::draw::chart::{Chart, Panel, Series};
+use crate::report::format::counted;
 use crate::report::protocol::Protocol;
 
 /// Images per second against depth, one curve for each family and machine.
@@ -22,10 +23,9 @@ pub fn chart(protocol: &Protocol) -> Option<Chart> {
             NetworkName::Residual { shortcut: Shortcut::OptionA, .. } => "residual nets",
             _ => continue,
         };
-        let place = machine
-            .gpu
-            .clone()
-            .unwrap_or_else(|| format!("{}, {} threads", machine.processor, machine.threads));
+        let place = machine.gpu.clone().unwrap_or_else(|| {
+            format!("{}, {}", machine.processor, counted(machine.threads as usize, "thread"))
+        });
         let name = format!("{family} on {place}");
         match groups.iter_mut().find(|(other, _)| *other == name) {
             Some((_, runs)) => runs.push(run),

@@ -2,6 +2,7 @@
 
 use crate::network::memory;
 use crate::records::measurements::{Measurements, Row};
+use crate::report::format::counted;
 use crate::report::tables::cell::Cell;
 use crate::report::tables::table::{Column, RowKind, Table};
 
@@ -13,7 +14,7 @@ type Case<'a> = (&'a Measurements, &'a Row);
 
 /// Where it was measured.
 pub fn machine(measured: &Measurements) -> String {
-    format!("{}, {} threads", measured.device, measured.threads)
+    format!("{}, {}", measured.device, counted(measured.threads as usize, "thread"))
 }
 
 /// Every measurement. CSV: images a second and milliseconds at the median, operations a second
