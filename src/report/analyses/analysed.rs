@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use crate::analysis::images::Split;
 use crate::analysis::record::{Analysis, toml_name, verify};
 use crate::config::network_name::{Family, NetworkName};
 use crate::logs::collection::LoggedRun;
@@ -151,7 +152,11 @@ impl Analysed<'_> {
     /// "1,000 test images".
     pub fn images(&self) -> String {
         let record = &self.analysis.record;
-        format!("{} {} images", thousands(record.images as i64), record.split)
+        let split = match record.split {
+            Split::Train => "training".to_string(),
+            split => split.to_string(),
+        };
+        format!("{} {split} images", thousands(record.images as i64))
     }
 }
 

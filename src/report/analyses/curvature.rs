@@ -2,7 +2,8 @@
 
 use crate::analysis::curvature::{Quantity, Row};
 use crate::report::analyses::analysed::{Analysed, Found, one_a_network, read, sources};
-use crate::report::analyses::part::{Part, curve, panels, row_kind};
+use crate::report::analyses::logarithmic::logarithmic;
+use crate::report::analyses::part::{Part, curve, row_kind};
 use crate::report::draw::chart::Chart;
 use crate::report::tables::cell::Cell;
 use crate::report::tables::table::{Column, RowKind, Table};
@@ -29,7 +30,8 @@ fn chart(chosen: &[&Found<Row>]) -> Option<Chart> {
             rows.filter_map(|row| Some((row.index? as f64, row.value, row.error.unwrap_or(0.0))));
         curve(one.of, colour, "eigenvalue", points)
     });
-    let series: Vec<_> = curves.filter(|series| !series.points.is_empty()).collect();
+    // From net to net they differ by factors of hundreds.
+    let panels = logarithmic(vec![("in order of size", curves.collect())]);
     let described: Vec<String> = chosen
         .iter()
         .filter_map(|one| {
@@ -37,7 +39,7 @@ fn chart(chosen: &[&Found<Row>]) -> Option<Chart> {
             Some(format!("{} {value:.2}", one.of.label()))
         })
         .collect();
-    (!series.is_empty()).then(|| Chart {
+    (!panels.is_empty()).then(|| Chart {
         name: "eigenvalues".to_string(),
         title: "Largest eigenvalues of the Hessian".to_string(),
         note: format!(
@@ -49,8 +51,8 @@ fn chart(chosen: &[&Found<Row>]) -> Option<Chart> {
         x_field: "index".to_string(),
         y_label: "eigenvalue (nats)".to_string(),
         x_scale: 1.0,
-        y_log: false,
-        panels: panels(vec![("in order of size", series)]),
+        y_log: true,
+        panels,
     })
 }
 
