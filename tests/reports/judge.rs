@@ -264,7 +264,7 @@ fn columns_that_are_not_there_and_values_that_are_none_are_named() {
     refused(log, &["--training-column", "x"], &["--training-column x", "step, err_a, b"]);
     // Such as train.csv of this program.
     let own = "iteration,learning_rate,loss,error\n1,0.1,2.3,50\n";
-    refused(own, &[], &["error may hold training or test errors", "--test-column error"]);
+    refused(own, &[], &["error may hold training or test errors", "name the folder"]);
     refused(log, &["--iteration-column", "n", "--training-column", "b"], &["--iteration-column n"]);
     refused("n,train_err\n1,50\n", &[], &["--iteration-column", "n, train_err"]);
     refused("step,train_err\n1,50\n2,101\n", &[], &["line 3", "train_err is 101", "from 0 to 100"]);

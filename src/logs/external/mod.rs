@@ -117,18 +117,18 @@ pub fn read(path: &Path, test_path: Option<&Path>, mapping: &Mapping) -> Result<
         }
     };
     if training.is_none() && test.is_none() {
-        let (what, names) = (source.what(), source.names());
-        if let Some(name) = names::errors(&names, Images::Training, true) {
-            return Err(bad_input(format!(
-                "{}: {name} may hold training or test errors: say --training-column {name} or --test-column {name}; of a run of this program name the folder",
-                path.display()
-            ))
-            .into());
-        }
-        let names = names.join(", ");
+        let names = source.names();
+        let problem = match names::errors(&names, Images::Training, true) {
+            Some(name) => format!("{name} may hold training or test errors"),
+            None => {
+                let what = source.what();
+                format!("no {what} is known by its name to hold training or test errors")
+            }
+        };
         return Err(bad_input(format!(
-            "{}: no {what} is known by its name to hold training or test errors: name it with --training-column or --test-column (there are: {names})",
-            path.display()
+            "{}: {problem}: name it with --training-column or --test-column (there are: {}); of a run of this program name the folder",
+            path.display(),
+            names.join(", ")
         ))
         .into());
     }
