@@ -38,6 +38,9 @@ const SLOW: f64 = 1.0;
 /// The deeper of the two networks has at most so many times the multiply-adds of the other.
 const DEEPER: i64 = 4;
 
+/// Nor has it more than these, with which a few iterations would take many seconds on a CPU.
+const DEEPEST: i64 = 1_000_000_000;
+
 /// How much wider than what was measured an interval is, on either side: logs, checkpoints, making
 /// batches, and what else the machine does.
 const ALLOWANCE: f64 = 0.15;
@@ -160,7 +163,8 @@ fn pair(tasks: &[Task], of: Kin) -> Vec<&Architecture> {
     let mut kindred: Vec<&Task> = tasks.iter().filter(|task| kin(task) == of).collect();
     kindred.sort_by_key(|task| task.multiply_adds);
     let cheapest = kindred.first().map(|task| &*task.run.architecture);
-    let affordable = |task: &&&Task| task.multiply_adds <= kindred[0].multiply_adds * DEEPER;
+    let most = |cheapest: &Task| (cheapest.multiply_adds * DEEPER).min(DEEPEST);
+    let affordable = |task: &&&Task| task.multiply_adds <= most(kindred[0]);
     let deeper = kindred.iter().rfind(affordable).map(|task| &*task.run.architecture);
     let deeper = deeper.filter(|deeper| cheapest.is_some_and(|net| net.name != deeper.name));
     cheapest.into_iter().chain(deeper).collect()
@@ -170,7 +174,7 @@ fn pair(tasks: &[Task], of: Kin) -> Vec<&Architecture> {
 fn measure(architecture: &Architecture, precision: Precision, device: Device) -> Vec<f64> {
     let multiply_adds = architecture.multiply_adds();
     let batch = match device {
-        Device::Cpu => (PROBE_COST / multiply_adds.max(1)).clamp(4, 32),
+        Device::Cpu => (PROBE_COST / multiply_adds.max(1)).clamp(2, 32),
         _ if architecture.image_side == IMAGE_SIDE => 128,
         _ => 32,
     };
