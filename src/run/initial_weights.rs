@@ -25,8 +25,9 @@ pub struct WeightSource {
 impl WeightSource {
     /// `config` with these weights as a part of what it is.
     ///
-    /// A file that is there must fit the network, and the recipe's normalisation if it says its own. One that is not is no longer needed where the run
-    /// in `directory` is done or has a checkpoint: the weights are then those on its record.
+    /// A file that is there must fit the network, and the recipe's normalisation if it says its
+    /// own. One that is not is no longer needed where the run in `directory` is done or has a
+    /// checkpoint: the weights are then those on its record.
     pub fn identify(
         &self,
         config: RunConfig,

@@ -6,6 +6,7 @@ use std::iter::Sum;
 use std::ops::Add;
 use std::time::Instant;
 
+use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::config::dataset_name::IMAGE_SIDE;
@@ -49,13 +50,16 @@ const ALLOWANCE: f64 = 0.15;
 const PASSES: f64 = 3.0;
 
 /// Seconds, and the bounds between which they should be.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Span {
-    /// At best.
-    pub least: f64,
     /// At the mean of the speeds that were measured.
+    #[serde(rename = "seconds_left")]
     pub likely: f64,
+    /// At best.
+    #[serde(rename = "least_seconds_left")]
+    pub least: f64,
     /// At worst.
+    #[serde(rename = "most_seconds_left")]
     pub most: f64,
 }
 
@@ -92,9 +96,11 @@ impl Speeds {
     /// The speeds of training on `device`: of the recorded runs of the sweep, or measured now where
     /// none is of a kin.
     pub fn of(tasks: &[Task], device: Device) -> Speeds {
+        // Asked once: for a GPU each is a process of its own.
+        let here = (device::describe(device).name, device::processor());
         let mut measured: HashMap<Kin, Vec<f64>> = HashMap::new();
         for task in tasks {
-            if let Some(speed) = recorded(task, device) {
+            if let Some(speed) = recorded(task, &here) {
                 measured.entry(kin(task)).or_default().push(speed);
             }
         }
@@ -147,12 +153,12 @@ fn kin(task: &Task) -> Kin {
     (task.run.architecture.image_side, task.run.recipe.precision)
 }
 
-/// The speed of a run on record, if it was trained on such a device.
-fn recorded(task: &Task, device: Device) -> Option<f64> {
+/// The speed of a run on record, if it was trained on the device and processor of these names.
+fn recorded(task: &Task, (device, processor): &(String, String)) -> Option<f64> {
     let record = RunRecord::read(&task.directory.record()).ok()?;
-    let (machine, name) = (&record.provenance.machine, device::describe(device).name);
-    let same = machine.device == name
-        && (name != "cpu" || machine.processor == device::processor())
+    let machine = &record.provenance.machine;
+    let same = machine.device == *device
+        && (device != "cpu" || machine.processor == *processor)
         && record.run.recipe.precision == task.run.recipe.precision;
     let speed = record.progress.images_per_second * task.multiply_adds as f64;
     (same && speed > 0.0).then_some(speed)

@@ -89,8 +89,8 @@ pub struct Arguments {
     /// runs that others train (Slurm, other machines)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "slurm", "element"])]
     pub report: Option<PathBuf>,
-    /// With --status: again and again, so many seconds apart, until interrupted [default: 10]. With
-    /// --report: how often the page is made [default: 30]
+    /// With --status: again and again, so many seconds apart, until all runs are over [default:
+    /// 10]. With --report: how often the page is made [default: 30]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1,
         default_missing_value = "10", value_parser = pause)]
     pub watch: Option<Duration>,

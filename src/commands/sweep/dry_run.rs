@@ -27,9 +27,8 @@ struct PlannedResult {
     parameters: i64,
     iterations: u64,
     done: String,
-    seconds_left: f64,
-    least_seconds_left: f64,
-    most_seconds_left: f64,
+    #[serde(flatten)]
+    time: Span,
     disk_bytes: f64,
 }
 
@@ -65,7 +64,7 @@ pub fn print_plan(
     if open == 0 {
         return print(&format!("{head}; at most {bytes} of disk space"));
     }
-    let time = plan.iter().map(PlannedResult::span).sum::<Span>();
+    let time = plan.iter().map(|run| run.time).sum::<Span>();
     let order = match arguments.jobs as usize * arguments.device.len() {
         1 => "one after the other",
         _ => "if it were one after the other on the first device",
@@ -76,16 +75,6 @@ pub fn print_plan(
         device::describe(device).name,
         speeds.source,
     ))
-}
-
-impl PlannedResult {
-    fn span(&self) -> Span {
-        Span {
-            least: self.least_seconds_left,
-            likely: self.seconds_left,
-            most: self.most_seconds_left,
-        }
-    }
 }
 
 fn planned(task: &Task, time: Span) -> PlannedResult {
@@ -100,9 +89,7 @@ fn planned(task: &Task, time: Span) -> PlannedResult {
             TaskStatus::Finished => "all".to_string(),
             TaskStatus::Diverged => "diverged".to_string(),
         },
-        seconds_left: time.likely,
-        least_seconds_left: time.least,
-        most_seconds_left: time.most,
+        time,
         disk_bytes: disk_bytes(task),
     }
 }
@@ -115,7 +102,7 @@ fn plan_table(plan: &[PlannedResult]) -> String {
             thousands(run.parameters),
             thousands(run.iterations as i64),
             run.done.clone(),
-            between(run.span()),
+            between(run.time),
             HumanBytes(run.disk_bytes as u64).to_string(),
         ]
     };

@@ -12,7 +12,6 @@ pub mod held_out;
 pub mod labels;
 pub mod settings;
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Result;
@@ -144,21 +143,14 @@ fn check(root: &Path, train: &Index, test: &Index, split: &Split) -> Result<(), 
             "{root}: one class only ({only}): to tell classes apart a net needs at least two"
         )));
     }
-    let mut counts = vec![0usize; train.classes().len()];
-    (0..train.len()).for_each(|position| counts[train.label(position) as usize] += 1);
-    if let Some(class) = counts.iter().position(|&count| count == 0) {
+    if let [class, ..] = classes_without_images(train)[..] {
         return Err(bad_input(format!(
-            "{root}: no image of class {} is a training image ({split}): add images of it, or remove the class",
-            train.classes()[class]
+            "{root}: no image of class {class} is a training image ({split}): add images of it, or remove the class"
         )));
     }
     match (test.is_empty(), split) {
         (false, _) => {
-            let tested: HashSet<u32> =
-                (0..test.len()).map(|position| test.label(position) as u32).collect();
-            let is_untested = |label: &usize| !tested.contains(&(*label as u32));
-            let untested = (0..train.classes().len()).filter(is_untested);
-            let untested: Vec<&str> = untested.map(|label| &*train.classes()[label]).collect();
+            let untested = classes_without_images(test);
             if !untested.is_empty() {
                 say(&format!(
                     "note: {root}: no test image of {} ({split}): test errors say nothing of it",
@@ -176,6 +168,13 @@ fn check(root: &Path, train: &Index, test: &Index, split: &Split) -> Result<(), 
             "{root}: there is no test image ({split}): there is nothing to test on"
         ))),
     }
+}
+
+fn classes_without_images(part: &Index) -> Vec<&str> {
+    let mut counts = vec![0usize; part.classes().len()];
+    (0..part.len()).for_each(|position| counts[part.label(position) as usize] += 1);
+    let empty = part.classes().iter().zip(counts).filter(|(_, count)| *count == 0);
+    empty.map(|(class, _)| class.as_str()).collect()
 }
 
 fn counted_images(count: usize) -> String {
