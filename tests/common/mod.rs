@@ -171,6 +171,10 @@ pub fn write_cifar(folder: &Path, train: usize, test: usize) -> PathBuf {
 /// Options that make a run of seconds on such data.
 pub const SMALL: &[&str] = &["--data", "data", "--device", "cpu", "--set", "batch_size=32"];
 
+/// The sweep of [`write_experiment`]'s networks on that data.
+pub const SMALL_SWEEP: &[&str] =
+    &["sweep", "e.toml", "--data", "data", "--device", "cpu", "--set", "batch_size=32"];
+
 /// The arguments with [`SMALL`] behind them.
 pub fn small<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     arguments.iter().chain(SMALL).copied().collect()

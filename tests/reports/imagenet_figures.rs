@@ -3,6 +3,7 @@
 
 use crate::common;
 use crate::common::{run, stderr, succeed};
+use crate::paper_runs::record;
 use std::path::{Path, PathBuf};
 
 use resnet_repro::config::dataset_name::DatasetName;
@@ -11,8 +12,7 @@ use resnet_repro::config::recipe::Recipe;
 use resnet_repro::dataset::data::DataStatus;
 use resnet_repro::records::dataset_record::DatasetRecord;
 use resnet_repro::records::directory::RunDirectory;
-use resnet_repro::records::provenance::Provenance;
-use resnet_repro::records::run_toml::{Progress, RunConfig, RunRecord, State};
+use resnet_repro::records::run_toml::{RunConfig, State};
 
 /// Data and recipe of the runs that a test writes.
 struct Kind {
@@ -95,33 +95,15 @@ fn write_run(
         )
         .unwrap();
     }
-    let record = RunRecord {
-        state: if done == planned { State::Finished } else { State::Running },
-        parameters: 1,
-        differences_from_paper: Vec::new(),
-        weights_sha256: None,
-        kept_state_sha256: None,
-        unreadable_images: Default::default(),
-        mean_image_sha256: None,
-        progress: Progress {
-            iterations: done,
-            seconds: 3600.0,
-            images_per_second: 500.0,
-            ..Progress::default()
-        },
-        files: Default::default(),
-        run: RunConfig {
-            network,
-            seed,
-            dataset: kind.dataset.clone(),
-            recipe: kind.recipe.clone(),
-            initial_weights: None,
-        },
-        provenance: Provenance::now(tch::Device::Cpu),
-        earlier_attempts: Vec::new(),
-        extensions: Vec::new(),
-        failures: Vec::new(),
+    let state = if done == planned { State::Finished } else { State::Running };
+    let run = RunConfig {
+        network,
+        seed,
+        dataset: kind.dataset.clone(),
+        recipe: kind.recipe.clone(),
+        initial_weights: None,
     };
+    let record = record(state, 1, done, run);
     record.write(&directory.record()).unwrap();
     directory.path().to_path_buf()
 }

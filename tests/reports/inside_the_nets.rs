@@ -1,16 +1,13 @@
 //! What the report shows of analyses.
 
 use crate::common::{run, stderr, succeed};
-use crate::paper_runs::{change, read, write_run};
+use crate::paper_runs::{change, official_cifar10, read, write_run};
 use resnet_repro::analysis::images::Split;
 use resnet_repro::analysis::kind::Kind;
 use resnet_repro::analysis::record::AnalysisRecord;
 use resnet_repro::analysis::{generalisation, lesion, responses};
-use resnet_repro::config::dataset_name::DatasetName;
 use resnet_repro::config::network_name::NetworkName;
 use resnet_repro::config::recipe::Normalize;
-use resnet_repro::dataset::data::DataStatus;
-use resnet_repro::records::dataset_record::DatasetRecord;
 use resnet_repro::records::directory::RunDirectory;
 use resnet_repro::records::provenance::Provenance;
 use std::path::Path;
@@ -37,17 +34,7 @@ fn write_analysis<Row: serde::Serialize>(
         settings: toml::Table::from_iter([("within_points".into(), toml::Value::Float(1.0))]),
         summary: summary.iter().map(float).collect(),
         files: Default::default(),
-        dataset: DatasetRecord {
-            name: DatasetName::Cifar10,
-            status: DataStatus::Official,
-            fingerprint: "0".repeat(64),
-            training_images: 50_000,
-            test_images: 10_000,
-            classes: 10,
-            title: None,
-            class_names: Vec::new(),
-            test_percent: None,
-        },
+        dataset: official_cifar10(),
         provenance: Provenance::now(tch::Device::Cpu),
     };
     record.write(folder, rows).unwrap();

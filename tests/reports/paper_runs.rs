@@ -43,41 +43,52 @@ pub fn write_run(results: &Path, network: &str, seed: u64, done: u64, last: f64)
     }
     std::fs::write(directory.train_log(), train).unwrap();
     std::fs::write(directory.evaluation_log(), evaluations).unwrap();
-    let fingerprint = "0".repeat(64);
-    let dataset = DatasetRecord {
-        name: DatasetName::Cifar10,
-        status: DataStatus::Official,
-        fingerprint,
-        training_images: 50_000,
-        test_images: 10_000,
-        classes: 10,
-        title: None,
-        class_names: Vec::new(),
-        test_percent: None,
-    };
     let recipe = Recipe { warmup: network.depth() >= 110, ..Recipe::default() };
-    let record = RunRecord {
-        state: if done == 64_000 { State::Finished } else { State::Running },
-        parameters: cifar::architecture(network, 10).unwrap().parameter_count(),
+    let state = if done == 64_000 { State::Finished } else { State::Running };
+    let run =
+        RunConfig { network, seed, dataset: official_cifar10(), recipe, initial_weights: None };
+    let parameters = cifar::architecture(network, 10).unwrap().parameter_count();
+    record(state, parameters, done, run).write(&directory.record()).unwrap();
+}
+
+/// The record of a run that took an hour at 500 images a second.
+pub fn record(state: State, parameters: i64, iterations: u64, run: RunConfig) -> RunRecord {
+    RunRecord {
+        state,
+        parameters,
         differences_from_paper: Vec::new(),
         weights_sha256: None,
         kept_state_sha256: None,
         unreadable_images: Default::default(),
         mean_image_sha256: None,
         progress: Progress {
-            iterations: done,
+            iterations,
             seconds: 3600.0,
             images_per_second: 500.0,
             ..Progress::default()
         },
         files: Default::default(),
-        run: RunConfig { network, seed, dataset, recipe, initial_weights: None },
+        run,
         provenance: Provenance::now(tch::Device::Cpu),
         earlier_attempts: Vec::new(),
         extensions: Vec::new(),
         failures: Vec::new(),
-    };
-    record.write(&directory.record()).unwrap();
+    }
+}
+
+/// The official CIFAR-10 on a record.
+pub fn official_cifar10() -> DatasetRecord {
+    DatasetRecord {
+        name: DatasetName::Cifar10,
+        status: DataStatus::Official,
+        fingerprint: "0".repeat(64),
+        training_images: 50_000,
+        test_images: 10_000,
+        classes: 10,
+        title: None,
+        class_names: Vec::new(),
+        test_percent: None,
+    }
 }
 
 pub fn paper_size(folder: &Path) {

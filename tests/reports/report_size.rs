@@ -1,17 +1,14 @@
 //! How large the report's page is: it must open on any machine.
 
 use crate::common::succeed;
+use crate::paper_runs::{official_cifar10, record};
 use std::path::Path;
 
-use resnet_repro::config::dataset_name::DatasetName;
 use resnet_repro::config::network_name::NetworkName;
 use resnet_repro::config::recipe::Recipe;
-use resnet_repro::dataset::data::DataStatus;
 use resnet_repro::network::architecture::cifar;
-use resnet_repro::records::dataset_record::DatasetRecord;
 use resnet_repro::records::directory::RunDirectory;
-use resnet_repro::records::provenance::Provenance;
-use resnet_repro::records::run_toml::{Progress, RunConfig, RunRecord, State};
+use resnet_repro::records::run_toml::{RunConfig, State};
 
 /// Bytes of the page for the runs that this repository publishes, at most.
 const COMMITTED: u64 = 2_000_000;
@@ -43,17 +40,6 @@ fn write_run(folder: &Path, network: NetworkName, seed: u64, learning_rate: f64)
     }
     std::fs::write(directory.train_log(), train).unwrap();
     std::fs::write(directory.evaluation_log(), evaluations).unwrap();
-    let dataset = DatasetRecord {
-        name: DatasetName::Cifar10,
-        status: DataStatus::Official,
-        fingerprint: "0".repeat(64),
-        training_images: 50_000,
-        test_images: 10_000,
-        classes: 10,
-        title: None,
-        class_names: Vec::new(),
-        test_percent: None,
-    };
     let recipe = Recipe {
         iterations: ITERATIONS,
         milestones: vec![1200, 1800],
@@ -61,22 +47,10 @@ fn write_run(folder: &Path, network: NetworkName, seed: u64, learning_rate: f64)
         warmup: network.depth() >= 110,
         ..Recipe::default()
     };
-    let record = RunRecord {
-        state: State::Finished,
-        parameters: cifar::architecture(network, 10).unwrap().parameter_count(),
-        differences_from_paper: Vec::new(),
-        weights_sha256: None,
-        kept_state_sha256: None,
-        unreadable_images: Default::default(),
-        mean_image_sha256: None,
-        progress: Progress { iterations: ITERATIONS, seconds: 3600.0, ..Progress::default() },
-        files: Default::default(),
-        run: RunConfig { network, seed, dataset, recipe, initial_weights: None },
-        provenance: Provenance::now(tch::Device::Cpu),
-        earlier_attempts: Vec::new(),
-        extensions: Vec::new(),
-        failures: Vec::new(),
-    };
+    let run =
+        RunConfig { network, seed, dataset: official_cifar10(), recipe, initial_weights: None };
+    let parameters = cifar::architecture(network, 10).unwrap().parameter_count();
+    let record = record(State::Finished, parameters, ITERATIONS, run);
     record.write(&directory.record()).unwrap();
 }
 

@@ -412,3 +412,15 @@ fn weights_that_want_another_normalization_are_doubted() {
         "{message}"
     );
 }
+
+#[test]
+fn a_folder_for_event_files_that_cannot_be_made_is_refused_before_anything_is_trained() {
+    let folder = workspace();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    for command in [&["train", "--network", "plain-8"][..], &["compare", "8"]] {
+        let rest = ["--iterations", "2", "--out", "out", "--tensorboard", "file/events"];
+        let arguments = small(&[command, &rest].concat());
+        refuse(folder.path(), &arguments, 2, &["--tensorboard file/events: cannot be written"]);
+        assert!(!folder.path().join("out/train.csv").exists());
+    }
+}

@@ -1,28 +1,15 @@
 //! What a person sees in a terminal: progress lines that fit, what Ctrl-C is answered, and signs that
 //! the locale has.
 
-use crate::common::{command, lines, wait_until, workspace, write_experiment};
+use crate::common::{SMALL_SWEEP, command, lines, wait_until, workspace, write_experiment};
 use crate::pseudo_terminal::{OnTerminal, drawn_lines};
 use std::path::Path;
 
 /// A sweep of two small runs into `out`, of which each is evaluated thrice.
-const SWEEP: [&str; 15] = [
-    "sweep",
-    "e.toml",
-    "--data",
-    "data",
-    "--device",
-    "cpu",
-    "--set",
-    "batch_size=32",
-    "--set",
-    "evaluate_every=20",
-    "--iterations",
-    "60",
-    "--jobs",
-    "2",
-    "--out",
-];
+fn sweep(out: &str) -> Vec<&str> {
+    let rest = ["--set", "evaluate_every=20", "--iterations", "60", "--jobs", "2", "--out", out];
+    [SMALL_SWEEP, &rest].concat()
+}
 
 /// The program with `arguments` on a terminal of so many columns.
 fn start(folder: &Path, columns: u16, locale: &str, arguments: &[&str]) -> OnTerminal {
@@ -62,7 +49,7 @@ fn progress_lines_are_whole_in_terminals_of_60_and_110_columns() {
     write_experiment(folder.path(), "");
     for columns in [60, 110] {
         let out = format!("out-{columns}");
-        let arguments = [&SWEEP[..], &[&out]].concat();
+        let arguments = sweep(&out);
         let (status, text) = start(folder.path(), columns, "C.UTF-8", &arguments).finish();
         assert!(status.success(), "{text}");
         let bars: Vec<String> = drawn_lines(&text, columns)
@@ -130,7 +117,7 @@ fn a_sweep_that_ctrl_c_stops_says_so_until_it_is_over() {
 fn a_terminal_whose_locale_is_c_gets_ascii_and_one_of_utf_8_the_signs() {
     let folder = workspace();
     write_experiment(folder.path(), "");
-    let sweep = [&SWEEP[..], &["out"]].concat();
+    let sweep = sweep("out");
     let table = ["describe", "--network", "resnet-20"];
     // "×", "→", "✓" and "–" (of a run that was not evaluated) stand in these.
     for (arguments, sign) in [(&table[..], "3×3"), (&["doctor"], "✓"), (&sweep, "━")] {

@@ -2,8 +2,8 @@
 //! stand-ins for Slurm's programs.
 
 use crate::common::{
-    children, command, lines, refuse, run, signal, stderr, stdout, succeed, wait_until, workspace,
-    write_experiment,
+    SMALL_SWEEP, children, command, lines, refuse, run, signal, stderr, stdout, succeed,
+    wait_until, workspace, write_experiment,
 };
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -13,9 +13,8 @@ use std::process::{Child, Command, Stdio};
 
 /// A sweep of two small runs of so many iterations.
 fn sweep<'a>(iterations: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let common = ["sweep", "e.toml", "--data", "data", "--device", "cpu", "--set", "batch_size=32"];
     let rest = ["--set", "evaluate_every=1000", "--out", "out", "--iterations", iterations];
-    [&common[..], &rest, more].concat()
+    [SMALL_SWEEP, &rest, more].concat()
 }
 
 fn status(folder: &Path, iterations: &str) -> Vec<Value> {

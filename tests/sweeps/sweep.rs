@@ -2,8 +2,8 @@
 
 use crate::common;
 use crate::common::{
-    assert_same_run, children, command, edit_record, lines, refuse, run, signal, stderr, stdout,
-    succeed, wait_until, workspace, write_experiment,
+    SMALL_SWEEP, assert_same_run, children, command, edit_record, lines, refuse, run, signal,
+    stderr, stdout, succeed, wait_until, workspace, write_experiment,
 };
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -13,21 +13,7 @@ const RUNS: [&str; 2] = ["e/plain-8/seed-0", "e/resnet-8/seed-0"];
 
 /// Arguments of a sweep of two small runs into `out`.
 fn sweep<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let common = [
-        "sweep",
-        "e.toml",
-        "--data",
-        "data",
-        "--device",
-        "cpu",
-        "--set",
-        "batch_size=32",
-        "--set",
-        "evaluate_every=20",
-        "--out",
-        out,
-    ];
-    [&common[..], more].concat()
+    [SMALL_SWEEP, &["--set", "evaluate_every=20", "--out", out], more].concat()
 }
 
 fn start(folder: &Path, arguments: &[&str]) -> Child {

@@ -4,15 +4,14 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::common::{
-    children, command, lines, refuse, run, signal, stderr, succeed, wait_until, workspace,
-    write_experiment,
+    SMALL_SWEEP, children, command, lines, refuse, run, signal, stderr, succeed, wait_until,
+    workspace, write_experiment,
 };
 
 /// A sweep of two small runs that keeps a page.
 fn sweep<'a>(iterations: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let common = ["sweep", "e.toml", "--data", "data", "--device", "cpu", "--set", "batch_size=32"];
     let rest = ["--set", "evaluate_every=1000", "--out", "out", "--iterations", iterations];
-    [&common[..], &rest, &["--report", "pages/sweep.html", "--watch", "0.2"], more].concat()
+    [SMALL_SWEEP, &rest, &["--report", "pages/sweep.html", "--watch", "0.2"], more].concat()
 }
 
 fn page(folder: &Path) -> String {
