@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -318,6 +318,10 @@ impl Control {
         if shared.rank > 0 {
             self.share(Vec::new())?;
             shared.ended.store(true, Ordering::Relaxed);
+            // Rank 0 waits for this.
+            for (_, writer) in &shared.writers {
+                let _ = locked(writer).shutdown(Shutdown::Write);
+            }
             return Ok(());
         }
         for rank in 1..shared.world {

@@ -10,14 +10,18 @@
 #include <c10/util/Logging.h>
 
 #include <cstdlib>
+#include <mutex>
 
 namespace {
 thread_local std::string last_error;
+// What c10d keeps on record of each exchange is one map for all groups of a process, written without
+// a lock when an exchange is begun (FlightRecorder::recordWithResetEnabled, libtorch 2.11).
+std::mutex beginning;
 
-template <class Work>
-bool guarded(Work&& work) noexcept {
+template <class Task>
+bool guarded(Task&& task) noexcept {
   try {
-    work();
+    task();
     return true;
   } catch (const c10::Error& error) {
     last_error = error.what_without_backtrace();
@@ -31,6 +35,21 @@ bool guarded(Work&& work) noexcept {
 
 using Store = c10::intrusive_ptr<c10d::Store>;
 using Gloo = c10::intrusive_ptr<c10d::ProcessGroupGloo>;
+using Work = c10::intrusive_ptr<c10d::Work>;
+
+// Begins an exchange, and waits until it is over.
+template <class Begin>
+bool exchanged(Begin&& begin) noexcept {
+  return guarded([&] {
+    Work work;
+    {
+      const std::lock_guard<std::mutex> lock(beginning);
+      work = begin();
+    }
+    work->wait();
+  });
+}
+
 at::Tensor& tensor(void* pointer) { return *static_cast<at::Tensor*>(pointer); }
 }  // namespace
 
@@ -87,15 +106,15 @@ void* resnet_gloo_join(void* store, const char* prefix, int rank, int world, int
 
 // Of input [world × part], part r goes to rank r; output [world × part] has the parts that came, in order of ranks.
 bool resnet_gloo_all_to_all(void* gloo, void* output, void* input) {
-  return guarded([&] {
+  return exchanged([&] {
     std::vector<int64_t> equal;
-    (*static_cast<Gloo*>(gloo))->alltoall_base(tensor(output), tensor(input), equal, equal)->wait();
+    return (*static_cast<Gloo*>(gloo))->alltoall_base(tensor(output), tensor(input), equal, equal);
   });
 }
 
 // The input [part] of every rank, in order of ranks: output [world × part].
 bool resnet_gloo_all_gather(void* gloo, void* output, void* input) {
-  return guarded([&] { (*static_cast<Gloo*>(gloo))->_allgather_base(tensor(output), tensor(input))->wait(); });
+  return exchanged([&] { return (*static_cast<Gloo*>(gloo))->_allgather_base(tensor(output), tensor(input)); });
 }
 
 void resnet_gloo_leave(void* gloo) {
