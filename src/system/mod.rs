@@ -9,6 +9,7 @@ pub mod host;
 pub mod parallel;
 pub mod process;
 pub mod regular_file;
+pub mod shared_library;
 pub mod shell;
 pub mod signals;
 pub mod zip;

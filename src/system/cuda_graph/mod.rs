@@ -1,12 +1,13 @@
 //! CUDA graphs, through a small library that is loaded only where CUDA is (`graph.cpp`;
 //! scripts/build-cuda-graph compiles it).
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow};
+
+use crate::system::shared_library::SharedLibrary;
 
 /// File name of the library; it lies beside the program.
 const FILE: &str = "libresnet_cuda_graph.so";
@@ -35,70 +36,22 @@ pub fn library() -> Result<&'static Library, String> {
     LIBRARY.get_or_init(load).as_ref().map_err(Clone::clone)
 }
 
-fn path() -> PathBuf {
-    let beside = || std::env::current_exe().ok().map(|program| program.with_file_name(FILE));
-    std::env::var_os(VARIABLE)
-        .map(PathBuf::from)
-        .or_else(beside)
-        .unwrap_or_else(|| PathBuf::from(FILE))
-}
-
 fn load() -> Result<Library, String> {
-    let path = path();
-    let name = CString::new(path.as_os_str().as_encoded_bytes())
-        .map_err(|_| format!("{}: not a path", path.display()))?;
-    // SAFETY: loading the library runs no initialiser but those of C++'s standard library and
-    // libtorch.
-    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-    if handle.is_null() {
-        // SAFETY: dlerror returns a string that is valid until the next dl call on this thread.
-        let reason = unsafe { CStr::from_ptr(libc::dlerror()) }.to_string_lossy().into_owned();
-        return Err(format!("no CUDA graphs ({reason}): run scripts/build-cuda-graph"));
-    }
-    let symbol = |name: &str| {
-        let name = CString::new(name).expect("no zero byte");
-        // SAFETY: the handle is that of a loaded library.
-        let address = unsafe { libc::dlsym(handle, name.as_ptr()) };
-        if address.is_null() {
-            Err(format!("{}: has no {name:?}: run scripts/build-cuda-graph again", path.display()))
-        } else {
-            Ok(address)
-        }
-    };
+    let library = SharedLibrary::open(FILE, VARIABLE)
+        .map_err(|reason| format!("no CUDA graphs ({reason}): run scripts/build-cuda-graph"))?;
     // SAFETY: graph.cpp defines these functions with these types.
     unsafe {
         Ok(Library {
-            error: std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(
-                symbol("resnet_graph_error")?,
-            ),
-            new: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> *mut c_void>(
-                symbol("resnet_graph_new")?,
-            ),
-            side_stream: std::mem::transmute::<
-                *mut c_void,
-                unsafe extern "C" fn(*mut c_void, c_int) -> c_int,
-            >(symbol("resnet_graph_side_stream")?),
-            begin: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(
-                symbol("resnet_graph_begin")?,
-            ),
-            end: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(
-                symbol("resnet_graph_end")?,
-            ),
-            abort: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(
-                symbol("resnet_graph_abort")?,
-            ),
-            replay: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(
-                symbol("resnet_graph_replay")?,
-            ),
-            free: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(symbol(
-                "resnet_graph_free",
-            )?),
-            peak_memory: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> i64>(
-                symbol("resnet_cuda_peak_memory")?,
-            ),
-            reset_peak_memory: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int)>(
-                symbol("resnet_cuda_reset_peak_memory")?,
-            ),
+            error: library.function("resnet_graph_error")?,
+            new: library.function("resnet_graph_new")?,
+            side_stream: library.function("resnet_graph_side_stream")?,
+            begin: library.function("resnet_graph_begin")?,
+            end: library.function("resnet_graph_end")?,
+            abort: library.function("resnet_graph_abort")?,
+            replay: library.function("resnet_graph_replay")?,
+            free: library.function("resnet_graph_free")?,
+            peak_memory: library.function("resnet_cuda_peak_memory")?,
+            reset_peak_memory: library.function("resnet_cuda_reset_peak_memory")?,
         })
     }
 }

@@ -1,0 +1,70 @@
+//! Libraries that are loaded while the program runs, because they need what only some machines
+//! have (scripts/build-cuda-graph makes them).
+
+use std::ffi::{CStr, CString, c_void};
+use std::path::{Path, PathBuf};
+
+/// A library that stays loaded until the program ends.
+pub struct SharedLibrary {
+    handle: *mut c_void,
+    path: PathBuf,
+}
+
+impl SharedLibrary {
+    /// Loads the file that the environment variable `variable` names, else `file` beside the
+    /// program.
+    ///
+    /// # Errors
+    /// The loader's reason, in one line.
+    pub fn open(file: &str, variable: &str) -> Result<SharedLibrary, String> {
+        let beside = || std::env::current_exe().ok().map(|program| program.with_file_name(file));
+        let path = std::env::var_os(variable)
+            .map(PathBuf::from)
+            .or_else(beside)
+            .unwrap_or_else(|| PathBuf::from(file));
+        let handle = load(&path, libc::RTLD_LOCAL)?;
+        Ok(SharedLibrary { handle, path })
+    }
+
+    /// A function of the library.
+    ///
+    /// # Errors
+    /// A line that says what to run, if it has no such function.
+    ///
+    /// # Safety
+    /// `Function` must be the type of a pointer to the function as the library's source has it.
+    pub unsafe fn function<Function: Copy>(&self, name: &str) -> Result<Function, String> {
+        const { assert!(size_of::<Function>() == size_of::<*mut c_void>()) };
+        let text = CString::new(name).map_err(|_| format!("{name:?}: not a name"))?;
+        // SAFETY: the handle is that of a loaded library.
+        let address = unsafe { libc::dlsym(self.handle, text.as_ptr()) };
+        if address.is_null() {
+            let path = self.path.display();
+            return Err(format!("{path}: has no {name}: run scripts/build-cuda-graph again"));
+        }
+        // SAFETY: of one size, and what the caller vouches for.
+        Ok(unsafe { std::mem::transmute_copy(&address) })
+    }
+}
+
+/// Loads a library whose functions others then find, unless it is loaded already.
+///
+/// # Errors
+/// The loader's reason, in one line.
+pub fn load_for_others(file: &str) -> Result<(), String> {
+    load(Path::new(file), libc::RTLD_GLOBAL).map(|_| ())
+}
+
+fn load(path: &Path, visibility: libc::c_int) -> Result<*mut c_void, String> {
+    let name = CString::new(path.as_os_str().as_encoded_bytes())
+        .map_err(|_| format!("{}: not a path", path.display()))?;
+    // SAFETY: the libraries that are loaded here run no initialisers but those of C++'s standard
+    // library, libtorch and NVIDIA's libraries.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | visibility) };
+    if handle.is_null() {
+        // SAFETY: dlerror returns a string that is valid until the next dl call on this thread.
+        let reason = unsafe { CStr::from_ptr(libc::dlerror()) };
+        return Err(reason.to_string_lossy().into_owned());
+    }
+    Ok(handle)
+}
