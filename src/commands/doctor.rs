@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::config::dataset_name::DatasetName;
 use crate::console::output::{print, print_json};
 use crate::dataset;
+use crate::distributed::nccl;
 use crate::distributed::place::Place;
 use crate::error::{EXIT_DONE, EXIT_FAILED};
 use crate::report::format::counted;
@@ -42,6 +43,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         cpu(),
         memory(),
         ranks(),
+        exchange(),
         jpeg(env!("JPEG_ASSEMBLY") == "true"),
         data(),
     ];
@@ -182,6 +184,25 @@ fn ranks() -> Check {
         }
     };
     Check { name: "ranks", ok, found, advice }
+}
+
+/// What would move tensors between the ranks of a run.
+fn exchange() -> Check {
+    let has_gpu = matches!(device::register_cuda(), Cuda::Available(_));
+    let (found, advice) = match nccl::library() {
+        Ok(library) => {
+            (format!("NCCL {} between GPUs, Gloo between CPUs", library.version()), None)
+        }
+        Err(reason) if has_gpu => {
+            ("Gloo, through main memory: slow between GPUs".to_string(), Some(reason))
+        }
+        Err(_) => (
+            "Gloo, through main memory; no NCCL (for GPUs: scripts/setup --cuda, scripts/build-cuda-graph)"
+                .to_string(),
+            None,
+        ),
+    };
+    Check { name: "exchange", ok: true, found, advice }
 }
 
 /// Whether a program of this name is in a folder of PATH.

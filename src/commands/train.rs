@@ -18,6 +18,7 @@ use crate::config::recipe::Recipe;
 use crate::config::seeds::MOST_SEED;
 use crate::console::bars::Display;
 use crate::console::output::{print, print_json, say};
+use crate::distributed::connect::Transport;
 use crate::distributed::group::Group;
 use crate::distributed::launch::{die_with_launcher, launch};
 use crate::distributed::place::Place;
@@ -146,7 +147,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     die_with_launcher();
     let mut facts = runs[0].facts()?;
     facts.push(("seeds".to_string(), format!("{seeds:?}")));
-    let group = Group::join(place, facts, limit)?;
+    let group = Group::join(place, facts, device, limit)?;
     let runs: Vec<Run> = runs.into_iter().map(|run| run.among(Some(&group))).collect();
     let trained = train(arguments, &runs, &stop);
     drop(runs);
@@ -265,6 +266,11 @@ fn prepare(arguments: &Arguments, runs: &[Run]) -> Result<()> {
             counted(runs[0].share().len() / recipe.micro_batch_size() as usize, "group"),
             recipe.micro_batch_size()
         ));
+        if let Transport::Gloo(Some(reason)) = group.transport() {
+            say(&format!(
+                "note: ranks exchange tensors through main memory, which is slower: {reason}"
+            ));
+        }
     }
     if let Some(note) = architecture::taken_for_cifar(&runs[0].architecture) {
         say(&format!("note: {note}"));

@@ -266,7 +266,7 @@ impl Control {
     pub fn blame(&self, error: anyhow::Error) -> anyhow::Error {
         match self.shared.reason(BLAME) {
             Some(reason) => self.shared.failure(&reason),
-            None => self.shared.failure(&format!("the other ranks do not answer ({error:#})")),
+            None => self.shared.failure(&format!("tensors cannot be exchanged ({error:#})")),
         }
     }
 

@@ -5,7 +5,9 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use tch::Tensor;
+use tch::{Device, Tensor};
+
+use crate::distributed::exchange::Exchange;
 
 /// The longest value that is read from a store, in bytes.
 const LONGEST: usize = 1024;
@@ -98,6 +100,7 @@ impl Drop for Store {
 /// This process among those that exchange tensors in main memory.
 pub struct Gloo {
     handle: *mut c_void,
+    world: usize,
 }
 
 impl Gloo {
@@ -126,12 +129,20 @@ impl Gloo {
                 address.as_ptr(),
             )
         };
-        if handle.is_null() { Err(failure()) } else { Ok(Gloo { handle }) }
+        if handle.is_null() { Err(failure()) } else { Ok(Gloo { handle, world }) }
+    }
+}
+
+impl Exchange for Gloo {
+    fn world(&self) -> usize {
+        self.world
     }
 
-    /// Sends part r of `input` to rank r, and returns the parts that came, in order of ranks: both
-    /// float32 [world × part], contiguous, on the CPU.
-    pub fn all_to_all(&self, input: &Tensor) -> Result<Tensor> {
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
+    fn all_to_all(&self, input: &Tensor) -> Result<Tensor> {
         let mut output = input.empty_like();
         let input = input.as_ptr().cast_mut().cast();
         // SAFETY: live tensors of equal size.
@@ -139,15 +150,18 @@ impl Gloo {
         Ok(output)
     }
 
-    /// The `own` values [part] of all `world` ranks, in order of ranks: [world × part], contiguous,
-    /// on the CPU.
-    pub fn all_gather(&self, own: &Tensor, world: usize) -> Result<Tensor> {
-        let count = own.size()[0] * world as i64;
+    fn all_gather(&self, own: &Tensor) -> Result<Tensor> {
+        let count = own.size()[0] * self.world as i64;
         let mut output = Tensor::empty([count], (own.kind(), own.device()));
         let own = own.as_ptr().cast_mut().cast();
         // SAFETY: live tensors, the output `world` times as long as the input.
         checked(unsafe { resnet_gloo_all_gather(self.handle, output.as_mut_ptr().cast(), own) })?;
         Ok(output)
+    }
+
+    fn wait(&self) -> Result<()> {
+        // Each was waited for.
+        Ok(())
     }
 }
 

@@ -6,32 +6,29 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tch::{Device, Tensor};
 
+use crate::distributed::connect::{Connections, Transport, connect};
 use crate::distributed::control::Control;
-use crate::distributed::gloo::{Gloo, Store};
+use crate::distributed::gloo::Store;
 use crate::distributed::meeting::{Fact, Meeting};
 use crate::distributed::place::Place;
 use crate::distributed::tree;
-
-/// How long an exchange of tensors may take, the slowest rank's step included. That a rank has gone
-/// is noticed long before.
-const EXCHANGE: Duration = Duration::from_secs(30 * 60);
 
 /// This process among those that train one run.
 pub struct Group {
     place: Place,
     // In this order they end.
-    gloo: Gloo,
+    connections: Connections,
     control: Control,
     _store: Store,
 }
 
 impl Group {
     /// Meets the other processes, which must have the same `facts` and may take `limit` to come;
-    /// later one that shows no sign of life for as long has gone.
+    /// later one that shows no sign of life for as long has gone. This one trains on `device`.
     ///
     /// # Errors
     /// [`BadInput`](crate::error::BadInput), on all ranks, if one has other facts.
-    pub fn join(place: Place, facts: Vec<Fact>, limit: Duration) -> Result<Group> {
+    pub fn join(place: Place, facts: Vec<Fact>, device: Device, limit: Duration) -> Result<Group> {
         let serve = place.is_first() && !place.store_is_there;
         let store = Store::open(&place.host, place.port, serve, limit).with_context(|| {
             let Place { rank, world, host, port, .. } = &place;
@@ -46,10 +43,8 @@ impl Group {
         let meeting = Meeting::hold(&place, &store, facts, limit)?;
         let address = meeting.address.clone();
         let control = Control::new(&place, meeting, limit)?;
-        let prefix = format!("{}/gloo", place.session);
-        let gloo = Gloo::join(&store, &prefix, (place.rank, place.world), EXCHANGE, &address)
-            .map_err(|error| control.blame(error))?;
-        Ok(Group { place, gloo, control, _store: store })
+        let connections = connect(&place, &control, &store, &address, device)?;
+        Ok(Group { place, connections, control, _store: store })
     }
 
     /// Which of them this is.
@@ -67,6 +62,11 @@ impl Group {
         let mut hosts = self.control.hosts().to_vec();
         hosts.dedup();
         hosts
+    }
+
+    /// What moves tensors between them.
+    pub fn transport(&self) -> &Transport {
+        &self.connections.transport
     }
 
     /// The connections to the others, for what is no tensor.
@@ -120,12 +120,13 @@ impl Group {
         // [rank, subtree, part]; a rank with fewer subtrees than another sends zeros in their
         // place.
         let input = Tensor::stack(own, 0)
-            .to_device(Device::Cpu)
+            .to_device(self.connections.all.device())
             .constant_pad_nd([0, part * world as i64 - count, 0, (most - own.len()) as i64])
             .view([most as i64, world as i64, part])
             .permute([1, 0, 2])
             .contiguous();
-        let parts = self.gloo.all_to_all(&input).map_err(|error| self.control.blame(error))?;
+        let parts = self.connections.all.all_to_all(&input);
+        let parts = parts.map_err(|error| self.control.blame(error))?;
         let mut known = |range: &Range<usize>| {
             subtrees.iter().enumerate().find_map(|(rank, ranges)| {
                 let position = ranges.iter().position(|own| own == range)?;
@@ -138,19 +139,20 @@ impl Group {
 
     /// The `own` vectors of all ranks one after the other, in order of ranks.
     pub fn gather(&self, own: &Tensor) -> Result<Tensor> {
-        let all = self.all(&own.to_device(Device::Cpu))?;
+        let all = self.all(&own.to_device(self.connections.all.device()))?;
         Ok(all.to_device(own.device()))
     }
 
-    /// [`gather`](Self::gather) of tensors in main memory.
+    /// [`gather`](Self::gather) of tensors that are where they are exchanged.
     fn all(&self, own: &Tensor) -> Result<Tensor> {
-        self.gloo
-            .all_gather(&own.contiguous(), self.place.world)
-            .map_err(|error| self.control.blame(error))
+        let all = self.connections.all.all_gather(&own.contiguous());
+        all.map_err(|error| self.control.blame(error))
     }
 
     /// Waits until all ranks are done; nothing can be exchanged afterwards.
     pub fn end(&self) -> Result<()> {
+        // Of what is under way nothing must be left when the first rank goes.
+        self.connections.all.wait().map_err(|error| self.control.blame(error))?;
         self.control.end()
     }
 }

@@ -49,6 +49,10 @@ pub struct Machine {
     /// Their hosts, one after the other, each once where neighbours share it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// The library that moved tensors between them, with its version if it is not libtorch's own.
+    /// It does not affect results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<String>,
 }
 
 impl Provenance {
@@ -88,6 +92,7 @@ impl Machine {
             memory_gib: device::memory_gib(),
             world: None,
             hosts: Vec::new(),
+            exchange: None,
         }
     }
 }

@@ -211,6 +211,7 @@ impl Run<'_> {
         if let Some(group) = self.group {
             provenance.machine.world = Some(group.place().world);
             provenance.machine.hosts = group.hosts();
+            provenance.machine.exchange = Some(group.transport().name());
         }
         provenance
     }

@@ -267,7 +267,7 @@ impl<'a> Trainer<'a> {
         let Device::Cuda(index) = device else { return None };
         if self.group.is_some() {
             return Some(
-                "training without a CUDA graph: ranks exchange gradients through main memory"
+                "training without a CUDA graph: ranks exchange gradients within each iteration"
                     .to_string(),
             );
         }

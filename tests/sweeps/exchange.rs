@@ -21,7 +21,7 @@ fn together<T: Send>(world: usize, work: impl Fn(&Group) -> T + Sync) -> T {
             store_is_there: false,
             session: "test".to_string(),
         };
-        let group = Group::join(place, Vec::new(), Duration::from_secs(300)).unwrap();
+        let group = Group::join(place, Vec::new(), Device::Cpu, Duration::from_secs(300)).unwrap();
         let result = work(&group);
         group.end().unwrap();
         result

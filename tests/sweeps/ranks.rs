@@ -99,6 +99,7 @@ fn two_and_four_ranks_write_the_same_bytes_as_one_process() {
     let (record, _) = RunDirectory::at(&out.join("four")).recorded().unwrap().unwrap();
     let machine = record.provenance.machine;
     assert_eq!((machine.world, machine.hosts.len()), (Some(4), 1));
+    assert_eq!(machine.exchange.as_deref(), Some("Gloo"));
 }
 
 #[test]

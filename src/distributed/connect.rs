@@ -1,0 +1,196 @@
+//! Which library moves the tensors of a run, and which ranks exchange with which: what each rank
+//! has is told to all, and all come to the same conclusion.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use crate::distributed::control::Control;
+use crate::distributed::exchange::Exchange;
+use crate::distributed::gloo::{Gloo, Store};
+use crate::distributed::nccl::{self, Nccl};
+use crate::distributed::place::Place;
+
+/// How long an exchange of tensors in main memory may take, the slowest rank's step included. That
+/// a rank has gone is noticed long before.
+const EXCHANGE: Duration = Duration::from_secs(30 * 60);
+
+/// What a rank could exchange tensors with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Offer {
+    /// It trains on a CPU.
+    Cpu,
+    /// It trains on the GPU at `bus` of its machine, and has NCCL of this version.
+    Nccl { version: String, bus: String },
+    /// It trains on a GPU and has no NCCL, for this reason.
+    NoNccl(String),
+}
+
+impl Offer {
+    /// This rank's.
+    fn of(device: Device) -> Offer {
+        let Device::Cuda(index) = device else { return Offer::Cpu };
+        let library = match nccl::library() {
+            Ok(library) => library,
+            Err(reason) => return Offer::NoNccl(reason),
+        };
+        match library.bus(index) {
+            Ok(bus) => Offer::Nccl { version: library.version(), bus },
+            Err(error) => Offer::NoNccl(format!("{error:#}")),
+        }
+    }
+}
+
+/// What moves the tensors of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// Gloo, through main memory. On GPUs with the reason why not NCCL.
+    Gloo(Option<String>),
+    /// NCCL of this version, from GPU to GPU.
+    Nccl(String),
+}
+
+impl Transport {
+    /// The library, as records name it.
+    pub fn name(&self) -> String {
+        match self {
+            Transport::Gloo(_) => "Gloo".to_string(),
+            Transport::Nccl(version) => format!("NCCL {version}"),
+        }
+    }
+
+    /// NCCL if all ranks have the same, each on a GPU of its own. `hosts` has each rank's.
+    fn choose(offers: &[Offer], hosts: &[String]) -> Transport {
+        let mut first = None;
+        let mut users = HashMap::new();
+        for (rank, (offer, host)) in offers.iter().zip(hosts).enumerate() {
+            let without = |reason: &str| {
+                Transport::Gloo(Some(format!("rank {rank} (host {host}): {reason}")))
+            };
+            let (version, bus) = match offer {
+                Offer::Cpu => return Transport::Gloo(None),
+                Offer::NoNccl(reason) => return without(reason),
+                Offer::Nccl { version, bus } => (version, bus),
+            };
+            let expected: &String = first.get_or_insert(version);
+            if version != expected {
+                return without(&format!("NCCL {version}, and rank 0 has {expected}"));
+            }
+            if let Some(other) = users.insert((host, bus), rank) {
+                return without(&format!(
+                    "NCCL needs a GPU a rank, and rank {other} uses {bus} too"
+                ));
+            }
+        }
+        first.map_or(Transport::Gloo(None), |version| Transport::Nccl(version.clone()))
+    }
+}
+
+/// The exchanges of a run.
+pub struct Connections {
+    /// What moves tensors.
+    pub transport: Transport,
+    /// Among all ranks.
+    pub all: Box<dyn Exchange>,
+}
+
+/// Some ranks, as they count among themselves.
+struct Circle {
+    /// What no other circle is called.
+    name: String,
+    /// Which of them this is, and how many there are.
+    member: (usize, usize),
+    /// The first of them, as all ranks count.
+    first: usize,
+}
+
+/// Tells the others what this rank has for tensors on `device`, and connects it with them. `address`
+/// is this machine's in the network of the others.
+///
+/// # Errors
+/// If a connection cannot be made, on all ranks.
+pub fn connect(
+    place: &Place,
+    control: &Control,
+    store: &Store,
+    address: &str,
+    device: Device,
+) -> Result<Connections> {
+    let offers = control.share(serde_json::to_vec(&Offer::of(device))?)?;
+    let offers = offers.iter().map(|offer| serde_json::from_slice(offer));
+    let offers: Vec<Offer> = offers.collect::<Result<_, _>>().context("what a rank offers")?;
+    let transport = Transport::choose(&offers, control.hosts());
+    let join = |circle: &Circle| -> Result<Box<dyn Exchange>> {
+        match (&transport, device) {
+            (Transport::Nccl(_), Device::Cuda(index)) => {
+                Ok(Box::new(join_nccl(circle, control, index)?))
+            }
+            _ => {
+                let prefix = format!("{}/gloo/{}", place.session, circle.name);
+                Ok(Box::new(Gloo::join(store, &prefix, circle.member, EXCHANGE, address)?))
+            }
+        }
+    };
+    let of_all = Circle { name: "all".to_string(), member: (place.rank, place.world), first: 0 };
+    let all = join(&of_all).map_err(|error| control.blame(error))?;
+    Ok(Connections { transport, all })
+}
+
+/// Joins a circle of GPUs; all ranks do so at the same time, each with its own circle.
+fn join_nccl(circle: &Circle, control: &Control, device: usize) -> Result<Nccl> {
+    let library = nccl::library().map_err(anyhow::Error::msg)?;
+    let own = if circle.member.0 == 0 { library.id()?.to_vec() } else { Vec::new() };
+    let ids = control.share(own)?;
+    let id = ids[circle.first].as_slice().try_into().context("no id of a communicator")?;
+    Nccl::join(library, id, circle.member, device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nccl(version: &str, bus: &str) -> Offer {
+        Offer::Nccl { version: version.to_string(), bus: bus.to_string() }
+    }
+
+    fn chosen(offers: &[(&str, Offer)]) -> Transport {
+        let (hosts, offers): (Vec<String>, Vec<Offer>) =
+            offers.iter().map(|(host, offer)| (host.to_string(), offer.clone())).unzip();
+        Transport::choose(&offers, &hosts)
+    }
+
+    fn reason(offers: &[(&str, Offer)]) -> String {
+        match chosen(offers) {
+            Transport::Gloo(Some(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nccl_is_used_where_all_ranks_have_the_same_and_a_gpu_each() {
+        let (first, second) = (nccl("2.28.9", "0:1"), nccl("2.28.9", "0:2"));
+        let both = [("a", first.clone()), ("a", second.clone())];
+        assert_eq!(chosen(&both), Transport::Nccl("2.28.9".to_string()));
+        assert_eq!(chosen(&both).name(), "NCCL 2.28.9");
+        // Of another machine, at the same place.
+        assert!(matches!(chosen(&[("a", first.clone()), ("b", first)]), Transport::Nccl(_)));
+    }
+
+    #[test]
+    fn otherwise_all_use_gloo_and_are_told_which_rank_is_the_reason() {
+        let first = nccl("2.28.9", "0:1");
+        let cpus = [("a", Offer::Cpu), ("b", Offer::Cpu)];
+        assert_eq!(chosen(&cpus), Transport::Gloo(None));
+        assert_eq!(chosen(&cpus).name(), "Gloo");
+        let missing = Offer::NoNccl("run scripts/build-cuda-graph".to_string());
+        let told = reason(&[("a", first.clone()), ("b", missing)]);
+        assert_eq!(told, "rank 1 (host b): run scripts/build-cuda-graph");
+        let told = reason(&[("a", first.clone()), ("b", nccl("2.27.0", "0:1"))]);
+        assert!(told.contains("NCCL 2.27.0, and rank 0 has 2.28.9"), "{told}");
+        let told = reason(&[("a", first.clone()), ("a", first)]);
+        assert!(told.contains("rank 0 uses 0:1 too"), "{told}");
+    }
+}
