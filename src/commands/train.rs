@@ -259,8 +259,12 @@ fn prepare(arguments: &Arguments, runs: &[Run]) -> Result<()> {
     let RunConfig { network, recipe, dataset, .. } = &runs[0].config;
     announce(runs[0].device, dataset.name.family(), &[(network.depth(), recipe)]);
     if let Some(group) = runs[0].group {
+        let levels = match group.levels(recipe.groups() as usize) {
+            2 => "; sums are added within each machine, then between machines",
+            _ => "",
+        };
         say(&format!(
-            "ranks: {} on {}; each has {} of {} images a batch",
+            "ranks: {} on {}; each has {} of {} images a batch{levels}",
             group.place().world,
             group.hosts().join(", "),
             counted(runs[0].share().len() / recipe.micro_batch_size() as usize, "group"),

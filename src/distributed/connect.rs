@@ -6,17 +6,26 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use tch::Device;
+use tch::{Device, Tensor};
 
 use crate::distributed::control::Control;
 use crate::distributed::exchange::Exchange;
 use crate::distributed::gloo::{Gloo, Store};
+use crate::distributed::levels::{self, Levels, Seat, ranks_per_machine};
 use crate::distributed::nccl::{self, Nccl};
 use crate::distributed::place::Place;
 
 /// How long an exchange of tensors in main memory may take, the slowest rank's step included. That
 /// a rank has gone is noticed long before.
 const EXCHANGE: Duration = Duration::from_secs(30 * 60);
+
+/// What a rank tells the others of itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Introduction {
+    offer: Offer,
+    local_rank: usize,
+    local_world: Option<usize>,
+}
 
 /// What a rank could exchange tensors with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +104,17 @@ pub struct Connections {
     pub transport: Transport,
     /// Among all ranks.
     pub all: Box<dyn Exchange>,
+    /// Within and between machines, where there are several with equally many ranks.
+    pub levels: Option<Levels>,
+}
+
+impl Connections {
+    /// The sum over all `groups` of a batch on rank `rank`, from the sums over its subtrees: on
+    /// [`Exchange::device`], the same bits in one level and in two.
+    pub fn sum(&self, groups: usize, rank: usize, own: &[Tensor]) -> Result<Tensor> {
+        let in_two = self.levels.as_ref().and_then(|levels| levels.sum(groups, rank, own));
+        in_two.unwrap_or_else(|| levels::sum(&*self.all, groups, own))
+    }
 }
 
 /// Some ranks, as they count among themselves.
@@ -105,6 +125,18 @@ struct Circle {
     member: (usize, usize),
     /// The first of them, as all ranks count.
     first: usize,
+}
+
+/// All ranks, of which this is `rank`; those of its machine, of which each has `each`; and those
+/// with the same number on their machines.
+fn circles(rank: usize, world: usize, each: usize) -> [Circle; 3] {
+    let (machine, local) = (rank / each, rank % each);
+    let circle = |name: String, member, first| Circle { name, member, first };
+    [
+        circle("all".to_string(), (rank, world), 0),
+        circle(format!("machine-{machine}"), (local, each), machine * each),
+        circle(format!("number-{local}"), (machine, world / each), local),
+    ]
 }
 
 /// Tells the others what this rank has for tensors on `device`, and connects it with them. `address`
@@ -119,9 +151,16 @@ pub fn connect(
     address: &str,
     device: Device,
 ) -> Result<Connections> {
-    let offers = control.share(serde_json::to_vec(&Offer::of(device))?)?;
-    let offers = offers.iter().map(|offer| serde_json::from_slice(offer));
-    let offers: Vec<Offer> = offers.collect::<Result<_, _>>().context("what a rank offers")?;
+    let (offer, local_rank, local_world) = (Offer::of(device), place.local_rank, place.local_world);
+    let own = serde_json::to_vec(&Introduction { offer, local_rank, local_world })?;
+    let mut offers = Vec::new();
+    let mut seats = Vec::new();
+    for (bytes, host) in control.share(own)?.iter().zip(control.hosts()) {
+        let Introduction { offer, local_rank, local_world } =
+            serde_json::from_slice(bytes).context("what a rank offers")?;
+        offers.push(offer);
+        seats.push(Seat { host: host.clone(), local_rank, local_world });
+    }
     let transport = Transport::choose(&offers, control.hosts());
     let join = |circle: &Circle| -> Result<Box<dyn Exchange>> {
         match (&transport, device) {
@@ -134,9 +173,15 @@ pub fn connect(
             }
         }
     };
-    let of_all = Circle { name: "all".to_string(), member: (place.rank, place.world), first: 0 };
-    let all = join(&of_all).map_err(|error| control.blame(error))?;
-    Ok(Connections { transport, all })
+    let joined = |circle: &Circle| join(circle).map_err(|error| control.blame(error));
+    let each = ranks_per_machine(&seats);
+    let [all, machine, number] = circles(place.rank, place.world, each.unwrap_or(place.world));
+    let all = joined(&all)?;
+    let levels = match each {
+        Some(_) => Some(Levels { within: joined(&machine)?, between: joined(&number)? }),
+        None => None,
+    };
+    Ok(Connections { transport, all, levels })
 }
 
 /// Joins a circle of GPUs; all ranks do so at the same time, each with its own circle.
@@ -177,6 +222,14 @@ mod tests {
         assert_eq!(chosen(&both).name(), "NCCL 2.28.9");
         // Of another machine, at the same place.
         assert!(matches!(chosen(&[("a", first.clone()), ("b", first)]), Transport::Nccl(_)));
+    }
+
+    #[test]
+    fn ranks_meet_those_of_their_machine_and_those_of_their_number() {
+        let [all, machine, number] = circles(5, 8, 4);
+        assert_eq!((all.member, all.first), ((5, 8), 0));
+        assert_eq!((machine.member, machine.first, &*machine.name), ((1, 4), 4, "machine-1"));
+        assert_eq!((number.member, number.first, &*number.name), ((1, 2), 1, "number-1"));
     }
 
     #[test]

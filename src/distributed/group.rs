@@ -69,6 +69,12 @@ impl Group {
         &self.connections.transport
     }
 
+    /// In how many levels the sum over `groups` is added up: 2 within and between machines, else 1.
+    pub fn levels(&self, groups: usize) -> usize {
+        let levels = self.connections.levels.as_ref();
+        if levels.is_some_and(|levels| levels.fit(groups)) { 2 } else { 1 }
+    }
+
     /// The connections to the others, for what is no tensor.
     pub fn control(&self) -> &Control {
         &self.control
@@ -107,46 +113,16 @@ impl Group {
     /// The sum over all `groups` of a batch, in the order of [`tree`], from the sums over this
     /// rank's subtrees, in order: float32, one axis each, of one length. The same bits everywhere,
     /// and whatever the number of ranks.
-    ///
-    /// Each rank adds up one part of the vector: parts go to their ranks, and their sums to all.
     pub fn sum(&self, groups: usize, own: &[Tensor]) -> Result<Tensor> {
-        let world = self.place.world;
-        let (device, count) = (own[0].device(), own[0].size()[0]);
-        let part = (count + world as i64 - 1) / world as i64;
-        let subtrees: Vec<Vec<Range<usize>>> = (0..world)
-            .map(|rank| tree::subtrees(0..groups, &tree::share(groups, rank, world)))
-            .collect();
-        let most = subtrees.iter().map(Vec::len).max().unwrap_or(1);
-        // [rank, subtree, part]; a rank with fewer subtrees than another sends zeros in their
-        // place.
-        let input = Tensor::stack(own, 0)
-            .to_device(self.connections.all.device())
-            .constant_pad_nd([0, part * world as i64 - count, 0, (most - own.len()) as i64])
-            .view([most as i64, world as i64, part])
-            .permute([1, 0, 2])
-            .contiguous();
-        let parts = self.connections.all.all_to_all(&input);
-        let parts = parts.map_err(|error| self.control.blame(error))?;
-        let mut known = |range: &Range<usize>| {
-            subtrees.iter().enumerate().find_map(|(rank, ranges)| {
-                let position = ranges.iter().position(|own| own == range)?;
-                Some(parts.get(rank as i64).get(position as i64))
-            })
-        };
-        let sum = tree::sum(0..groups, &mut known);
-        Ok(self.all(&sum)?.narrow(0, 0, count).to_device(device))
+        let sum = self.connections.sum(groups, self.place.rank, own);
+        Ok(sum.map_err(|error| self.control.blame(error))?.to_device(own[0].device()))
     }
 
     /// The `own` vectors of all ranks one after the other, in order of ranks.
     pub fn gather(&self, own: &Tensor) -> Result<Tensor> {
-        let all = self.all(&own.to_device(self.connections.all.device()))?;
-        Ok(all.to_device(own.device()))
-    }
-
-    /// [`gather`](Self::gather) of tensors that are where they are exchanged.
-    fn all(&self, own: &Tensor) -> Result<Tensor> {
-        let all = self.connections.all.all_gather(&own.contiguous());
-        all.map_err(|error| self.control.blame(error))
+        let all = &self.connections.all;
+        let gathered = all.all_gather(&own.to_device(all.device()).contiguous());
+        Ok(gathered.map_err(|error| self.control.blame(error))?.to_device(own.device()))
     }
 
     /// Waits until all ranks are done; nothing can be exchanged afterwards.

@@ -8,6 +8,7 @@ pub mod frame;
 pub mod gloo;
 pub mod group;
 pub mod launch;
+pub mod levels;
 pub mod meeting;
 pub mod nccl;
 pub mod place;

@@ -12,6 +12,14 @@ pub type Scheme = &'static [(&'static str, &'static str)];
 /// torchrun's: the second of each pair says what the variable holds.
 pub const TORCHRUN: Scheme = &[("RANK", "rank"), ("LOCAL_RANK", "rank"), ("WORLD_SIZE", "world")];
 
+/// torchrun's on two machines, each with half of the ranks.
+pub const TWO_MACHINES: Scheme = &[
+    ("RANK", "rank"),
+    ("WORLD_SIZE", "world"),
+    ("LOCAL_RANK", "rank in its half"),
+    ("LOCAL_WORLD_SIZE", "half"),
+];
+
 /// Open MPI's.
 pub const OPEN_MPI: Scheme = &[
     ("OMPI_COMM_WORLD_RANK", "rank"),
@@ -46,7 +54,12 @@ pub fn rank(
 ) -> Child {
     let mut command = crate::common::command(folder, arguments);
     for (variable, value) in scheme {
-        let value = if *value == "rank" { rank } else { world };
+        let value = match *value {
+            "rank" => rank,
+            "rank in its half" => rank % (world / 2),
+            "half" => world / 2,
+            _ => world,
+        };
         command.env(variable, value.to_string());
     }
     command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port);

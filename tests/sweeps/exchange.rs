@@ -9,13 +9,22 @@ use tch::{Device, Kind, Tensor};
 
 /// Calls `work` on each of `world` ranks at the same time, and returns what rank 0 gets.
 fn together<T: Send>(world: usize, work: impl Fn(&Group) -> T + Sync) -> T {
+    on_machines(&[world], work)
+}
+
+/// The same for ranks that are on as many machines as `machines` has numbers, each with so many.
+fn on_machines<T: Send>(machines: &[usize], work: impl Fn(&Group) -> T + Sync) -> T {
     let port: u16 = free_port().parse().unwrap();
+    let numbers = |ranks: &usize| (0..*ranks).map(|number| (number, *ranks)).collect::<Vec<_>>();
+    let seats: Vec<(usize, usize)> = machines.iter().flat_map(numbers).collect();
+    let world = seats.len();
     let one = |rank: usize| {
+        let (local_rank, local_world) = seats[rank];
         let place = Place {
             rank,
             world,
-            local_rank: rank,
-            local_world: Some(world),
+            local_rank,
+            local_world: Some(local_world),
             host: "127.0.0.1".to_string(),
             port,
             store_is_there: false,
@@ -27,6 +36,7 @@ fn together<T: Send>(world: usize, work: impl Fn(&Group) -> T + Sync) -> T {
         result
     };
     std::thread::scope(|scope| {
+        let one = &one;
         let ranks: Vec<_> = (0..world).map(|rank| scope.spawn(move || one(rank))).collect();
         let mut results = ranks.into_iter().map(|rank| rank.join().unwrap());
         let first = results.next().unwrap();
@@ -66,6 +76,34 @@ fn the_sum_over_ranks_has_the_bits_of_one_process_whatever_their_number() {
                 Vec::<f32>::try_from(sum).unwrap()
             });
             assert!(found == expected, "{groups} groups, {length} numbers, {world} ranks");
+        }
+    }
+}
+
+#[test]
+fn two_levels_and_one_have_the_same_bits() {
+    // The machines' ranks, and the groups of a batch: where two levels are taken, and where not,
+    // because there are not as many ranks on each or because a machine's groups are no subtree.
+    for (machines, groups, levels) in [
+        (&[2, 2][..], 4, 2),
+        (&[2, 2], 12, 2),
+        (&[4, 4], 8, 2),
+        (&[2, 2, 2, 2], 16, 2),
+        (&[3, 3], 12, 2),
+        (&[1, 3], 4, 1),
+        (&[2, 2, 2], 6, 1),
+    ] {
+        for length in [1003, 3] {
+            let leaf = &mut |range: &std::ops::Range<usize>| {
+                (range.len() == 1).then(|| term(range.start, length))
+            };
+            let expected = Vec::<f32>::try_from(tree::sum(0..groups, leaf)).unwrap();
+            let (found, taken) = on_machines(machines, |group| {
+                let sum = group.sum(groups, &own(group, groups, length)).unwrap();
+                (Vec::<f32>::try_from(sum).unwrap(), group.levels(groups))
+            });
+            assert!(found == expected, "{machines:?}, {groups} groups, {length} numbers");
+            assert_eq!(taken, levels, "{machines:?}, {groups} groups");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::common::{assert_same_run, lines, refuse, run, stderr, succeed, wait_u
 use crate::image_folder;
 use crate::ports::free_port;
 use crate::rank_processes::{
-    MPICH, OPEN_MPI, SLURM, Scheme, TORCHRUN, codes, rank, signal, start, wait,
+    MPICH, OPEN_MPI, SLURM, Scheme, TORCHRUN, TWO_MACHINES, codes, rank, signal, start, wait,
 };
 use resnet_repro::records::directory::RunDirectory;
 use std::path::Path;
@@ -100,6 +100,16 @@ fn two_and_four_ranks_write_the_same_bytes_as_one_process() {
     let machine = record.provenance.machine;
     assert_eq!((machine.world, machine.hosts.len()), (Some(4), 1));
     assert_eq!(machine.exchange.as_deref(), Some("Gloo"));
+}
+
+#[test]
+fn ranks_on_two_machines_add_up_in_two_levels_and_write_the_same_bytes() {
+    let folder = workplace();
+    let outputs = train_with(folder.path(), TWO_MACHINES, 4, &["--out", "run"]);
+    assert_all(&outputs, 0);
+    let said = stderr(&outputs[0]);
+    assert!(said.contains("within each machine, then between machines"), "{said}");
+    assert_same_as_alone(&folder.path().join("run"));
 }
 
 #[test]
