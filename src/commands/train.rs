@@ -259,7 +259,7 @@ fn prepare(arguments: &Arguments, runs: &[Run]) -> Result<()> {
     let RunConfig { network, recipe, dataset, .. } = &runs[0].config;
     announce(runs[0].device, dataset.name.family(), &[(network.depth(), recipe)]);
     if let Some(group) = runs[0].group {
-        let levels = match group.levels(recipe.groups() as usize) {
+        let levels = match group.levels(recipe.groups()) {
             2 => "; sums are added within each machine, then between machines",
             _ => "",
         };

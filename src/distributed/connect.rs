@@ -2,22 +2,17 @@
 //! has is told to all, and all come to the same conclusion.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use crate::distributed::control::Control;
+use crate::distributed::control::{Control, STUCK};
 use crate::distributed::exchange::Exchange;
 use crate::distributed::gloo::{Gloo, Store};
 use crate::distributed::levels::{self, Levels, Seat, ranks_per_machine};
 use crate::distributed::nccl::{self, Nccl};
 use crate::distributed::place::Place;
-
-/// How long an exchange of tensors in main memory may take, the slowest rank's step included. That
-/// a rank has gone is noticed long before.
-const EXCHANGE: Duration = Duration::from_secs(30 * 60);
 
 /// What a rank tells the others of itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -169,7 +164,7 @@ pub fn connect(
             }
             _ => {
                 let prefix = format!("{}/gloo/{}", place.session, circle.name);
-                Ok(Box::new(Gloo::join(store, &prefix, circle.member, EXCHANGE, address)?))
+                Ok(Box::new(Gloo::join(store, &prefix, circle.member, STUCK, address)?))
             }
         }
     };
@@ -190,7 +185,10 @@ fn join_nccl(circle: &Circle, control: &Control, device: usize) -> Result<Nccl> 
     let own = if circle.member.0 == 0 { library.id()?.to_vec() } else { Vec::new() };
     let ids = control.share(own)?;
     let id = ids[circle.first].as_slice().try_into().context("no id of a communicator")?;
-    Nccl::join(library, id, circle.member, device)
+    control.exchanging();
+    let joined = Nccl::join(library, id, circle.member, device);
+    control.exchanged();
+    joined
 }
 
 #[cfg(test)]

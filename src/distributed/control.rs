@@ -19,6 +19,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::console::output::say;
 use crate::distributed::frame::{Frame, pack, unpack};
 use crate::distributed::meeting::Meeting;
+use crate::distributed::patience::Patience;
 use crate::distributed::place::Place;
 use crate::error::EXIT_FAILED;
 
@@ -30,6 +31,13 @@ pub const GRACE: Duration = Duration::from_secs(5);
 
 /// How long an exchange that failed waits to hear which rank is to blame.
 const BLAME: Duration = Duration::from_secs(2);
+
+/// How long a training may wait for the others, in an exchange of tensors or for a message, the
+/// slowest rank's step and a checkpoint included. That a rank has gone is noticed long before.
+pub const STUCK: Duration = Duration::from_secs(30 * 60);
+
+/// How much longer ranks other than 0 wait, which cannot tell who is missing.
+const DEFERENCE: Duration = Duration::from_secs(30);
 
 /// What is called with the reason when a training does not end by itself.
 type LastWords = Box<dyn Fn(&str) + Send>;
@@ -55,6 +63,7 @@ struct Shared {
     is_told: AtomicBool,
     /// The last iteration that was begun.
     iteration: AtomicU64,
+    patience: Patience,
     writers: Vec<(usize, Mutex<TcpStream>)>,
     last_words: Mutex<Option<LastWords>>,
 }
@@ -117,6 +126,19 @@ impl Shared {
         )
     }
 
+    /// Why the ranks cannot go on, if this one's training has waited too long.
+    fn stuck(&self) -> Option<String> {
+        let own = self.named(self.rank);
+        let minutes = STUCK.as_secs() / 60;
+        Some(match self.patience.exceeded()? {
+            Some(missing) => {
+                let missing = self.named(missing);
+                format!("{missing} is stuck: {own} has waited for it for {minutes} min")
+            }
+            None => format!("{own} has waited for an exchange of tensors for {minutes} min"),
+        })
+    }
+
     /// Ends the process if its training does not.
     fn end_soon(&self) {
         std::thread::sleep(GRACE);
@@ -171,12 +193,16 @@ fn lost(named: &str, error: &io::Error, limit: Duration) -> String {
     }
 }
 
-/// Shows rank `rank` that this one is alive.
+/// Shows rank `rank` that this one is alive, and ends it if its training waits too long.
 fn beat(rank: usize, shared: &Shared) {
     let every = BEAT.min(shared.limit / 4);
     // A connection that ends is noticed by the reader.
     while shared.send(rank, &Frame::Beat).is_ok() {
         std::thread::sleep(every);
+        if let Some(reason) = shared.stuck() {
+            shared.decide(&reason);
+            shared.end_soon();
+        }
     }
 }
 
@@ -212,6 +238,7 @@ impl Control {
             ended: AtomicBool::new(false),
             is_told: AtomicBool::new(false),
             iteration: AtomicU64::new(0),
+            patience: Patience::new(if place.is_first() { STUCK } else { STUCK + DEFERENCE }),
             writers,
             last_words: Mutex::new(None),
         });
@@ -244,8 +271,20 @@ impl Control {
         *locked(&self.shared.last_words) = Some(last_words);
     }
 
+    /// Says that tensors are exchanged from now on, which takes until the next message of all, or
+    /// until [`exchanged`](Self::exchanged).
+    pub fn exchanging(&self) {
+        self.shared.patience.begin();
+    }
+
+    /// Says that the others have taken part.
+    pub fn exchanged(&self) {
+        self.shared.patience.end();
+    }
+
     /// The next message of rank `rank`, waited for.
     fn receive(&self, rank: usize) -> Result<Vec<u8>> {
+        self.shared.patience.is_for(rank);
         let mut inbox = locked(&self.inbox);
         loop {
             if let Some(message) = inbox.waiting[rank].pop_front() {
@@ -272,6 +311,17 @@ impl Control {
 
     /// The messages of all ranks, in their order, everywhere.
     pub fn share(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+        let shared = &self.shared;
+        // Before the training, one rank may have much to do.
+        if shared.iteration.load(Ordering::Relaxed) > 0 {
+            shared.patience.begin();
+        }
+        let messages = self.collect(own);
+        shared.patience.end();
+        messages
+    }
+
+    fn collect(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         let world = self.shared.world;
         if self.shared.rank > 0 {
             self.send(0, own)?;
@@ -295,6 +345,8 @@ impl Control {
 
     /// What rank 0 says, everywhere; only there `own` is asked for.
     pub fn from_first(&self, own: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        // Rank 0 may take its time.
+        self.shared.patience.end();
         if self.shared.rank > 0 {
             return self.receive(0);
         }

@@ -114,12 +114,14 @@ impl Group {
     /// rank's subtrees, in order: float32, one axis each, of one length. The same bits everywhere,
     /// and whatever the number of ranks.
     pub fn sum(&self, groups: usize, own: &[Tensor]) -> Result<Tensor> {
+        self.control.exchanging();
         let sum = self.connections.sum(groups, self.place.rank, own);
         Ok(sum.map_err(|error| self.control.blame(error))?.to_device(own[0].device()))
     }
 
     /// The `own` vectors of all ranks one after the other, in order of ranks.
     pub fn gather(&self, own: &Tensor) -> Result<Tensor> {
+        self.control.exchanging();
         let all = &self.connections.all;
         let gathered = all.all_gather(&own.to_device(all.device()).contiguous());
         Ok(gathered.map_err(|error| self.control.blame(error))?.to_device(own.device()))

@@ -11,5 +11,6 @@ pub mod launch;
 pub mod levels;
 pub mod meeting;
 pub mod nccl;
+pub mod patience;
 pub mod place;
 pub mod tree;
