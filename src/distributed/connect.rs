@@ -7,12 +7,13 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use crate::distributed::control::{Control, STUCK};
+use crate::distributed::control::Control;
 use crate::distributed::exchange::Exchange;
 use crate::distributed::gloo::{Gloo, Store};
 use crate::distributed::levels::{self, Levels, Seat, ranks_per_machine};
 use crate::distributed::nccl::{self, Nccl};
 use crate::distributed::place::Place;
+use crate::distributed::shared::STUCK;
 
 /// What a rank tells the others of itself.
 #[derive(Debug, Serialize, Deserialize)]

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::console::output::say;
-use crate::distributed::control::GRACE;
 use crate::distributed::place::LAUNCHER;
+use crate::distributed::shared::GRACE;
 use crate::error::{EXIT_BAD_INPUT, EXIT_DONE, EXIT_FAILED};
 use crate::system::parallel::available_threads;
 use crate::system::process::die_with;

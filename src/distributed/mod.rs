@@ -13,4 +13,5 @@ pub mod meeting;
 pub mod nccl;
 pub mod patience;
 pub mod place;
+pub mod shared;
 pub mod tree;
