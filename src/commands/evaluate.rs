@@ -48,6 +48,7 @@ use crate::training::evaluation::views::Views;
 #[command(after_help = "\
 Examples:
   resnet-repro evaluate --network resnet-20 --dataset cifar10 --weights r20.safetensors --normalize imagenet
+  resnet-repro evaluate --run runs/train-cifar10-64000/resnet-20/seed-0 --classes --confusion confusion.csv
   resnet-repro evaluate --network resnet-50-v1.5 --dataset imagenet --weights r50.safetensors --views 10-crop")]
 pub struct Arguments {
     /// The network; once for each --weights
@@ -58,9 +59,9 @@ pub struct Arguments {
     /// Weight file (safetensors); once for each --network
     #[arg(long = "weights", value_name = "FILE", required_unless_present = "run")]
     weights: Vec<PathBuf>,
-    /// Folder of a finished run on an ImageFolder dataset: its network, weights, recipe and dataset
-    /// are used, and the result is added to its tests.csv, from which the report's Tables 2 to 4 are
-    /// made
+    /// Folder of a finished run: its network, weights, recipe and dataset are used. A test on
+    /// images of an ImageFolder dataset is added to its tests.csv, from which the report's Tables 2
+    /// to 4 are made
     #[arg(long, value_name = "DIR", conflicts_with_all = ["networks", "weights", "normalize", "settings", "scales", "dataset"])]
     run: Option<PathBuf>,
     /// How pixels are normalised, the same as in training [default: what the weight file says, else
@@ -81,9 +82,12 @@ pub struct Arguments {
     /// this file (safetensors: scores, labels)
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
-    /// Print the error of each class too (ImageFolder datasets)
+    /// Print the error of each class too, and what it is most often taken for
     #[arg(long)]
     classes: bool,
+    /// Write how often each class is taken for each to this file (CSV: class, predicted, images)
+    #[arg(long, value_name = "FILE")]
+    confusion: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_name = "auto|cpu|cuda:N", default_value_t)]
     device: DeviceChoice,
@@ -127,13 +131,17 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         scales: &arguments.scales,
         scores: arguments.scores.as_deref(),
         classes: arguments.classes,
+        confusion: arguments.confusion.as_deref(),
         loaders: arguments.loaders.unwrap_or_else(available_threads),
     };
     let (evaluation, classes) = test(&wanted, &data, &subject.recipe, &networks, &mut |reason| {
         say(&format!("{reason}; it counts as wrong"));
         unreadable.push(reason);
     })?;
-    if let (Some(directory), Some(record)) = (&directory, &mut record) {
+    // A run on images in memory has the same test in its eval.csv.
+    if let (Some(directory), Some(record), Source::Streamed(_)) =
+        (&directory, &mut record, &data.test)
+    {
         keep(directory, record, TestRow::new(arguments.views, &evaluation), &unreadable)?;
     }
     if !subject.sure {

@@ -37,7 +37,7 @@ use crate::system::regular_file;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  resnet-repro export runs/mine --to pth exported
+  resnet-repro export runs/quick/plain-20/seed-0 --to pth exported
   resnet-repro export runs/quick/resnet-20/seed-0 --to hub exported/resnet-20
   resnet-repro export runs/imagenet/resnet-50-v1.5/seed-0 --to torchvision exported --data /data/imagenet")]
 pub struct Arguments {

@@ -10,8 +10,9 @@ use crate::config::dataset_name::DatasetName;
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::Recipe;
 use crate::config::reference::{KeyRow, rows, shown, to_toml};
+use crate::config::settings::{canonical_key, unknown_key};
 use crate::console::output::{print, print_json};
-use crate::error::{BadInput, EXIT_DONE};
+use crate::error::{BadInput, EXIT_DONE, bad_input};
 use crate::network::architecture;
 
 /// Widest table, in columns of a terminal: as wide as help texts.
@@ -26,11 +27,15 @@ const WIDTH: u16 = 110;
 #[command(after_help = "\
 Examples:
   resnet-repro recipe                                             the paper's recipe for CIFAR-10
+  resnet-repro recipe weight_decay milestones                     these alone
   resnet-repro recipe --dataset imagenet --json
   resnet-repro recipe --network resnet-110 --iterations 400       what a shorter run is trained with
   resnet-repro recipe --set lr=0.05 --toml > mine.toml            then edit it, and
   resnet-repro train --network resnet-20 --dataset cifar10 --recipe mine.toml")]
 pub struct Arguments {
+    /// Only these keys
+    #[arg(value_name = "KEY", conflicts_with = "toml")]
+    keys: Vec<String>,
     /// Dataset whose recipe it is
     #[arg(long, value_name = "NAME", default_value_t = DatasetName::Cifar10)]
     dataset: DatasetName,
@@ -66,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         let classes = dataset.classes() as i64;
         architecture::build(network, dataset.family(), recipe.image_side(), classes)?;
     }
-    let rows = rows(&recipe, &default);
+    let rows = asked_for(&arguments.keys, rows(&recipe, &default))?;
     let subject = network.map_or(String::new(), |network| format!("{network} on "));
     if arguments.json {
         print_json(&Output { dataset, network, keys: rows })?;
@@ -78,14 +83,27 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         print(&format!("{title}\n{}", to_toml(&rows, any_depth).trim_end()))?;
     } else {
         print(&table(&rows))?;
-        let any = network.is_none().then_some("warmup: true from 110 layers on (--network NAME)\n");
+        let has_warmup = rows.iter().any(|row| row.key == "warmup");
+        let any = (network.is_none() && has_warmup)
+            .then_some("warmup: true from 110 layers on (--network NAME)\n");
+        let aliases = aliases(&rows);
         print(&format!(
-            "{}Sections are the paper's, arXiv 1512.03385; other names: {}",
+            "{}Sections are the paper's, arXiv 1512.03385{}{aliases}",
             any.filter(|_| dataset == DatasetName::Cifar10).unwrap_or_default(),
-            aliases(&rows)
+            if aliases.is_empty() { "" } else { "; other names: " }
         ))?;
     }
     Ok(EXIT_DONE)
+}
+
+/// The rows of these keys, or all where none is named.
+fn asked_for(keys: &[String], mut rows: Vec<KeyRow>) -> Result<Vec<KeyRow>, BadInput> {
+    let keys: Vec<&str> = keys.iter().map(|key| canonical_key(key)).collect();
+    if let Some(key) = keys.iter().find(|key| rows.iter().all(|row| row.key != **key)) {
+        return Err(bad_input(unknown_key(key)));
+    }
+    rows.retain(|row| keys.is_empty() || keys.contains(&row.key));
+    Ok(rows)
 }
 
 fn table(rows: &[KeyRow]) -> String {

@@ -52,7 +52,7 @@ Examples:
   resnet-repro train --network resnet-20 --seeds 0-4
   resnet-repro train --network resnet-20 --iterations 200 --keep-state
   resnet-repro train --network resnet-20 --iterations 200 --extend-to 300
-  resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out runs/mine
+  resnet-repro train --network resnet-20 --dataset cifar10 --data data/cifar10 --seed 3 --out runs/third-seed
   resnet-repro train --network resnet-20 --dataset cifar10 --weights results/2026-11-24-reference-bands/11-reference-bands/resnet-20/seed-0/weights.safetensors --iterations 400 --set lr=0.01")]
 pub struct Arguments {
     /// plain-N, resnet-N, resnet-Nb, resnet-Nc (N = 6n+2; on ImageNet 18, 34, 50, 101, 152),

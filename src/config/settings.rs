@@ -46,7 +46,7 @@ fn parse_value(key: &str, value: &str) -> toml::Value {
 }
 
 /// Why there is no such key, and which one may be meant.
-fn unknown_key(key: &str) -> String {
+pub fn unknown_key(key: &str) -> String {
     if matches!(key, "epoch" | "epochs") {
         return format!(
             "{key}: no such key: the length of training is given in iterations of one batch each; an epoch of CIFAR-10 is 391 iterations at batch 128"
@@ -132,6 +132,7 @@ mod tests {
             ("learnin_rate=1", "did you mean learning_rate?"),
             ("milestone=1", "did you mean milestones?"),
             ("lr_shedule=plateau", "did you mean lr_schedule?"),
+            ("batch=64", "did you mean batch_size?"),
             ("epochs=3", "given in iterations"),
         ] {
             let message = set(&[text]).unwrap_err();

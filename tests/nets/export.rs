@@ -230,6 +230,13 @@ fn a_card_has_recipe_seeds_data_and_hashes() {
     let model = out.join("model.safetensors");
     let evaluate = ["evaluate", "--network", "resnet-8", "--dataset", "cifar10", "--data", "data"];
     succeed(folder.path(), &[&evaluate[..], &["--weights", model.to_str().unwrap()]].concat());
+    // Weights that come of others are not this project's alone to license.
+    let on = small(&["train", "--network", "resnet-8", "--iterations", "1", "--out", "on"]);
+    succeed(folder.path(), &[&on[..], &["--weights", model.to_str().unwrap()]].concat());
+    let export = ["export", "on", "--to", "hub", "derived", "--without-mean"];
+    succeed(folder.path(), &export);
+    let card = std::fs::read_to_string(folder.path().join("derived/README.md")).unwrap();
+    assert!(card.contains("license: other") && card.contains(hash), "{card}");
 }
 
 #[test]

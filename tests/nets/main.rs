@@ -7,6 +7,7 @@ mod image_folder;
 
 mod analyses;
 mod construct;
+mod evaluate;
 mod export;
 mod golden;
 mod imagenet_golden;

@@ -43,6 +43,15 @@ fn a_written_recipe_trains_the_same_run_and_set_wins_over_it() {
 }
 
 #[test]
+fn one_key_is_explained_alone_under_any_of_its_names_and_an_unknown_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = succeed(folder.path(), &["recipe", "lr", "momentum"]);
+    assert!(text.contains("learning_rate ") && text.contains("momentum "), "{text}");
+    assert!(!text.contains("weight_decay"), "{text}");
+    refuse(folder.path(), &["recipe", "batch"], &["batch: no such key", "batch_size?"]);
+}
+
+#[test]
 fn every_key_is_listed_with_value_default_range_and_section() {
     let folder = tempfile::tempdir().unwrap();
     let text = succeed(folder.path(), &["recipe", "--network", "resnet-110", "--set", "lr=0.05"]);

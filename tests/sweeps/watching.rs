@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::common::{
-    SMALL_SWEEP, children, command, lines, refuse, run, signal, stderr, succeed, wait_until,
+    SMALL_SWEEP, children, command, lines, refuse, run, signal, small, stderr, succeed, wait_until,
     workspace, write_experiment,
 };
 
@@ -27,6 +27,9 @@ fn start(folder: &Path, iterations: &str) -> Child {
 fn a_page_shows_the_runs_while_they_train_and_rests_when_all_are_over() {
     let folder = workspace();
     write_experiment(folder.path(), "");
+    // Another sweep's run, which is not this page's.
+    let other = ["--iterations", "2", "--out", "out/other/resnet-14/seed-0"];
+    succeed(folder.path(), &small(&[&["train", "--network", "resnet-14"], &other[..]].concat()));
     let mut child = start(folder.path(), "150");
     wait_until("no page of a run with rows", || {
         let page = page(folder.path());
@@ -41,6 +44,7 @@ fn a_page_shows_the_runs_while_they_train_and_rests_when_all_are_over() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let text = page(folder.path());
     assert!(text.contains("2 of 2 runs done") && !text.contains("http-equiv=\"refresh\""));
+    assert!(!text.contains("resnet-14"), "runs of other sweeps are left out");
     // Without training: the same page of what is there, and the logs are as they were.
     let log = folder.path().join("out/e/plain-8/seed-0/train.csv");
     let before = std::fs::read(&log).unwrap();

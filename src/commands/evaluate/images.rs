@@ -13,10 +13,10 @@ use crate::dataset::data::{Dataset, Source};
 use crate::error::bad_input;
 use crate::network::parameters::Network;
 use crate::network::weights::write_tensors;
+use crate::system::atomic_file::write_atomically;
 use crate::training::batches::Normalization;
 use crate::training::evaluation::EvaluationSet;
 use crate::training::evaluation::crops::ViewTest;
-use crate::training::evaluation::division::Division;
 use crate::training::evaluation::scores::{Evaluation, Tally};
 use crate::training::evaluation::views::Views;
 
@@ -30,6 +30,8 @@ pub struct Test<'a> {
     pub scores: Option<&'a Path>,
     /// Whether the errors of each class are wanted.
     pub classes: bool,
+    /// The file for how often each class is taken for each.
+    pub confusion: Option<&'a Path>,
     /// Threads that decode images.
     pub loaders: usize,
 }
@@ -54,36 +56,15 @@ pub fn test(
         })
     };
     let normalization = Normalization::new(recipe.normalize, recipe.image_side(), mean, device)?;
-    let Source::Streamed(index) = &data.test else {
-        let is_plain = wanted.views == Views::Centre
-            && wanted.scores.is_none()
-            && wanted.scales.is_empty()
-            && !wanted.classes;
-        return match (networks, is_plain) {
-            ([network], true) => {
-                let stop = AtomicBool::new(false);
-                let set = EvaluationSet::new(&data.test, None, recipe, device, loaders);
-                let alone = Division::alone(&stop);
-                Ok((set.evaluate(network, &normalization, &alone, unreadable)?, None))
-            }
-            _ => Err(bad_input("--views, --scales, --scores, --classes and several --weights are for ImageFolder datasets (imagenet, tiny-imagenet, folder)").into()),
-        };
-    };
-    if !wanted.scales.is_empty() && wanted.views != Views::MultiScale {
-        return Err(bad_input(
-            "--scales applies only to multi-scale views: give --views multi-scale",
-        )
-        .into());
-    }
-    let test = ViewTest::new(index.clone(), None, recipe, wanted.views, loaders);
-    let test = if wanted.scales.is_empty() { test } else { test.at_scales(wanted.scales.to_vec()) };
+    let set = test_set(wanted, data, recipe, device)?;
     let pairs: Vec<(&Network, &Normalization)> =
         networks.iter().map(|network| (network, &normalization)).collect();
     let (mut tally, mut by_class) = (Tally::new(device), ClassTally::default());
     let mut kept: Vec<(Tensor, Tensor)> = Vec::new();
-    test.scores(&pairs, unreadable, |scores, labels| {
+    let is_by_class = wanted.classes || wanted.confusion.is_some();
+    set.scores(&pairs, unreadable, |scores, labels| {
         tally.add(scores, labels);
-        if wanted.classes {
+        if is_by_class {
             by_class.add(scores, labels);
         }
         if wanted.scores.is_some() {
@@ -94,8 +75,41 @@ pub fn test(
     if let Some(file) = wanted.scores {
         write_scores(file, kept, wanted.views)?;
     }
-    let errors = wanted.classes.then(|| by_class.errors(&data.test.labels(), &data.classes));
-    Ok((tally.result(), errors.transpose()?))
+    if !is_by_class {
+        return Ok((tally.result(), None));
+    }
+    let confusion = by_class.confusion(&data.test.labels(), &data.classes)?;
+    if let Some(file) = wanted.confusion {
+        write_atomically(file, confusion.to_csv()?.as_bytes())?;
+    }
+    Ok((tally.result(), wanted.classes.then(|| confusion.errors())))
+}
+
+/// The images as they are tested.
+fn test_set(
+    wanted: &Test,
+    data: &Dataset,
+    recipe: &Recipe,
+    device: Device,
+) -> Result<EvaluationSet> {
+    let Test { views, scales, loaders, .. } = *wanted;
+    let Source::Streamed(index) = &data.test else {
+        if views != Views::Centre || !scales.is_empty() {
+            return Err(bad_input("--views, --scales: images of 32 pixels have one view; those of imagenet, tiny-imagenet and folder have several").into());
+        }
+        return Ok(EvaluationSet::new(&data.test, None, recipe, device, loaders));
+    };
+    if !scales.is_empty() && views != Views::MultiScale {
+        return Err(bad_input(
+            "--scales applies only to multi-scale views: give --views multi-scale",
+        )
+        .into());
+    }
+    let test = ViewTest::new(index.clone(), None, recipe, views, loaders);
+    Ok(EvaluationSet::Streamed(match scales {
+        [] => test,
+        scales => test.at_scales(scales.to_vec()),
+    }))
 }
 
 /// Writes the scores and labels of all batches, in order.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::config::dataset_name::DatasetName;
-use crate::config::network_name::{Family, NetworkName};
+use crate::config::network_name::NetworkName;
 use crate::config::recipe::{Normalize, Recipe};
 use crate::config::settings::parse_settings;
 use crate::console::output::say;
@@ -72,15 +72,9 @@ impl Subject {
 
     /// The net of `--run`, with its record.
     pub fn of_run(directory: &RunDirectory) -> Result<(Subject, RunRecord)> {
-        let (path, record) = (directory.path().display(), directory.finished()?);
+        let record = directory.finished()?;
         let weights = directory.weights();
         let RunConfig { network, dataset, recipe, .. } = record.run.clone();
-        if dataset.name.family() != Family::Imagenet {
-            return Err(bad_input(format!(
-                "--run {path}: only runs on ImageFolder datasets have tests other than the one in eval.csv"
-            ))
-            .into());
-        }
         Ok((
             Subject {
                 dataset: dataset.name,

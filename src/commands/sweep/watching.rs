@@ -89,10 +89,12 @@ pub fn check(file: &Path) -> Result<(), BadInput> {
 /// Writes the page of the `runs`, whose logs are below `results`. As long as one of them is not
 /// over, a browser reads it again after `pause`.
 pub fn write(file: &Path, results: &Path, runs: &[RunStatus], pause: Duration) -> Result<()> {
-    let collection = match results.exists() {
+    let mut collection = match results.exists() {
         true => Collection::read(results)?,
         false => Collection::default(),
     };
+    // Runs of other sweeps may lie beside them.
+    collection.runs.retain(|logged| runs.iter().any(|run| logged.path == Path::new(&run.run)));
     let is_over = runs.iter().all(RunStatus::is_over);
     let standing = Standing {
         headline: headline(runs),

@@ -14,7 +14,7 @@ use crate::config::seeds;
 use crate::error::{BadInput, bad_input};
 use crate::logs::error_log::ErrorLog;
 use crate::report::band::reference::Reference;
-use crate::report::band::rule::{Compared, LEVEL_PERCENT, Place, QUANTITIES};
+use crate::report::band::rule::{Compared, LEVEL_PERCENT, Place, QUANTITIES, Quantity};
 use crate::report::format::{counted, thousands};
 
 /// A log that was judged.
@@ -142,11 +142,21 @@ impl Judged {
         let band = format!("the band of {seeds} of {}{so_far}", self.network);
         match places.is_empty() {
             true => format!(
-                "inside {band}: none of {} is outside (of right logs at most {LEVEL_PERCENT} % are)",
-                counted(self.compared.len(), "comparison")
+                "inside {band}: none of {} is outside (of right logs at most {LEVEL_PERCENT} % are){}",
+                counted(self.compared.len(), "comparison"),
+                self.unseen().unwrap_or_default()
             ),
             false => format!("outside {band}: {}", places.join(", ")),
         }
+    }
+
+    /// How wrong a log may be and lie inside all the same.
+    fn unseen(&self) -> Option<String> {
+        let test = self.compared.iter().find(|one| one.quantity == Quantity::Test.name())?;
+        Some(format!(
+            "; it sees nothing wrong with a final test error that is up to {:.1} points off the mean",
+            (test.high - test.low) / 2.0
+        ))
     }
 
     fn is_whole(&self) -> bool {

@@ -76,8 +76,10 @@ pub struct Subject<'a> {
 pub fn card(subject: &Subject) -> String {
     let run = &subject.record.run;
     let (network, dataset) = (run.network, run.dataset.name);
+    let initial = run.initial_weights.as_ref();
+    let license = if initial.is_none() { "mit" } else { "other" };
     let mut text = format!(
-        "---\nlicense: mit\nlibrary_name: pytorch\npipeline_tag: image-classification\ntags: [resnet, image-classification]\ndatasets: [{dataset}]\nmetrics: [accuracy]\n---\n\n# {network} on {}\n\n",
+        "---\nlicense: {license}\nlibrary_name: pytorch\npipeline_tag: image-classification\ntags: [resnet, image-classification]\ndatasets: [{dataset}]\nmetrics: [accuracy]\n---\n\n# {network} on {}\n\n",
         markdown_text(run.dataset.title())
     );
     let _ = write!(
@@ -95,9 +97,15 @@ pub fn card(subject: &Subject) -> String {
     for (name, hash) in subject.files {
         let _ = writeln!(text, "| `{name}` | `{hash}` |");
     }
-    text.push_str(
-        "\nThe weights are under the MIT licence, as the program is. The data has terms of its own.\n",
-    );
+    text.push('\n');
+    text.push_str(&match initial {
+        None => "The weights are under the MIT licence, as the program is.".to_string(),
+        Some(initial) => format!(
+            "The weights were trained on from a file with SHA-256 `{}`, whose licence holds for them too: put its name here and into this page's header.",
+            initial.sha256
+        ),
+    });
+    text.push_str(" The data has terms of its own.\n");
     text
 }
 

@@ -18,7 +18,7 @@ use crate::network::parameters::Network;
 use crate::system::parallel::in_order;
 use crate::training::batches::Normalization;
 use crate::training::evaluation::division::Division;
-use crate::training::evaluation::scores::{Evaluation, Tally, averaged};
+use crate::training::evaluation::scores::{Evaluation, Tally, averaged, together};
 use crate::training::evaluation::views::Views;
 
 /// Crops a forward pass; it changes the speed, not the result.
@@ -160,14 +160,9 @@ impl ViewTest {
                                 self.forward(&waiting, network, normalization)
                             })
                             .collect();
-                        let together = Tensor::stack(&each, 0).logsumexp([0i64].as_slice(), false)
-                            - (each.len() as f64).ln();
                         let labels: Vec<i64> =
                             waiting.iter().map(|decoded| decoded.label).collect();
-                        take(
-                            if each.len() == 1 { &each[0] } else { &together },
-                            &Tensor::from_slice(&labels).to_device(device),
-                        )
+                        take(&together(each), &Tensor::from_slice(&labels).to_device(device))
                     })?;
                     waiting.clear();
                 }

@@ -19,7 +19,7 @@ use crate::network::parameters::Network;
 use crate::training::batches::{Normalization, upload_labels, upload_pixels};
 use crate::training::evaluation::crops::ViewTest;
 use crate::training::evaluation::division::Division;
-use crate::training::evaluation::scores::{Evaluation, Tally, averaged};
+use crate::training::evaluation::scores::{Evaluation, Tally, averaged, together};
 use crate::training::evaluation::views::Views;
 
 /// Images a forward pass; it changes the speed, not the result.
@@ -91,22 +91,53 @@ impl EvaluationSet {
             }
             EvaluationSet::Resident(pixels, labels) => (pixels, labels),
         };
-        tch::no_grad(|| {
-            let images = labels.size()[0];
-            let mut tally = Tally::new(labels.device());
-            let batches = (images as usize).div_ceil(BATCH as usize);
-            for batch in division.own(batches) {
-                division.go_on()?;
-                let start = batch as i64 * BATCH;
-                let count = BATCH.min(images - start);
-                let logits = network.forward(
-                    &normalization.apply(&pixels.narrow(0, start, count)),
-                    Mode::Evaluation,
-                );
-                tally.add(&averaged(&logits, 1), &labels.narrow(0, start, count));
-            }
-            division.wait_for_others(batches)?;
-            tally.shared_result(division)
-        })
+        let mut tally = Tally::new(labels.device());
+        let batches = batches(labels);
+        for batch in division.own(batches) {
+            division.go_on()?;
+            let (scores, labels) = of_batch(batch, (pixels, labels), &[(network, normalization)]);
+            tally.add(&scores, &labels);
+        }
+        division.wait_for_others(batches)?;
+        tally.shared_result(division)
     }
+
+    /// Hands on the scores of each batch of images, in order: logarithms of the classes'
+    /// probabilities averaged over views and networks, float32 [images, classes], and labels, int64
+    /// [images], -1 for an image that cannot be read. An error of `take` ends it.
+    pub fn scores(
+        &self,
+        networks: &[(&Network, &Normalization)],
+        unreadable: &mut dyn FnMut(String),
+        mut take: impl FnMut(&Tensor, &Tensor) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            EvaluationSet::Streamed(images) => images.scores(networks, unreadable, take),
+            EvaluationSet::Resident(pixels, labels) => (0..batches(labels)).try_for_each(|batch| {
+                let (scores, labels) = of_batch(batch, (pixels, labels), networks);
+                take(&scores, &labels)
+            }),
+        }
+    }
+}
+
+/// Batches of a set of images with these labels.
+fn batches(labels: &Tensor) -> usize {
+    (labels.size()[0] as usize).div_ceil(BATCH as usize)
+}
+
+/// Scores and labels of a batch of the pixels and labels of a set.
+fn of_batch(
+    batch: usize,
+    (pixels, labels): (&Tensor, &Tensor),
+    networks: &[(&Network, &Normalization)],
+) -> (Tensor, Tensor) {
+    let start = batch as i64 * BATCH;
+    let count = BATCH.min(labels.size()[0] - start);
+    let pixels = pixels.narrow(0, start, count);
+    let each = networks.iter().map(|(network, normalization)| {
+        averaged(&network.forward(&normalization.apply(&pixels), Mode::Evaluation), 1)
+    });
+    let scores = tch::no_grad(|| together(each.collect()));
+    (scores, labels.narrow(0, start, count))
 }

@@ -118,6 +118,15 @@ pub fn averaged(logits: &Tensor, views: i64) -> Tensor {
         - (views as f64).ln()
 }
 
+/// Logarithms of the mean of the classes' probabilities over several networks, from those of each,
+/// [images, classes]. One network's are its own.
+pub fn together(mut each: Vec<Tensor>) -> Tensor {
+    if each.len() == 1 {
+        return each.remove(0);
+    }
+    Tensor::stack(&each, 0).logsumexp([0i64].as_slice(), false) - (each.len() as f64).ln()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
