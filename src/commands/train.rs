@@ -244,7 +244,8 @@ fn train(arguments: &Arguments, runs: &[Run], stop: &Arc<AtomicBool>) -> Result<
         summaries.push(summary);
     }
     if speaks {
-        finish(arguments, summaries)?;
+        let folder = runs[0].directory.path().parent().unwrap_or(Path::new("."));
+        finish(arguments, summaries, folder)?;
     }
     Ok(if diverged { EXIT_RUN_FAILED } else { EXIT_DONE })
 }
@@ -322,8 +323,8 @@ fn told(name: &str, summary: &RunSummary, folder: &Path) -> String {
     )
 }
 
-/// Prints the mean over several seeds, or everything as JSON.
-fn finish(arguments: &Arguments, mut summaries: Vec<RunSummary>) -> Result<()> {
+/// Prints the mean over several seeds, whose folders are in `folder`, or everything as JSON.
+fn finish(arguments: &Arguments, mut summaries: Vec<RunSummary>, folder: &Path) -> Result<()> {
     if arguments.seeds.is_none() {
         return match summaries.pop().filter(|_| arguments.json) {
             Some(summary) => print_json(&summary),
@@ -342,5 +343,10 @@ fn finish(arguments: &Arguments, mut summaries: Vec<RunSummary>) -> Result<()> {
         summaries.len(),
         percent(training_error),
         percent(final_test_error)
-    ))
+    ))?;
+    let shown = folder.display();
+    say(&format!(
+        "means and their curves as files: resnet-repro figures {shown} --out {shown}/report"
+    ));
+    Ok(())
 }

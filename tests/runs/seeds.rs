@@ -1,7 +1,7 @@
 //! Several seeds at once: `train --seeds`, `compare --only`, ranges in experiment files.
 
 use crate::common;
-use crate::common::{assert_same_run, refuse, run, small, succeed, workspace};
+use crate::common::{assert_same_run, refuse, run, small, stderr, succeed, workspace};
 
 #[test]
 fn several_seeds_are_trained_as_each_alone_and_their_mean_is_told() {
@@ -28,6 +28,17 @@ fn several_seeds_are_trained_as_each_alone_and_their_mean_is_told() {
     assert_eq!(errors.len(), 3);
     let mean = errors.iter().sum::<f64>() / 3.0;
     assert!((json["final_test_error"]["mean"].as_f64().unwrap() - mean).abs() < 1e-9);
+    // The command that is told of makes a table with the same mean.
+    let again = run(path, &small(&[&train[..], &["--seeds", "0,2-3", "--out", "all"]].concat()));
+    assert!(stderr(&again).contains("resnet-repro figures all --out all/report"));
+    succeed(path, &["figures", "all", "--out", "all/report"]);
+    let tables = std::fs::read_dir(path.join("all/report")).unwrap();
+    let table = tables.map(|entry| entry.unwrap().path().join("table-6.csv"));
+    let table = table.filter(|file| file.exists()).collect::<Vec<_>>();
+    let mut rows = csv::Reader::from_path(&table[0]).unwrap();
+    let column = rows.headers().unwrap().iter().position(|name| name == "mean").unwrap();
+    let means = rows.records().filter_map(|row| row.unwrap()[column].parse::<f64>().ok());
+    assert!(means.into_iter().any(|found| (found - mean).abs() < 1e-4), "{mean}");
     // Without --out each lies where the run of that seed alone would.
     succeed(path, &small(&[&train[..], &["--seeds", "5-6"]].concat()));
     assert!(path.join("runs/train-cifar10-4/resnet-8/seed-6/weights.safetensors").exists());
