@@ -8,6 +8,7 @@ mod image_folder;
 mod pseudo_terminal;
 
 mod bad_input;
+mod disks;
 mod extend;
 mod faults;
 mod leftovers;

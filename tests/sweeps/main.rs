@@ -11,6 +11,7 @@ mod rank_processes;
 
 mod cluster;
 mod exchange;
+mod plans;
 mod ranks;
 mod sweep;
 mod watching;
