@@ -12,7 +12,10 @@ import json
 import struct
 import sys
 
-import torch
+try:
+    import torch
+except ModuleNotFoundError:
+    torch = None
 
 NESTED_UNDER = ("state_dict", "model", "net")
 # What "--set normalize" of resnet-repro takes.
@@ -68,6 +71,8 @@ def main():
         "--normalize", choices=NORMALIZE, help="how pixels were normalised in its training, to be noted in the file: then no command needs to be told"
     )
     arguments = parser.parse_args()
+    if torch is None:
+        sys.exit("error: this Python has no torch: pip install torch, or run the script with one that has it")
     try:
         # weights_only: a checkpoint is data from elsewhere, and must not run code.
         checkpoint = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)

@@ -108,6 +108,8 @@ struct Output {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
     networks: Vec<NetworkName>,
+    #[serde(skip)]
+    class_count: usize,
     views: Option<Views>,
     #[serde(flatten)]
     evaluation: Evaluation,
@@ -154,6 +156,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             dataset: data.name.to_string(),
             title: data.own.as_ref().map(|own| own.title.clone()),
             networks: subject.networks,
+            class_count: data.classes.len(),
             views,
             error: evaluation.error(),
             top5_error: evaluation.top5_error(),
@@ -256,15 +259,19 @@ fn show(json: bool, output: Output) -> Result<()> {
     if json {
         return print_json(&output);
     }
+    // Among five classes or fewer the right one always is.
+    let top5 = match output.class_count > 5 {
+        true => format!("top-5 error {:.2} %, ", output.top5_error),
+        false => String::new(),
+    };
     let names: Vec<String> = output.networks.iter().map(NetworkName::to_string).collect();
     print(&format!(
-        "{}{}: {} of {} test images wrong, error {:.2} %, top-5 error {:.2} %, loss {:.4}{}",
+        "{}{}: {} of {} test images wrong, error {:.2} %, {top5}loss {:.4}{}",
         names.join(" + "),
         output.views.map_or(String::new(), |views| format!(", {views}")),
         output.evaluation.wrong,
         output.evaluation.images,
         output.error,
-        output.top5_error,
         output.evaluation.loss,
         output.classes.as_deref().map_or(String::new(), classes::lines)
     ))

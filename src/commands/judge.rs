@@ -26,7 +26,8 @@ use crate::report::tables::table::Style;
 /// finished runs of several seeds of the same network and recipe. Each has a band in which one new
 /// run lies by chance (prediction interval by Student's t), corrected for the number of
 /// comparisons: of right logs at most 5 % are outside. Better than the band is outside too.
-/// docs/verification.md states the rule, and how small an error it sees.
+/// docs/verification.md states the rule, and how small an error it sees: bands of few seeds are
+/// wide, and to be inside of one says little.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +43,8 @@ pub struct Arguments {
     /// The network that it is a log of
     #[arg(long, value_name = "NAME")]
     network: NetworkName,
-    /// Folder with finished runs of several seeds of this network, of one recipe
+    /// Folder with finished runs of this network, of one recipe: three seeds or more beside the one
+    /// that is judged
     #[arg(long, value_name = "DIR", default_value = PUBLISHED)]
     reference: PathBuf,
     /// Another CSV or event file with the test errors

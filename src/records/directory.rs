@@ -145,7 +145,17 @@ impl RunDirectory {
             None => {
                 if let Some(difference) = difference(config, &record) {
                     let path = self.path.display();
-                    return Err(bad_input(format!("{path}: holds another run ({difference}); choose another folder with --out, or remove this one")).into());
+                    let advice = match record.extensions.last() {
+                        Some(last) => format!(
+                            "it was extended to {} iterations: go on with --extend-to and without the keys of its recipe, which are on record",
+                            last.to
+                        ),
+                        None => "choose another folder with --out, or remove this one".to_string(),
+                    };
+                    return Err(bad_input(format!(
+                        "{path}: holds another run ({difference}); {advice}"
+                    ))
+                    .into());
                 }
             }
         }

@@ -151,6 +151,19 @@ fn a_run_on_own_images_has_their_name_and_classes_and_goes_on_to_the_same_bytes(
         let counts = format!("{class}: {} of {} test images", one["wrong"], one["images"]);
         assert!(text.contains(&counts), "{counts}: {text}");
     }
+    // The command of the card of its weights has the run's own error again.
+    done(folder.path(), &["export", "cut", "--to", "hub", "card", "--data", "my pets"]);
+    let card = std::fs::read_to_string(folder.path().join("card/README.md")).unwrap();
+    let line = card.lines().find_map(|line| line.strip_prefix("resnet-repro ")).unwrap();
+    let words = line.split(' ').map(|word| match word {
+        "DIR" => "my pets",
+        "model.safetensors" => "card/model.safetensors",
+        word => word,
+    });
+    let text =
+        stdout(&done(folder.path(), &[&words.collect::<Vec<_>>()[..], &["--json"]].concat()));
+    let again: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&again["wrong"], &again["loss"]), (&json["wrong"], &json["loss"]), "{line}");
     // The same images under another name are other data.
     write(&root, "dataset.toml", "test_percent = 25\nname = \"Cats\"\n");
     let again = ["train", "--dataset", "folder", "--network", "resnet-18", "--device", "cpu"];

@@ -346,7 +346,8 @@ fn a_reference_that_cannot_judge_is_refused_with_the_reason() {
     refused("log.csv", "plain-20", "few", &["has 2 seeds (0,3) of plain-20", "3 or more"]);
     copy_folder(&committed_seeds.join("seed-2"), &few.join("seed-2"));
     succeed(path, &["judge", "log.csv", "--network", "plain-20", "--reference", "few"]);
-    refused("few/plain-20/seed-2", "plain-20", "few", &["has 2 seeds (0,3) of plain-20"]);
+    let beside = ["has 2 seeds (0,3) of plain-20 beside the one that is judged"];
+    refused("few/plain-20/seed-2", "plain-20", "few", &beside);
     // A run that is not finished is not in the band.
     edit_record(
         &few.join("seed-0/run.toml"),
@@ -385,6 +386,10 @@ fn a_reference_that_cannot_judge_is_refused_with_the_reason() {
         text(&committed_seeds),
         &["recipe.weight_decay is 0.0001 there, 0.001 here"],
     );
+    let changes = [("fingerprint = \"", "fingerprint = \"0"), ("\"official\"", "\"other\"")];
+    edit_record(&other.join("run.toml"), &changes);
+    let data = "it was trained on other data, CIFAR-10 (other) against CIFAR-10 (official)";
+    refused(run, "plain-20", text(&committed_seeds), &[data, "dataset.fingerprint"]);
 }
 
 /// Options of the trainings below: resnet-8 on images that a colour tells, a second or two each.

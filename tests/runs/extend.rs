@@ -253,6 +253,11 @@ fn what_cannot_be_extended_is_refused_in_one_line_and_left_as_it_is() {
     let told = ["iterations is 4 there, 6 here", "to train that one on, use --extend-to 6"];
     refuse(root, &[&longer[..], &["--set", "evaluate_every=20"]].concat(), 2, &told);
 
+    succeed(root, &train("plain-8", "grown", &[&first[..], &["--keep-state"]].concat()));
+    succeed(root, &extend("plain-8", "grown", "6"));
+    let named = small(&["train", "--network", "plain-8", "--iterations", "6", "--out", "grown"]);
+    refuse(root, &named, 2, &["grown: holds another run", "was extended to 6", "--extend-to"]);
+
     let state = std::fs::read_dir(root.join("run/checkpoint")).unwrap().next().unwrap().unwrap();
     let whole = std::fs::read(state.path()).unwrap();
     let mut damaged = whole.clone();

@@ -45,6 +45,8 @@ pub struct Reference {
     pub seeds: Vec<Seed>,
     /// What is not taken into account, a sentence each.
     pub notes: Vec<String>,
+    /// Whether one of its own seeds is judged by the others.
+    pub is_its_own: bool,
 }
 
 impl Reference {
@@ -102,7 +104,7 @@ impl Reference {
             })
             .collect::<Result<Vec<Seed>>>()?;
         let (folder, title) = (folder.to_path_buf(), protocol.title());
-        Ok(Reference { folder, title, config, seeds, notes })
+        Ok(Reference { folder, title, config, seeds, notes, is_its_own: false })
     }
 
     /// Iterations of each run.
@@ -122,6 +124,7 @@ impl Reference {
         let (left_out, kept): (Vec<Seed>, Vec<Seed>) =
             std::mem::take(&mut self.seeds).into_iter().partition(is_same);
         self.seeds = kept;
+        self.is_its_own |= !left_out.is_empty();
         self.notes.extend(left_out.iter().map(|seed| {
             format!("seed {} is in the reference itself: it is judged by the others", seed.seed)
         }));
@@ -138,8 +141,10 @@ impl Reference {
         } else {
             format!(" ({})", seeds::shown(&numbers))
         };
+        // What is judged is no part of what it is judged by.
+        let beside = if self.is_its_own { " beside the one that is judged" } else { "" };
         Err(bad_input(format!(
-            "--reference {}: has {}{which} of {} to judge by, and a band takes {FEWEST_SEEDS} or more",
+            "--reference {}: has {}{which} of {}{beside} to judge by, and a band takes {FEWEST_SEEDS} or more",
             self.folder.display(),
             counted(numbers.len(), "seed"),
             self.config.network
@@ -159,11 +164,24 @@ impl Reference {
         };
         match comparable(&record.run).difference(&comparable(&self.config)) {
             None => Ok(()),
-            Some(difference) => Err(bad_input(format!(
-                "{}: is not a run as {} holds them ({difference}): name a reference of its own with --reference",
-                path.display(),
-                self.folder.display()
-            ))),
+            Some(difference) => {
+                let [own, other] = [&record.run, &self.config].map(|run| &run.dataset);
+                let data = match own.fingerprint == other.fingerprint {
+                    true => String::new(),
+                    false => format!(
+                        "it was trained on other data, {} ({}) against {} ({}); ",
+                        own.title(),
+                        own.status,
+                        other.title(),
+                        other.status
+                    ),
+                };
+                Err(bad_input(format!(
+                    "{}: is not a run as {} holds them ({data}{difference}): name a folder of seeds like it with --reference",
+                    path.display(),
+                    self.folder.display()
+                )))
+            }
         }
     }
 }

@@ -294,6 +294,7 @@ mod tests {
             config: RunConfig { network, seed: 0, dataset, recipe, initial_weights: None },
             seeds: (0..count).map(seed).collect(),
             notes: Vec::new(),
+            is_its_own: false,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::config::seeds;
 use crate::config::shortcut::Shortcut;
 use crate::logs::statistics::MeanStd;
 use crate::logs::summary::RunSummary;
-use crate::records::run_toml::RunRecord;
+use crate::records::run_toml::{RunConfig, RunRecord};
 use crate::report::format::{markdown_text, percent, thousands};
 
 /// PyTorch code of the paper's nets for CIFAR-10, which goes with them.
@@ -175,6 +175,29 @@ fn training(text: &mut String, record: &RunRecord) {
     text.push('\n');
 }
 
+/// What `evaluate` has to be told of a run's images, beside the dataset.
+fn images(run: &RunConfig) -> String {
+    let own = if run.dataset.name == DatasetName::Folder { " --data DIR" } else { "" };
+    let usual = Recipe::for_dataset(run.dataset.name);
+    let keys = [
+        ("crop", run.recipe.crop, usual.crop),
+        ("test_scale", run.recipe.test_scale, usual.test_scale),
+    ];
+    let changed = keys.into_iter().filter(|(_, value, usual)| value != usual);
+    let settings = changed.filter_map(|(key, value, _)| Some(format!(" --set {key}={}", value?)));
+    format!("{own}{}", settings.collect::<String>())
+}
+
+/// How test images become pixels, where they are files of any size.
+fn view(run: &RunConfig) -> String {
+    let side = run.recipe.image_side();
+    run.recipe.test_scale.map_or(String::new(), |scale| {
+        format!(
+            " The images are scaled to a shorter side of {scale} pixels (Pillow's bilinear filter) and cropped to {side} in the middle."
+        )
+    })
+}
+
 fn loading(text: &mut String, subject: &Subject) {
     let run = &subject.record.run;
     let (network, dataset, classes) = (run.network, run.dataset.name, run.dataset.classes);
@@ -208,11 +231,13 @@ fn loading(text: &mut String, subject: &Subject) {
     let _ = write!(
         text,
         "```python\nimport torch\nfrom safetensors.torch import load_file\n{net}\nnet.load_state_dict(load_file(\"model.safetensors\"))\nnet.eval()\n{mean}\n\n\n\
-         def scores(pixels):\n    \"\"\"Class scores of images, uint8 [N, 3, {side}, {side}].\"\"\"\n    with torch.no_grad():\n        return net((pixels / 255 - mean){scale})\n```\n\n",
-        side = run.recipe.image_side()
+         def scores(pixels):\n    \"\"\"Class scores of images, uint8 [N, 3, {side}, {side}].{view}\"\"\"\n    with torch.no_grad():\n        return net((pixels / 255 - mean){scale})\n```\n\n",
+        side = run.recipe.image_side(),
+        view = view(run)
     );
     let _ = write!(
         text,
-        "In resnet-repro:\n\n```\nresnet-repro evaluate --network {network} --dataset {dataset} --weights model.safetensors\n```\n\n"
+        "In resnet-repro:\n\n```\nresnet-repro evaluate --network {network} --dataset {dataset} --weights model.safetensors{}\n```\n\n",
+        images(run)
     );
 }
