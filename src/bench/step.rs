@@ -112,8 +112,9 @@ impl Case {
             }
         };
         let mut trainer = Trainer::new(&mut network, batches, &recipe, None);
-        let graph =
-            self.graph && self.device != Device::Cpu && trainer.use_graph(self.device).is_none();
+        let graph = self.graph
+            && self.device != Device::Cpu
+            && trainer.use_graph(true, self.device)?.is_none();
         trainer.time(WARM_UP)?;
         let block = if self.device == Device::Cpu { 1 } else { GPU_BLOCK.min(self.iterations) };
         let per_iteration = |time: Duration| time.as_secs_f64() / block as f64;

@@ -62,9 +62,7 @@ impl Equipment<'_> {
         let recipe = &run.config.recipe;
         let mut trainer =
             Trainer::new(&mut network, batches, recipe, checkpoint.as_ref()).among(run.group);
-        if options.graph
-            && let Some(note) = trainer.use_graph(run.device)
-        {
+        if let Some(note) = trainer.use_graph(options.graph, run.device)? {
             listener(Event::Note(note));
         }
         if given {

@@ -7,6 +7,7 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use crate::config::recipe::Recipe;
+use crate::distributed::connect::Transport;
 use crate::distributed::group::Group;
 use crate::error::Stopped;
 use crate::network::parameters::Network;
@@ -261,25 +262,31 @@ impl<'a> Trainer<'a> {
         Ok(start.elapsed())
     }
 
-    /// Has a GPU do each iteration as one CUDA graph from the fourth on. Returns why that cannot
-    /// be, if it is a GPU; the numbers are the same.
-    pub fn use_graph(&mut self, device: Device) -> Option<String> {
-        let Device::Cuda(index) = device else { return None };
-        if self.group.is_some() {
-            return Some(
-                "training without a CUDA graph: ranks exchange gradients within each iteration"
-                    .to_string(),
-            );
-        }
-        match GraphedStep::new(index) {
-            Ok(graphed) => {
+    /// Has a GPU do each iteration as one CUDA graph from the fourth on, if that is `wanted` and
+    /// all ranks can. Returns why that cannot be, if it is a GPU; the numbers are the same.
+    pub fn use_graph(&mut self, wanted: bool, device: Device) -> Result<Option<String>> {
+        let Device::Cuda(index) = device else { return Ok(None) };
+        let graphed = match self.group.map(Group::transport) {
+            _ if !wanted => Err(None),
+            Some(Transport::Gloo(_)) => {
+                Err(Some("ranks exchange tensors through main memory".to_string()))
+            }
+            _ => GraphedStep::new(index).map_err(|error| Some(format!("{error:#}"))),
+        };
+        // An exchange that is captured on one rank must be captured on all.
+        let on_all = match self.group {
+            None => true,
+            Some(group) => group.agree(u8::from(graphed.is_err()))? == 0,
+        };
+        let reason = match graphed {
+            Ok(graphed) if on_all => {
                 self.graphed = Some(graphed);
                 None
             }
-            Err(error) => {
-                Some(format!("training without a CUDA graph, which is slower: {error:#}"))
-            }
-        }
+            Ok(_) => Some("another rank trains without".to_string()),
+            Err(reason) => reason,
+        };
+        Ok(reason.map(|reason| format!("training without a CUDA graph, which is slower: {reason}")))
     }
 
     /// The network in its present state.
