@@ -112,8 +112,12 @@ pub(crate) fn best_seconds(device: Device, mut work: impl FnMut() -> Tensor) -> 
 fn captured(device: Device, work: &mut impl FnMut() -> Tensor) -> Option<CudaGraph> {
     let Device::Cuda(index) = device else { return None };
     let mut graph = CudaGraph::new(index).ok()?;
-    graph.warm_up(|| drop(work())).ok()?;
-    graph.capture(|| drop(work())).ok()?;
+    let mut once = || {
+        drop(work());
+        Ok(())
+    };
+    graph.warm_up(&mut once).ok()?;
+    graph.capture(&mut once).ok()?;
     Some(graph)
 }
 

@@ -110,6 +110,7 @@ impl Control {
             verdict: Mutex::new(None),
             reached: Condvar::new(),
             ended: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
             is_told: AtomicBool::new(false),
             iteration: AtomicU64::new(0),
             patience: Patience::new(if place.is_first() { STUCK } else { STUCK + DEFERENCE }),
@@ -156,6 +157,14 @@ impl Control {
         self.shared.patience.end();
     }
 
+    /// Does what waits for a device that may wait for the other ranks.
+    pub fn watched<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.exchanging();
+        let result = work();
+        self.exchanged();
+        result
+    }
+
     /// The next message of rank `rank`, waited for.
     fn receive(&self, rank: usize) -> Result<Vec<u8>> {
         self.shared.patience.is_for(rank);
@@ -179,7 +188,7 @@ impl Control {
     pub fn blame(&self, error: anyhow::Error) -> anyhow::Error {
         match self.shared.reason(BLAME) {
             Some(reason) => self.shared.failure(&reason),
-            None => self.shared.failure(&format!("tensors cannot be exchanged ({error:#})")),
+            None => self.shared.failure(&format!("the ranks cannot go on ({error:#})")),
         }
     }
 
@@ -250,9 +259,11 @@ impl Control {
             }
             return Ok(());
         }
+        shared.patience.begin();
         for rank in 1..shared.world {
             self.receive(rank)?;
         }
+        shared.patience.end();
         // From here on the others may go.
         shared.ended.store(true, Ordering::Relaxed);
         self.tell(&pack(&vec![Vec::new(); shared.world]))?;

@@ -43,7 +43,9 @@ impl Group {
         let meeting = Meeting::hold(&place, &store, facts, limit)?;
         let address = meeting.address.clone();
         let control = Control::new(&place, meeting, limit)?;
-        let connections = connect(&place, &control, &store, &address, device)?;
+        // The others may wait for this one.
+        let connections = connect(&place, &control, &store, &address, device)
+            .inspect_err(|error| control.fail(&format!("{error:#}")))?;
         Ok(Group { place, connections, control, _store: store })
     }
 
@@ -130,7 +132,8 @@ impl Group {
     /// Waits until all ranks are done; nothing can be exchanged afterwards.
     pub fn end(&self) -> Result<()> {
         // Of what is under way nothing must be left when the first rank goes.
-        self.connections.all.wait().map_err(|error| self.control.blame(error))?;
+        let waited = self.control.watched(|| self.connections.all.wait());
+        waited.map_err(|error| self.control.blame(error))?;
         self.control.end()
     }
 }

@@ -43,6 +43,8 @@ pub struct Shared {
     pub reached: Condvar,
     /// All ranks are done: connections that end mean nothing.
     pub ended: AtomicBool,
+    /// A thread is about to end the process.
+    pub is_ending: AtomicBool,
     /// The training has been told why it must end, and will say so itself.
     pub is_told: AtomicBool,
     /// The last iteration that was begun.
@@ -131,7 +133,8 @@ impl Shared {
     /// Ends the process if its training does not.
     pub fn end_soon(&self) {
         std::thread::sleep(GRACE);
-        if self.ended.load(Ordering::Relaxed) {
+        // One thread of several is enough.
+        if self.ended.load(Ordering::Relaxed) || self.is_ending.swap(true, Ordering::Relaxed) {
             return;
         }
         if self.is_told.load(Ordering::Relaxed) {

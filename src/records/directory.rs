@@ -145,12 +145,15 @@ impl RunDirectory {
             None => {
                 if let Some(difference) = difference(config, &record) {
                     let path = self.path.display();
+                    let recipe = record.run.recipe.clone();
+                    let is_but_for_its_recipe =
+                        RunConfig { recipe, ..config.clone() }.difference(&record.run).is_none();
                     let advice = match record.extensions.last() {
-                        Some(last) => format!(
+                        Some(last) if is_but_for_its_recipe => format!(
                             "it was extended to {} iterations: go on with --extend-to and without the keys of its recipe, which are on record",
                             last.to
                         ),
-                        None => "choose another folder with --out, or remove this one".to_string(),
+                        _ => "choose another folder with --out, or remove this one".to_string(),
                     };
                     return Err(bad_input(format!(
                         "{path}: holds another run ({difference}); {advice}"

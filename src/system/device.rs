@@ -1,6 +1,5 @@
 //! Which device trains, and what the machine and its libraries are.
 
-use std::ffi::CString;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,6 +7,7 @@ use std::str::FromStr;
 use tch::Device;
 
 use crate::error::{BadInput, bad_input};
+use crate::system::shared_library::load_for_others;
 
 /// The version of libtorch that tch 0.24.0 binds.
 pub const LIBTORCH_VERSION: &str = "2.11.0";
@@ -65,14 +65,8 @@ pub enum Cuda {
 pub fn register_cuda() -> Cuda {
     static CUDA: std::sync::OnceLock<Cuda> = std::sync::OnceLock::new();
     CUDA.get_or_init(|| {
-        let library = CString::new("libtorch_cuda.so").expect("no zero byte");
-        // SAFETY: loading a library of the libtorch that is in use; its initialisers only register
-        // kernels.
-        let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-        if handle.is_null() {
-            // SAFETY: dlerror returns a string that is valid until the next dl call on this thread.
-            let reason =
-                unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) }.to_string_lossy().into_owned();
+        // Loading a library of the libtorch that is in use: its initialisers only register kernels.
+        if let Err(reason) = load_for_others("libtorch_cuda.so") {
             return Cuda::Unavailable(format!("libtorch_cuda.so did not load: {reason}"));
         }
         match tch::Cuda::device_count() {

@@ -10,7 +10,7 @@ use crate::error::EXIT_AT_ONCE;
 
 /// What is told, and shown until it is over, after the first signal.
 pub const STOPPING: &str =
-    "stopping after this iteration, to save; press again to stop without saving";
+    "stopping after this iteration, to save; press again in a second to stop without saving";
 
 /// The same where there is little room.
 pub const STOPPING_SHORT: &str = "stopping and saving; again: quit";

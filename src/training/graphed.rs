@@ -23,7 +23,7 @@ impl GraphedStep {
 
     /// Does `compute` once, in one way or another. It must do the same operations on the same
     /// tensors each time.
-    pub(crate) fn step(&mut self, compute: impl FnOnce()) -> Result<()> {
+    pub(crate) fn step(&mut self, compute: impl FnOnce() -> Result<()>) -> Result<()> {
         if self.warmed_up < WARM_UP {
             self.warmed_up += 1;
             return self.graph.warm_up(compute);

@@ -273,7 +273,7 @@ impl<'a> Trainer<'a> {
             }
             _ => GraphedStep::new(index).map_err(|error| Some(format!("{error:#}"))),
         };
-        // An exchange that is captured on one rank must be captured on all.
+        // All ranks do the same from the fourth iteration on. One whose capture fails ends the run.
         let on_all = match self.group {
             None => true,
             Some(group) => group.agree(u8::from(graphed.is_err()))? == 0,
@@ -309,9 +309,7 @@ impl<'a> Trainer<'a> {
         match self.graphed.take() {
             None => self.compute()?,
             Some(mut graphed) => {
-                let mut computed = Ok(());
-                graphed.step(|| computed = self.compute())?;
-                computed?;
+                graphed.step(|| self.compute())?;
                 self.graphed = Some(graphed);
             }
         }
@@ -334,8 +332,13 @@ impl<'a> Trainer<'a> {
     /// number, if there is one.
     fn report(&mut self, recorder: &mut dyn Recorder) -> Result<Option<u64>> {
         let first = self.iteration + 1 - self.pending_rates.len() as u64;
+        // Waits for the device, which may wait for the other ranks.
+        let metrics = match self.group {
+            None => self.metrics.take(),
+            Some(group) => group.control().watched(|| self.metrics.take()),
+        };
         let mut rows: Vec<TrainingRow> = (first..)
-            .zip(self.metrics.take())
+            .zip(metrics)
             .zip(self.pending_rates.drain(..))
             .map(|((iteration, (loss, error)), learning_rate)| TrainingRow {
                 iteration,

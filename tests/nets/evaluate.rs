@@ -45,7 +45,7 @@ fn a_run_on_cifar_has_the_error_of_its_log_again_and_each_class_has_its_own() {
         let name = class["class"].as_str().unwrap();
         let wrong = sum(&|of, predicted| of == name && predicted != name);
         assert_eq!(class["wrong"], wrong, "{name}");
-        let taken_for = class["taken_for"].as_array().map(|most| most[1].as_u64().unwrap());
+        let taken_for = class["taken_for"]["images"].as_u64();
         let others = pairs.iter().filter(|(of, predicted, _)| of == name && predicted != name);
         assert_eq!(taken_for, others.map(|(_, _, images)| *images).max(), "{name}");
     }

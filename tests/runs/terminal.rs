@@ -100,7 +100,9 @@ fn a_sweep_that_ctrl_c_stops_says_so_until_it_is_over() {
     let (status, text) = sweep.finish();
     assert_eq!(status.code(), Some(75), "{text}");
     let drawn = drawn_lines(&text, 100);
-    let told = drawn.iter().position(|line| line.contains("press again to stop without saving"));
+    let told = drawn
+        .iter()
+        .position(|line| line.contains("press again in a second to stop without saving"));
     let told = told.unwrap_or_else(|| panic!("Ctrl-C has no answer: {text:?}"));
     let after: Vec<&String> =
         drawn[told + 1..].iter().filter(|line| line.starts_with("sweep ")).collect();

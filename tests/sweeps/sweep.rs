@@ -375,7 +375,7 @@ fn a_closed_terminal_saves_and_a_second_signal_is_answered() {
     signal(child.id(), libc::SIGHUP);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));
-    assert!(stderr(&output).contains("press again to stop without saving"));
+    assert!(stderr(&output).contains("press again in a second to stop without saving"));
     // Two at once are one request, as timeout(1) makes it: to the process, and to its group.
     let child = start(folder.path(), &train);
     let logged = lines(&log);

@@ -18,8 +18,17 @@ pub struct ClassError {
     pub wrong: u64,
     /// In percent; nothing where the class has no test images.
     pub error: Option<f64>,
-    /// The class that it is taken for most often, and how many times.
-    pub taken_for: Option<(String, u64)>,
+    /// The class that it is taken for most often.
+    pub taken_for: Option<TakenFor>,
+}
+
+/// A class that another is taken for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TakenFor {
+    /// Its name.
+    pub class: String,
+    /// How many test images of the other are.
+    pub images: u64,
 }
 
 /// What each image is taken for, batch after batch, kept on the device.
@@ -80,7 +89,8 @@ impl Confusion {
             images,
             wrong,
             error: (images > 0).then(|| wrong as f64 * 100.0 / images as f64),
-            taken_for: most.map(|(other, &count)| (self.names[other].clone(), count)),
+            taken_for: most
+                .map(|(other, &images)| TakenFor { class: self.names[other].clone(), images }),
         }
     }
 
@@ -107,8 +117,8 @@ pub fn lines(errors: &[ClassError]) -> String {
     sorted.sort_by(|one, other| other.error.unwrap_or(-1.0).total_cmp(&one.error.unwrap_or(-1.0)));
     let line = |one: &ClassError| {
         let error = one.error.map_or("–".to_string(), |error| format!("{error:.2} %"));
-        let taken_for = one.taken_for.as_ref().map_or(String::new(), |(other, count)| {
-            format!(", most often taken for {other} ({count})")
+        let taken_for = one.taken_for.as_ref().map_or(String::new(), |other| {
+            format!(", most often taken for {} ({})", other.class, other.images)
         });
         format!(
             "\n{}: {} of {} test images wrong, error {error}{taken_for}",

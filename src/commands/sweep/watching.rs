@@ -1,6 +1,7 @@
 //! `--report FILE`: one page that shows how a sweep's runs stand and what their logs show so far,
 //! kept fresh by a process of its own, so that training does not wait for it.
 
+use std::collections::HashSet;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -94,7 +95,9 @@ pub fn write(file: &Path, results: &Path, runs: &[RunStatus], pause: Duration) -
         false => Collection::default(),
     };
     // Runs of other sweeps may lie beside them.
-    collection.runs.retain(|logged| runs.iter().any(|run| logged.path == Path::new(&run.run)));
+    let own: HashSet<&Path> = runs.iter().map(|run| Path::new(&run.run)).collect();
+    collection.runs.retain(|logged| own.contains(&*logged.path));
+    collection.problems.retain(|problem| runs.iter().any(|run| problem.contains(&run.run)));
     let is_over = runs.iter().all(RunStatus::is_over);
     let standing = Standing {
         headline: headline(runs),

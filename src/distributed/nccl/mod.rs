@@ -188,6 +188,7 @@ impl Drop for Nccl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::device::{Cuda, register_cuda};
 
     #[test]
     fn a_version_is_written_as_nvidia_does() {
@@ -199,7 +200,8 @@ mod tests {
     #[test]
     fn without_the_library_the_reason_says_what_to_run() {
         if let Err(reason) = library() {
-            assert!(reason.contains("scripts/"), "{reason}");
+            let told = reason.contains("scripts/") || reason.contains(VARIABLE);
+            assert!(told, "{reason}");
         }
     }
 
@@ -212,14 +214,15 @@ mod tests {
         assert!(library.version().starts_with("2."), "{}", library.version());
         let ids = [library.id().unwrap(), library.id().unwrap()];
         assert_ne!(ids[0], ids[1]);
-        if tch::Cuda::device_count() > 0 {
+        if matches!(register_cuda(), Cuda::Available(_)) {
             return eprintln!("SKIPPED: there is a GPU");
         }
         for error in
             [Nccl::join(library, &ids[0], (0, 1), 0).err().unwrap(), library.bus(0).unwrap_err()]
         {
             let told = format!("{error:#}");
-            assert!(told.contains("CUDA driver version is insufficient"), "{told}");
+            let without = ["CUDA driver version is insufficient", "no CUDA-capable device"];
+            assert!(without.iter().any(|reason| told.contains(reason)), "{told}");
             assert_eq!(told.lines().count(), 1, "{told}");
         }
     }

@@ -94,7 +94,7 @@ impl CudaGraph {
     }
 
     /// Does `work` on the stream that the capture will use.
-    pub fn warm_up(&self, work: impl FnOnce()) -> Result<()> {
+    pub fn warm_up(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
         // SAFETY: the handle is this graph's.
         self.library.checked(unsafe { (self.library.side_stream)(self.handle, 1) })?;
         let outcome = caught(work);
@@ -104,7 +104,7 @@ impl CudaGraph {
     }
 
     /// Records what `work` launches, without doing it.
-    pub fn capture(&mut self, work: impl FnOnce()) -> Result<()> {
+    pub fn capture(&mut self, work: impl FnOnce() -> Result<()>) -> Result<()> {
         // SAFETY: the handle is this graph's.
         self.library.checked(unsafe { (self.library.begin)(self.handle) })?;
         match caught(work) {
@@ -133,16 +133,16 @@ impl Drop for CudaGraph {
 }
 
 /// tch reports libtorch's errors as panics.
-fn caught(work: impl FnOnce()) -> Result<()> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+fn caught(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied());
-        anyhow!(
+        Err(anyhow!(
             "{}",
             text.and_then(|text| text.lines().next()).unwrap_or("stopped by an unexpected error")
-        )
+        ))
     })
 }
 
