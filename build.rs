@@ -127,7 +127,9 @@ fn compile_gloo(include: &Path) {
         .include(&declared)
         .includes([include.to_path_buf(), include.join("torch/csrc/api/include")])
         .warnings(false);
-    let headers = [declared.join("gloo/context.h"), include.join("torch/headeronly/version.h")];
+    let guarded = PathBuf::from("src/system/guarded.h");
+    let headers =
+        [guarded, declared.join("gloo/context.h"), include.join("torch/headeronly/version.h")];
     compile_once(&gloo, "resnet_gloo", Path::new(SOURCES), &headers);
 }
 

@@ -108,8 +108,6 @@ struct Output {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
     networks: Vec<NetworkName>,
-    #[serde(skip)]
-    class_count: usize,
     views: Option<Views>,
     #[serde(flatten)]
     evaluation: Evaluation,
@@ -152,11 +150,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let views = matches!(data.test, Source::Streamed(_)).then_some(arguments.views);
     show(
         arguments.json,
+        data.classes.len(),
         Output {
             dataset: data.name.to_string(),
             title: data.own.as_ref().map(|own| own.title.clone()),
             networks: subject.networks,
-            class_count: data.classes.len(),
             views,
             error: evaluation.error(),
             top5_error: evaluation.top5_error(),
@@ -255,12 +253,12 @@ fn keep(
     record.write(&directory.record())
 }
 
-fn show(json: bool, output: Output) -> Result<()> {
+fn show(json: bool, class_count: usize, output: Output) -> Result<()> {
     if json {
         return print_json(&output);
     }
     // Among five classes or fewer the right one always is.
-    let top5 = match output.class_count > 5 {
+    let top5 = match class_count > 5 {
         true => format!("top-5 error {:.2} %, ", output.top5_error),
         false => String::new(),
     };

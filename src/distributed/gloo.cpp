@@ -4,6 +4,8 @@
 // Functions that return a flag or a pointer return false or null after an error, whose text
 // resnet_gloo_error has until this thread's next call.
 #define USE_C10D_GLOO 1
+#include "../system/guarded.h"
+
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -13,25 +15,9 @@
 #include <mutex>
 
 namespace {
-thread_local std::string last_error;
 // What c10d keeps on record of each exchange is one map for all groups of a process, written without
 // a lock when an exchange is begun (FlightRecorder::recordWithResetEnabled, libtorch 2.11).
 std::mutex beginning;
-
-template <class Task>
-bool guarded(Task&& task) noexcept {
-  try {
-    task();
-    return true;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "unknown error";
-  }
-  return false;
-}
 
 using Store = c10::intrusive_ptr<c10d::Store>;
 using Gloo = c10::intrusive_ptr<c10d::ProcessGroupGloo>;
@@ -40,7 +26,7 @@ using Work = c10::intrusive_ptr<c10d::Work>;
 // Begins an exchange, and waits until it is over.
 template <class Begin>
 bool exchanged(Begin&& begin) noexcept {
-  return guarded([&] {
+  return done([&] {
     Work work;
     {
       const std::lock_guard<std::mutex> lock(beginning);
@@ -62,7 +48,7 @@ void* resnet_store_open(const char* host, uint16_t port, bool serve, int64_t lim
   // What goes wrong is returned; c10d also logs it, attempt by attempt and with the stack.
   constexpr int fatal_alone = 3;
   if (!std::getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = fatal_alone;
-  guarded([&] {
+  done([&] {
     c10d::TCPStoreOptions options;
     options.port = port;
     options.isServer = serve;
@@ -74,12 +60,12 @@ void* resnet_store_open(const char* host, uint16_t port, bool serve, int64_t lim
 }
 
 bool resnet_store_set(void* store, const char* key, const char* value) {
-  return guarded([&] { (*static_cast<Store*>(store))->set(key, std::string(value)); });
+  return done([&] { (*static_cast<Store*>(store))->set(key, std::string(value)); });
 }
 
 // Waits for the key, and copies its value, at most capacity - 1 bytes, with a zero behind it.
 bool resnet_store_get(void* store, const char* key, char* value, size_t capacity) {
-  return guarded([&] {
+  return done([&] {
     const std::vector<uint8_t> found = (*static_cast<Store*>(store))->get(key);
     const size_t length = std::min(found.size(), capacity - 1);
     std::copy_n(found.begin(), length, value);
@@ -88,13 +74,13 @@ bool resnet_store_get(void* store, const char* key, char* value, size_t capacity
 }
 
 void resnet_store_close(void* store) {
-  guarded([&] { delete static_cast<Store*>(store); });
+  done([&] { delete static_cast<Store*>(store); });
 }
 
 // Joins the others over a network interface, or where its name is empty over this machine's address.
 void* resnet_gloo_join(void* store, const char* prefix, int rank, int world, int64_t limit_ms, const char* interface, const char* address) {
   Gloo* made = nullptr;
-  guarded([&] {
+  done([&] {
     auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::milliseconds(limit_ms));
     options->devices.push_back(*interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
                                           : c10d::ProcessGroupGloo::createDeviceForHostname(address));
@@ -118,6 +104,6 @@ bool resnet_gloo_all_gather(void* gloo, void* output, void* input) {
 }
 
 void resnet_gloo_leave(void* gloo) {
-  guarded([&] { delete static_cast<Gloo*>(gloo); });
+  done([&] { delete static_cast<Gloo*>(gloo); });
 }
 }

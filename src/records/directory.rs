@@ -145,18 +145,13 @@ impl RunDirectory {
             None => {
                 if let Some(difference) = difference(config, &record) {
                     let path = self.path.display();
-                    let recipe = record.run.recipe.clone();
-                    let is_but_for_its_recipe =
-                        RunConfig { recipe, ..config.clone() }.difference(&record.run).is_none();
-                    let advice = match record.extensions.last() {
-                        Some(last) if is_but_for_its_recipe => format!(
-                            "it was extended to {} iterations: go on with --extend-to and without the keys of its recipe, which are on record",
-                            last.to
-                        ),
-                        _ => "choose another folder with --out, or remove this one".to_string(),
+                    // What to do with one that was extended is said already.
+                    let advice = match is_extended_one(config, &record) {
+                        true => "",
+                        false => "; choose another folder with --out, or remove this one",
                     };
                     return Err(bad_input(format!(
-                        "{path}: holds another run ({difference}); {advice}"
+                        "{path}: holds another run ({difference}){advice}"
                     ))
                     .into());
                 }
@@ -334,8 +329,19 @@ fn difference(config: &RunConfig, record: &RunRecord) -> Option<String> {
         (Some(difference), _) if is_longer(config, record) => {
             Some(format!("{difference}; to train that one on, use --extend-to {iterations}"))
         }
+        (Some(difference), Some(last)) if is_extended_one(config, record) => Some(format!(
+            "{difference}: it was extended to {} iterations; for that one add --extend-to {} and leave out the keys of its recipe, which are on record",
+            last.to, last.to
+        )),
         (difference, _) => difference,
     }
+}
+
+/// Whether a run was extended, and differs in its recipe at most.
+fn is_extended_one(config: &RunConfig, record: &RunRecord) -> bool {
+    let recipe = record.run.recipe.clone();
+    let alike = RunConfig { recipe, ..config.clone() };
+    !record.extensions.is_empty() && alike.difference(&record.run).is_none()
 }
 
 /// Whether a run is a finished one in all but its length and what follows from that.

@@ -3,6 +3,14 @@
 use crate::common::{refuse, small, succeed, workspace};
 use std::path::Path;
 
+/// A folder with data and a finished run of resnet-8 in `run`.
+fn trained(iterations: &str) -> tempfile::TempDir {
+    let folder = workspace();
+    let train = ["train", "--network", "resnet-8", "--iterations", iterations, "--out", "run"];
+    succeed(folder.path(), &small(&train));
+    folder
+}
+
 fn evaluated(folder: &Path, more: &[&str]) -> serde_json::Value {
     let arguments = [&["evaluate", "--json", "--data", "data"], more].concat();
     serde_json::from_str(&succeed(folder, &arguments)).unwrap()
@@ -17,10 +25,8 @@ fn pairs(path: &Path) -> Vec<(String, String, u64)> {
 
 #[test]
 fn a_run_on_cifar_has_the_error_of_its_log_again_and_each_class_has_its_own() {
-    let folder = workspace();
+    let folder = trained("20");
     let root = folder.path();
-    let train = ["--network", "resnet-8", "--iterations", "20", "--out", "run"];
-    succeed(root, &small(&[&["train"], &train[..]].concat()));
     let record = std::fs::read(root.join("run/run.toml")).unwrap();
     let of_run = ["--run", "run", "--classes", "--confusion", "pairs.csv"];
     let result = evaluated(root, &of_run);
@@ -53,10 +59,8 @@ fn a_run_on_cifar_has_the_error_of_its_log_again_and_each_class_has_its_own() {
 
 #[test]
 fn an_ensemble_of_a_net_and_itself_scores_as_it_does_alone_and_what_has_one_view_has_no_other() {
-    let folder = workspace();
+    let folder = trained("3");
     let root = folder.path();
-    let train = ["--network", "resnet-8", "--iterations", "3", "--out", "run"];
-    succeed(root, &small(&[&["train"], &train[..]].concat()));
     let one = ["--network", "resnet-8", "--weights", "run/weights.safetensors"];
     let dataset = ["--dataset", "cifar10", "--scores", "scores.safetensors"];
     let alone = evaluated(root, &[&dataset[..], &one].concat());

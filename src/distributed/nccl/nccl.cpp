@@ -6,13 +6,14 @@
 //
 // Functions that return a flag or a pointer return false or null after an error, whose text resnet_nccl_error has until this thread's next
 // call.
+#include "../../system/guarded.h"
+
 #include <ATen/core/Tensor.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <nccl.h>
 
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <string>
 
@@ -21,23 +22,6 @@ static_assert(sizeof(ncclUniqueId) == 128 && NCCL_UNIQUE_ID_BYTES == 128);
 static_assert(ncclSuccess == 0 && ncclInProgress == 7 && ncclInt8 == 0);
 
 namespace {
-
-thread_local std::string last_error;
-
-template <class Task>
-bool guarded(Task&& task) noexcept {
-  try {
-    task();
-    return true;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "unknown error";
-  }
-  return false;
-}
 
 void check(ncclResult_t result) {
   if (result == ncclSuccess) return;
@@ -86,12 +70,12 @@ int resnet_nccl_version() {
 
 // Where GPU `device` is in its machine, with a zero behind it: two processes on one GPU cannot use NCCL.
 bool resnet_nccl_bus(int device, char* name, int capacity) {
-  return guarded([&] { C10_CUDA_CHECK(cudaDeviceGetPCIBusId(name, capacity, device)); });
+  return done([&] { C10_CUDA_CHECK(cudaDeviceGetPCIBusId(name, capacity, device)); });
 }
 
 // The 128 bytes by which the ranks of one communicator find one another. One rank makes them, and its process must live on.
 bool resnet_nccl_id(char* bytes) {
-  return guarded([&] {
+  return done([&] {
     ncclUniqueId id;
     check(ncclGetUniqueId(&id));
     std::memcpy(bytes, id.internal, sizeof id.internal);
@@ -101,7 +85,7 @@ bool resnet_nccl_id(char* bytes) {
 // Waits for the other ranks.
 void* resnet_nccl_join(const char* bytes, int rank, int world, int device) {
   Member* joined = nullptr;
-  guarded([&] {
+  done([&] {
     const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
     auto member = std::make_unique<Member>(Member{nullptr, world, static_cast<c10::DeviceIndex>(device)});
     ncclUniqueId id;
@@ -114,7 +98,7 @@ void* resnet_nccl_join(const char* bytes, int rank, int world, int device) {
 
 // Of input [world × part], part r goes to rank r; output [world × part] has the parts that come, in order of ranks. The host does not wait.
 bool resnet_nccl_all_to_all(void* member, void* output, void* input) {
-  return guarded([&] {
+  return done([&] {
     const Member& self = from(member);
     const at::Tensor &to = tensor(output), &own = tensor(input);
     const size_t all = bytes(self, own);
@@ -139,7 +123,7 @@ bool resnet_nccl_all_to_all(void* member, void* output, void* input) {
 
 // The input [part] of every rank, in order of ranks: output [world × part]. The host does not wait.
 bool resnet_nccl_all_gather(void* member, void* output, void* input) {
-  return guarded([&] {
+  return done([&] {
     const Member& self = from(member);
     const at::Tensor &to = tensor(output), &own = tensor(input);
     const size_t part = bytes(self, own);
@@ -151,7 +135,7 @@ bool resnet_nccl_all_gather(void* member, void* output, void* input) {
 
 // Waits until this rank's exchanges are over.
 bool resnet_nccl_wait(void* member) {
-  return guarded([&] {
+  return done([&] {
     const Member& self = from(member);
     c10::cuda::getCurrentCUDAStream(self.device).synchronize();
     self.stream();
@@ -161,7 +145,7 @@ bool resnet_nccl_wait(void* member) {
 // Gives everything back without waiting for the others: no exchange is under way, or one that cannot end.
 void resnet_nccl_leave(void* member) {
   const std::unique_ptr<Member> self(static_cast<Member*>(member));
-  guarded([&] {
+  done([&] {
     if (!self) return;
     const c10::cuda::CUDAGuard guard(self->device);
     check(ncclCommAbort(self->comm));

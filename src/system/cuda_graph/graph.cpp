@@ -1,6 +1,8 @@
 // CUDA graphs and memory of libtorch's CUDA half behind a C interface. A shared object of its own (scripts/build-cuda-graph), so that
 // the program starts where CUDA's libraries are missing. Functions return 0, or -1 (null) and leave a text for resnet_graph_error.
 
+#include "../guarded.h"
+
 #include <ATen/Context.h>
 #include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGraph.h>
@@ -11,7 +13,6 @@
 #include <c10/cuda/CUDAStream.h>
 
 #include <cstdint>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,24 +23,7 @@ using c10::cuda::CUDAGuard;
 using c10::cuda::CUDAStream;
 namespace allocator = c10::cuda::CUDACachingAllocator;
 
-thread_local std::string last_error;
-
-// Does `work`; what it throws becomes `failed`, because an exception must not reach the caller's language.
-template <class T, class Work>
-T guarded(T failed, Work&& work) noexcept {
-  try {
-    return work();
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "unknown error";
-  }
-  return failed;
-}
-
-// As above, where a failure is expected and changes nothing.
+// As guarded, where a failure is expected and changes nothing.
 template <class Work>
 void attempt(Work&& work) noexcept {
   try {
