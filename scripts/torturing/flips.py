@@ -151,8 +151,11 @@ def place(chance, length):
 
 
 def checkpoints(out):
-    """Oldest first."""
-    return sorted((out / "checkpoint").glob("*.safetensors")) if (out / "checkpoint").exists() else []
+    """Oldest first; none before the first one and after the last iteration, when a run removes the folder."""
+    try:
+        return sorted(path for path in (out / "checkpoint").iterdir() if path.suffix == ".safetensors")
+    except FileNotFoundError:
+        return []
 
 
 def rows(out):
