@@ -1,5 +1,7 @@
 //! `scripts/setup` names what is missing, with the Debian package, and is quick when all is there.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -154,4 +156,72 @@ fn a_second_call_takes_no_time() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // Fetching or unpacking libtorch takes longer on idle cores.
     assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+}
+
+/// A pip that notes its calls in `calls`, and installs a file or fails if there is a file `fails`.
+const PIP: &str = r#"#!/usr/bin/env bash
+case "$*" in *"pip --version") exit 0 ;; esac
+echo "$*" >> calls
+while [ "$1" != --target ]; do shift; done
+mkdir -p "$2/nvidia/cu13/lib"
+if [ -f fails ]; then echo "ERROR: no such package"; exit 1; fi
+touch "$2/nvidia/cu13/lib/libnvrtc.so.13"
+"#;
+
+fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn the_compiler_of_kernels_is_installed_once_whole_and_not_where_libtorch_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    for file in ["scripts/setup", "Cargo.toml"] {
+        let original = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        write(&at(file), &std::fs::read_to_string(original).unwrap());
+    }
+    write(&at("programs/python3"), PIP);
+    write(&at("own/torch/lib/libtorch_cpu.so"), "");
+    write(&at("own/torch/build-version"), "2.11.0+cpu\n");
+    let path = format!("{}:{}", at("programs").display(), std::env::var("PATH").unwrap());
+    let setup = |arguments: &[&str]| {
+        let output = Command::new(at("scripts/setup"))
+            .args(arguments)
+            .env("LIBTORCH", at("own/torch"))
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        (String::from_utf8(output.stdout).unwrap(), errors, output.status.code())
+    };
+    let calls = || std::fs::read_to_string(at("calls")).unwrap_or_default().lines().count();
+    let (_, errors, code) = setup(&["--cpu"]);
+    assert_eq!((code, calls()), (Some(0), 0), "{errors}");
+
+    write(&at("fails"), "");
+    let (_, errors, code) = setup(&["--kernels"]);
+    assert_eq!((code, calls()), (Some(1), 1), "{errors}");
+    assert!(errors.contains("error: NVRTC could not be installed: ERROR: no such"), "{errors}");
+    assert_eq!(errors.lines().filter(|line| !line.contains("nasm")).count(), 1, "{errors}");
+    assert!(!at(".libtorch-kernels").exists() && !at(".libtorch-kernels.partial").exists());
+    std::fs::remove_file(at("fails")).unwrap();
+
+    for arguments in [&["--kernels"], &["--cpu", "--kernels"], &["--kernels", "--cpu"]] as [&[_]; 3]
+    {
+        let (told, errors, code) = setup(arguments);
+        assert_eq!((code, calls()), (Some(0), 2), "{errors}");
+        assert!(told.contains(".libtorch-kernels/nvidia/cu13/lib"), "{told}");
+    }
+    // Of an installation that was not finished there is no stamp.
+    std::fs::remove_file(at(".libtorch-kernels/installed")).unwrap();
+    setup(&["--kernels"]);
+    assert!(calls() == 3 && at(".libtorch-kernels/nvidia/cu13/lib/libnvrtc.so.13").exists());
+
+    std::fs::remove_dir_all(at(".libtorch-kernels")).unwrap();
+    write(&at("own/nvidia/cu13/lib/libnvrtc.so.13"), "");
+    let (told, _, code) = setup(&["--kernels"]);
+    assert_eq!((code, calls()), (Some(0), 3));
+    assert!(told.contains("NVRTC: comes with libtorch"), "{told}");
 }
