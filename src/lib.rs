@@ -7,7 +7,8 @@
 //! inside a trained net; [`records`] are the files that a run leaves behind; [`training`] is the loop, its batches and its evaluation;
 //! [`dataset`] and [`network`] are what is trained on and what is trained; [`config`] is what can
 //! be asked for: names, the recipe, the paper's numbers; [`distributed`] joins the processes that train
-//! one run together; [`console`], [`system`], [`random`] and [`error`] are used by all.
+//! one run together; [`console`] talks to the user; [`kernels`] compiles CUDA sources;
+//! [`system`], [`random`] and [`error`] are used by all.
 
 pub mod analysis;
 pub mod bench;
@@ -17,6 +18,7 @@ pub mod console;
 pub mod dataset;
 pub mod distributed;
 pub mod error;
+pub mod kernels;
 pub mod logs;
 pub mod network;
 pub mod random;

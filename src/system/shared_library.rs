@@ -1,5 +1,5 @@
 //! Libraries that are loaded while the program runs, because they need what only some machines
-//! have (scripts/build-cuda-graph makes them).
+//! have (scripts/build-cuda-graph makes some, NVIDIA others).
 
 use std::ffi::{CStr, CString, c_void};
 use std::path::{Path, PathBuf};
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub struct SharedLibrary {
     handle: *mut c_void,
     path: PathBuf,
+    /// What to do where a function is missing.
+    remedy: &'static str,
 }
 
 impl SharedLibrary {
@@ -22,8 +24,17 @@ impl SharedLibrary {
             .map(PathBuf::from)
             .or_else(beside)
             .unwrap_or_else(|| PathBuf::from(file));
+        SharedLibrary::open_at(path, "run scripts/build-cuda-graph again")
+    }
+
+    /// Loads the library at `path`; a bare name is looked for where the system's loader looks.
+    /// `remedy` is what to do where a function is missing.
+    ///
+    /// # Errors
+    /// The loader's reason, in one line.
+    pub fn open_at(path: PathBuf, remedy: &'static str) -> Result<SharedLibrary, String> {
         let handle = load(&path, libc::RTLD_LOCAL)?;
-        Ok(SharedLibrary { handle, path })
+        Ok(SharedLibrary { handle, path, remedy })
     }
 
     /// A function of the library.
@@ -40,7 +51,7 @@ impl SharedLibrary {
         let address = unsafe { libc::dlsym(self.handle, text.as_ptr()) };
         if address.is_null() {
             let path = self.path.display();
-            return Err(format!("{path}: has no {name}: run scripts/build-cuda-graph again"));
+            return Err(format!("{path}: has no {name}: {}", self.remedy));
         }
         // SAFETY: of one size, and what the caller vouches for.
         Ok(unsafe { std::mem::transmute_copy(&address) })
@@ -51,8 +62,8 @@ impl SharedLibrary {
 ///
 /// # Errors
 /// The loader's reason, in one line.
-pub fn load_for_others(file: &str) -> Result<(), String> {
-    load(Path::new(file), libc::RTLD_GLOBAL).map(|_| ())
+pub fn load_for_others(file: impl AsRef<Path>) -> Result<(), String> {
+    load(file.as_ref(), libc::RTLD_GLOBAL).map(|_| ())
 }
 
 fn load(path: &Path, visibility: libc::c_int) -> Result<*mut c_void, String> {

@@ -1,0 +1,3 @@
+//! The project's own CUDA kernels, compiled on the machine that runs them.
+
+pub mod nvrtc;
