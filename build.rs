@@ -1,6 +1,7 @@
 //! Gives every executable the run-time path of the libtorch it was linked with, so that it starts
 //! without LD_LIBRARY_PATH, and tells the program which revision of the source it was built from.
-//! Compiles the fused normalisation, and what joins processes through libtorch's Gloo.
+//! Compiles the fused normalisation, what joins processes through libtorch's Gloo, and the emulator
+//! of CUDA kernels.
 
 #[path = "build/stamp.rs"]
 mod stamp;
@@ -27,6 +28,7 @@ fn main() {
             "cargo::error=torch-sys did not say where libtorch is: run scripts/setup, then build again"
         ),
     }
+    compile_emulator();
     compile_jpeg();
     // The source in an archive or a container has no history.
     println!("cargo::rerun-if-env-changed={REVISION}");
@@ -105,6 +107,7 @@ fn compile_fused_norm(libraries: &Path) {
         kernels.define("KERNELS", Some(*name)).file(format!("{SOURCES}/kernels.cpp"));
         compile_once(&kernels, &format!("resnet_{name}"), Path::new(SOURCES), &[]);
     }
+    compile_own_norm(&include);
     compile_gloo(&include);
     println!("cargo::rustc-link-search=native={}", libraries.display());
     println!("cargo::rustc-link-lib=dylib=torch_cpu");
@@ -113,6 +116,20 @@ fn compile_fused_norm(libraries: &Path) {
         Some(name) => println!("cargo::rustc-link-lib=dylib:+verbatim={name}"),
         None => println!("cargo::rustc-link-lib=dylib=gomp"),
     }
+}
+
+/// Compiles src/network/forward/own, which joins the project's kernels to libtorch's autograd.
+fn compile_own_norm(include: &Path) {
+    const SOURCES: &str = "src/network/forward/own";
+    let mut norm = cc::Build::new();
+    norm.cpp(true)
+        .std("c++17")
+        .opt_level(2)
+        .file(format!("{SOURCES}/norm.cpp"))
+        .includes([include.to_path_buf(), include.join("torch/csrc/api/include")])
+        .warnings(false);
+    let headers = ["src/kernels/parameters.h".into(), include.join("torch/headeronly/version.h")];
+    compile_once(&norm, "resnet_own_norm", Path::new(SOURCES), &headers);
 }
 
 /// Compiles src/distributed/gloo.cpp against libtorch's headers and declarations of Gloo's.
@@ -131,6 +148,27 @@ fn compile_gloo(include: &Path) {
     let headers =
         [guarded, declared.join("gloo/context.h"), include.join("torch/headeronly/version.h")];
     compile_once(&gloo, "resnet_gloo", Path::new(SOURCES), &headers);
+}
+
+/// Compiles the CUDA kernels for a CPU, on which tests run them.
+fn compile_emulator() {
+    const SOURCES: &str = "src/kernels";
+    let emulator = PathBuf::from(format!("{SOURCES}/emulate"));
+    let mut build = cc::Build::new();
+    // A product and a sum must not become one operation unless the source says so. Maps are read
+    // as words and as halves of them.
+    build
+        .cpp(true)
+        .std("c++17")
+        .opt_level(2)
+        .flag("-ffp-contract=off")
+        .flag("-fno-strict-aliasing")
+        .file(emulator.join("launch.cpp"))
+        .warnings(false);
+    match stamp::sources(&emulator) {
+        Ok(headers) => compile_once(&build, "resnet_emulator", Path::new(SOURCES), &headers),
+        Err(error) => println!("cargo::error={}: {error}", emulator.display()),
+    }
 }
 
 /// Compiles a library of C++, unless that was done before from the same files in `folder`, the same

@@ -6,9 +6,9 @@
 //! the HTML page from [`logs`], which are logs read back; [`run`] is one run; [`analysis`] looks
 //! inside a trained net; [`records`] are the files that a run leaves behind; [`training`] is the loop, its batches and its evaluation;
 //! [`dataset`] and [`network`] are what is trained on and what is trained; [`config`] is what can
-//! be asked for: names, the recipe, the paper's numbers; [`distributed`] joins the processes that train
-//! one run together; [`console`] talks to the user; [`kernels`] compiles CUDA sources;
-//! [`system`], [`random`] and [`error`] are used by all.
+//! be asked for: names, the recipe, the paper's numbers; [`distributed`] joins the processes that
+//! train one run together; [`console`] talks to the user; [`kernels`] are the project's own for
+//! GPUs; [`system`], [`random`] and [`error`] are used by all.
 
 pub mod analysis;
 pub mod bench;

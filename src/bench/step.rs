@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::bench::machine::{peak_memory, reset_peak_memory};
 use crate::bench::{convolutions, traffic};
 use crate::config::dataset_name::DatasetName;
+use crate::config::kernels::Kernels;
 use crate::config::network_name::Family;
 use crate::config::recipe::{Normalize, Recipe};
 use crate::dataset::data::Images;
@@ -50,7 +51,7 @@ pub struct Case {
 impl Case {
     /// Measures it on `images` with the machine's `peaks`.
     pub fn measure(&self, images: &Images, peaks: &Peaks) -> Result<Row> {
-        let Compute { precision, fused, segments } = self.compute;
+        let Compute { precision, fused, kernels, segments } = self.compute;
         reset_peak_memory(self.device);
         let (times, graph) = self.times(images)?;
         let peak_memory_bytes = peak_memory(self.device);
@@ -65,8 +66,13 @@ impl Case {
             dataset: self.dataset,
             precision,
             width: self.width,
-            // The fused operation is the processor's.
-            path: if fused && self.device == Device::Cpu { "fused" } else { "plain" }.to_string(),
+            // The fused operation is the CPU's.
+            path: match kernels {
+                Kernels::Own => "own",
+                Kernels::Libtorch if fused && self.device == Device::Cpu => "fused",
+                Kernels::Libtorch => "plain",
+            }
+            .to_string(),
             graph,
             batch: self.batch,
             segments,
@@ -112,6 +118,7 @@ impl Case {
             }
         };
         let mut trainer = Trainer::new(&mut network, batches, &recipe, None);
+        trainer.use_kernels()?;
         let graph = self.graph
             && self.device != Device::Cpu
             && trainer.use_graph(true, self.device)?.is_none();

@@ -12,6 +12,7 @@ use crate::bench::machine::release_freed_memory;
 use crate::bench::step::Case;
 use crate::commands::options::GraphChoice;
 use crate::config::dataset_name::DatasetName;
+use crate::config::kernels::Kernels;
 use crate::config::network_name::NetworkName;
 use crate::config::precision::Precision;
 use crate::config::recipe::Recipe;
@@ -67,9 +68,9 @@ pub struct Arguments {
     /// Multiples of the paper's number of filters, comma-separated
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(i64).range(1..=32))]
     width: Vec<i64>,
-    /// Kernels outside the convolutions, comma-separated
+    /// How the step is computed, comma-separated
     #[arg(long, value_enum, value_delimiter = ',', default_value = "fused")]
-    path: Vec<Kernels>,
+    path: Vec<StepPath>,
     /// Segments of gradient checkpointing; 0 chooses by available memory
     #[arg(long, value_name = "N", default_value_t = 0)]
     checkpoint_segments: u64,
@@ -97,13 +98,15 @@ pub struct Arguments {
     json: bool,
 }
 
-/// The kernels that are used outside the convolutions.
+/// How the step is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kernels {
-    /// One operation for normalisation, addition and ReLU.
+enum StepPath {
+    /// One operation for normalisation, addition and ReLU (on a CPU).
     Fused,
-    /// libtorch's separate ones.
+    /// libtorch's separate operations.
     Plain,
+    /// The project's own kernels (bf16; on a CPU they are emulated, which takes minutes a step).
+    Own,
 }
 
 /// Runs the command: one of its two measurements.
@@ -183,21 +186,25 @@ struct Combination {
     precision: Precision,
     batch: u64,
     width: i64,
-    kernels: Kernels,
+    path: StepPath,
 }
 
 impl Combination {
     fn case(self, arguments: &Arguments, device: Device) -> Result<Case> {
-        let Combination { network, precision, batch, width, kernels } = self;
+        let Combination { network, precision, batch, width, path } = self;
         let architecture = arguments.architecture(network)?.widened(width);
         let wanted = arguments.checkpoint_segments;
         let segments = memory::segments_on(device, &architecture, batch, precision, wanted);
-        let fused = kernels == Kernels::Fused;
+        let fused = path != StepPath::Plain;
+        let kernels = match path {
+            StepPath::Own => Kernels::Own,
+            StepPath::Fused | StepPath::Plain => Kernels::Libtorch,
+        };
         Ok(Case {
             dataset: arguments.dataset,
             architecture,
             width,
-            compute: Compute { precision, fused, segments: segments as usize },
+            compute: Compute { precision, fused, kernels, segments: segments as usize },
             batch,
             iterations: arguments.iterations as usize,
             graph: arguments.graph == GraphChoice::Auto,
@@ -221,12 +228,12 @@ fn combinations(arguments: &Arguments) -> Vec<Combination> {
         for &precision in &arguments.precision {
             for &batch in &arguments.batch {
                 for &width in &arguments.width {
-                    combinations.extend(arguments.path.iter().map(|&kernels| Combination {
+                    combinations.extend(arguments.path.iter().map(|&path| Combination {
                         network,
                         precision,
                         batch,
                         width,
-                        kernels,
+                        path,
                     }));
                 }
             }

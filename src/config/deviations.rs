@@ -50,7 +50,8 @@ pub fn from_paper(recipe: &Recipe, family: Family, depth: u64) -> Vec<Deviation>
     from(recipe, &Recipe { warmup: warms_up(family, depth), ..Recipe::of_paper(family) })
 }
 
-/// In what `recipe` differs from `reference`, but for keys that affect no result.
+/// In what `recipe` differs from `reference`, but for keys that affect no result, or no more than
+/// another machine would.
 pub fn from(recipe: &Recipe, reference: &Recipe) -> Vec<Deviation> {
     let unused: &[&str] = match recipe.lower_rate {
         // How often a net is evaluated changes no weight where the rate does not wait for it, and
@@ -58,12 +59,15 @@ pub fn from(recipe: &Recipe, reference: &Recipe) -> Vec<Deviation> {
         LrSchedule::Milestones => &[
             "checkpoint_segments",
             "gradient_norms_every",
+            "kernels",
             "evaluate_every",
             "plateau_patience",
             "plateau_threshold",
             "plateau_reductions",
         ],
-        LrSchedule::Plateau => &["checkpoint_segments", "gradient_norms_every", "milestones"],
+        LrSchedule::Plateau => {
+            &["checkpoint_segments", "gradient_norms_every", "kernels", "milestones"]
+        }
     };
     let [ours, references] = [recipe, reference].map(table_of);
     ours.iter()

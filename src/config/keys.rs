@@ -29,7 +29,7 @@ const BOTH: &str = "3.4, 4.2";
 
 /// All keys, those that belong together beside each other.
 #[rustfmt::skip]
-pub const KEYS: [Key; 26] = [
+pub const KEYS: [Key; 27] = [
     key("iterations", "a whole number from 1 to 100000000", BOTH,
         "training iterations: one batch and one update each"),
     key("batch_size", "a whole number from 1 to 65536", BOTH,
@@ -68,6 +68,8 @@ pub const KEYS: [Key; 26] = [
         "iterations between evaluations; the last iteration is always followed by one. Shorter runs are evaluated at least five times"),
     key("precision", "f32, bf16, or on a GPU tf32", "",
         "precision (dtype) of activations and convolutions"),
+    key("kernels", "libtorch, or on a GPU with precision bf16 own", "",
+        "whose CUDA kernels compute the network: libtorch's and cuDNN's, or the project's own. Results differ in their last bits"),
     key("checkpoint_segments", "a whole number from 0 (automatic) to 10000", "",
         "gradient checkpointing: segments whose activations are recomputed in the backward pass; 1 keeps all activations, 0 chooses by available memory. It does not affect results"),
     key("gradient_norms_every", "a whole number from 0 (none) to 100000000", "",

@@ -5,6 +5,7 @@ pub mod claims;
 pub mod dataset_name;
 pub mod depths;
 pub mod deviations;
+pub mod kernels;
 pub mod keys;
 pub mod network_name;
 pub mod paper;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::dataset_name;
 use crate::config::dataset_name::DatasetName;
+use crate::config::kernels::Kernels;
 use crate::config::network_name::Family;
 use crate::config::precision::Precision;
 use crate::error::{BadInput, bad_input};
@@ -130,6 +131,9 @@ pub struct Recipe {
     pub evaluate_every: u64,
     /// Number format of activations and convolutions.
     pub precision: Precision,
+    /// Whose kernels compute the network on a GPU: the last bits of results differ.
+    #[serde(skip_serializing_if = "Kernels::is_default")]
+    pub kernels: Kernels,
     /// Parts of the network whose activations are computed again in the backward pass instead of
     /// kept; 1 keeps all, 0 chooses by the memory that is there. It changes no number.
     pub checkpoint_segments: u64,
@@ -190,6 +194,7 @@ impl Default for Recipe {
             normalize: Normalize::PixelMean,
             evaluate_every: 1000,
             precision: Precision::F32,
+            kernels: Kernels::Libtorch,
             checkpoint_segments: 0,
             gradient_norms_every: 0,
             lower_rate: LrSchedule::Milestones,

@@ -6,4 +6,5 @@ pub mod embedding;
 pub mod forward;
 pub mod memory;
 pub mod parameters;
+pub mod stepwise;
 pub mod weights;

@@ -8,6 +8,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::config::kernels::Kernels;
 use crate::config::precision::Precision;
 use crate::network::architecture::highway::GATE_BIAS;
 use crate::network::architecture::layer::{Layer, Parameter, ParameterKind};
@@ -95,15 +96,17 @@ pub(crate) struct NormState {
 pub struct Compute {
     /// Precision of activations and convolutions.
     pub precision: Precision,
-    /// Whether normalisation, addition and ReLU are one operation where they can be.
+    /// Whether normalisation, addition and ReLU are one operation where they can be, on a CPU.
     pub fused: bool,
+    /// Whose kernels it is computed with on a GPU; on a CPU, own ones run on the emulator.
+    pub kernels: Kernels,
     /// Parts whose activations are recomputed in the backward pass; 1 keeps all.
     pub segments: usize,
 }
 
 impl Default for Compute {
     fn default() -> Compute {
-        Compute { precision: Precision::F32, fused: true, segments: 1 }
+        Compute { precision: Precision::F32, fused: true, kernels: Kernels::Libtorch, segments: 1 }
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tch::Device;
 
+use crate::config::kernels::Kernels;
 use crate::config::network_name::NetworkName;
 use crate::config::precision::Precision;
 use crate::config::recipe::Recipe;
 use crate::dataset::data;
 use crate::dataset::data::Dataset;
 use crate::distributed::group::Group;
-use crate::error::bad_input;
+use crate::error::{BadInput, bad_input};
 use crate::network::architecture::table::Architecture;
 use crate::records::dataset_record::DatasetRecord;
 use crate::records::directory::RunDirectory;
@@ -81,6 +82,28 @@ pub struct Run<'a> {
     pub group: Option<&'a Group>,
 }
 
+/// Lets own kernels run on the CPU's emulator, some thousand times slower: for tests.
+const EMULATE: &str = "RESNET_REPRO_EMULATE";
+
+/// Refuses own kernels where there are none.
+fn check_kernels(recipe: &Recipe, device: Device) -> Result<(), BadInput> {
+    if recipe.kernels == Kernels::Libtorch {
+        return Ok(());
+    }
+    if recipe.precision != Precision::Bf16 {
+        return Err(bad_input(format!(
+            "kernels = own: they are for precision = bf16, not {}: add --set precision=bf16, or leave kernels out",
+            recipe.precision
+        )));
+    }
+    if device == Device::Cpu && std::env::var_os(EMULATE).is_none() {
+        return Err(bad_input(
+            "kernels = own: they are for NVIDIA GPUs; on a CPU leave kernels out, or set it to libtorch",
+        ));
+    }
+    Ok(())
+}
+
 impl<'a> Run<'a> {
     /// A run of `network` with `seed` on `data`. Refuses a split that the data cannot give.
     pub fn new(
@@ -101,6 +124,7 @@ impl<'a> Run<'a> {
             )
             .into());
         }
+        check_kernels(recipe, device)?;
         Ok(Run {
             architecture,
             directory,

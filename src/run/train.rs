@@ -62,9 +62,8 @@ impl Equipment<'_> {
         let recipe = &run.config.recipe;
         let mut trainer =
             Trainer::new(&mut network, batches, recipe, checkpoint.as_ref()).among(run.group);
-        if let Some(note) = trainer.use_graph(options.graph, run.device)? {
-            listener(Event::Note(note));
-        }
+        let notes = [trainer.use_kernels()?, trainer.use_graph(options.graph, run.device)?];
+        notes.into_iter().flatten().for_each(|note| listener(Event::Note(note)));
         if given {
             trainer.evaluate_first();
         }
@@ -236,7 +235,7 @@ impl Run<'_> {
 
     /// How the network is computed here; tells the listener what memory its activations take.
     fn compute(&self, listener: Listener) -> Compute {
-        let Recipe { precision, checkpoint_segments, .. } = self.config.recipe;
+        let Recipe { precision, kernels, checkpoint_segments, .. } = self.config.recipe;
         let batch_size = self.config.recipe.micro_batch_size();
         let architecture = &self.architecture;
         let segments = memory::segments_on(
@@ -260,7 +259,7 @@ impl Run<'_> {
             "activations: about {} ({precision}, batch {batch_size}){parts}",
             memory::gib(bytes)
         )));
-        Compute { precision, segments: segments as usize, ..Compute::default() }
+        Compute { precision, kernels, segments: segments as usize, ..Compute::default() }
     }
 
     /// The normalisation, whose mean image is put on record, and must be the one that is there.

@@ -194,7 +194,10 @@ fn measure(architecture: &Architecture, precision: Precision, device: Device) ->
             Tensor::zeros([batch, side, side, 3], (Kind::Float, device)).permute([0, 3, 1, 2]);
         let labels = Tensor::zeros([batch], (Kind::Int64, device));
         let start = Instant::now();
-        optimizer.step(network.parameters(), &network.gradient(&images, &labels).parameters, &rate);
+        let gradient = network.gradient(&images, &labels).parameters;
+        optimizer
+            .step(network.parameters(), &gradient, &rate)
+            .expect("libtorch's own operations are no launches");
         // Waits for the device.
         let _ = network.is_finite();
         start.elapsed().as_secs_f64().max(1e-9)

@@ -1,6 +1,7 @@
 //! The machine underneath: devices, threads, signals, files.
 
 pub mod atomic_file;
+pub mod cache;
 pub mod cuda_graph;
 pub mod device;
 pub mod device_list;

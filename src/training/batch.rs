@@ -10,7 +10,9 @@ use crate::config::recipe::Recipe;
 use crate::distributed::group::Group;
 use crate::distributed::tree;
 use crate::network::forward::gradient::Gradient;
+use crate::network::forward::pass::Mode;
 use crate::network::parameters::Network;
+use crate::network::stepwise::Stepwise;
 use crate::training::batches::Batches;
 use crate::training::metrics::wrong;
 
@@ -26,18 +28,23 @@ pub(crate) struct BatchGradient {
 
 impl BatchGradient {
     /// Of the batch that `batches` is at; running statistics are updated. Together with the other
-    /// ranks of `group` if there are some. Does not wait for the device if there are none.
+    /// ranks of `group` if there are some, by the `own` kernels if those are given. Does not wait
+    /// for the device if there are no other ranks.
     pub fn of(
         network: &Network,
         batches: &dyn Batches,
         recipe: &Recipe,
         group: Option<&Group>,
+        own: Option<&Stepwise>,
     ) -> Result<BatchGradient> {
         let count = recipe.micro_batch_size() as i64;
         let groups = recipe.groups();
         if groups == 1 {
             let (images, labels) = batches.micro_batch(0, count);
-            let Gradient { loss, logits, parameters } = network.gradient(&images, &labels);
+            let Gradient { loss, logits, parameters } = match own {
+                Some(own) => own.gradient(network, Mode::Training, &images, &labels)?,
+                None => network.gradient(&images, &labels),
+            };
             return Ok(BatchGradient { parameters, loss, wrong: wrong(&logits, &labels) });
         }
         let before = network.running_stats().copy();
@@ -48,7 +55,17 @@ impl BatchGradient {
                 return None;
             }
             let (images, labels) = batches.micro_batch(group.start as i64 * count, count);
-            let Gradient { loss, logits, parameters } = network.group_gradient(&images, &labels);
+            let gradient = match own {
+                Some(own) => {
+                    // Sums begin at the running mean, which must not be another group's.
+                    network.running_stats().shallow_clone().copy_(&before);
+                    own.gradient(network, Mode::Group, &images, &labels)
+                }
+                None => Ok(network.group_gradient(&images, &labels)),
+            };
+            // A launch fails as libtorch's operations do, which are panics everywhere in tch.
+            let Gradient { loss, logits, parameters } =
+                gradient.unwrap_or_else(|error| panic!("{error:#}"));
             statistics.push(network.running_stats().copy());
             let [loss, wrong] = [loss, wrong(&logits, &labels)].map(|value| value.view([1]));
             Some(Tensor::cat(&[parameters, loss, wrong], 0))
@@ -107,7 +124,7 @@ mod tests {
         let recipe = Recipe { batch_size: 8, group_size: 4, ..Recipe::default() };
         let trained = network();
         let batches = Fixed(images.shallow_clone(), labels.shallow_clone());
-        let found = BatchGradient::of(&trained, &batches, &recipe, None).unwrap();
+        let found = BatchGradient::of(&trained, &batches, &recipe, None, None).unwrap();
         let part = |start| (images.narrow(0, start, 4), labels.narrow(0, start, 4));
         let [one, other] = [0, 4].map(|start| network().gradient(&part(start).0, &part(start).1));
         let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-6;

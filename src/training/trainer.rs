@@ -4,13 +4,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::config::recipe::Recipe;
-use crate::distributed::connect::Transport;
 use crate::distributed::group::Group;
 use crate::error::Stopped;
 use crate::network::parameters::Network;
+use crate::network::stepwise::Stepwise;
 use crate::training::batch::BatchGradient;
 use crate::training::batches::Batches;
 use crate::training::checkpoint::Checkpoint;
@@ -21,6 +21,8 @@ use crate::training::metrics::{MetricsWindow, TrainingRow};
 use crate::training::optimizer::Optimizer;
 use crate::training::pace::{Due, Pace};
 use crate::training::schedule::Schedule;
+
+mod acceleration;
 
 /// Takes what the loop reports. An error ends the training.
 pub trait Recorder {
@@ -62,6 +64,8 @@ pub struct Trainer<'a> {
     /// Of the current iteration: a float32 scalar on the device.
     learning_rate: Tensor,
     graphed: Option<GraphedStep>,
+    /// The project's own kernels for the gradient, if they are to do it and can.
+    own: Option<Stepwise>,
     /// Learning rates of the iterations whose metrics are still on the device.
     pending_rates: Vec<f64>,
     /// The last iteration that was done.
@@ -107,6 +111,7 @@ impl<'a> Trainer<'a> {
             norms,
             learning_rate,
             graphed: None,
+            own: None,
             pending_rates: Vec::new(),
             iteration,
             evaluation_due,
@@ -262,33 +267,6 @@ impl<'a> Trainer<'a> {
         Ok(start.elapsed())
     }
 
-    /// Has a GPU do each iteration as one CUDA graph from the fourth on, if that is `wanted` and
-    /// all ranks can. Returns why that cannot be, if it is a GPU; the numbers are the same.
-    pub fn use_graph(&mut self, wanted: bool, device: Device) -> Result<Option<String>> {
-        let Device::Cuda(index) = device else { return Ok(None) };
-        let graphed = match self.group.map(Group::transport) {
-            _ if !wanted => Err(None),
-            Some(Transport::Gloo(_)) => {
-                Err(Some("ranks exchange tensors through main memory".to_string()))
-            }
-            _ => GraphedStep::new(index).map_err(|error| Some(format!("{error:#}"))),
-        };
-        // All ranks do the same from the fourth iteration on. One whose capture fails ends the run.
-        let on_all = match self.group {
-            None => true,
-            Some(group) => group.agree(u8::from(graphed.is_err()))? == 0,
-        };
-        let reason = match graphed {
-            Ok(graphed) if on_all => {
-                self.graphed = Some(graphed);
-                None
-            }
-            Ok(_) => Some("another rank trains without".to_string()),
-            Err(reason) => reason,
-        };
-        Ok(reason.map(|reason| format!("training without a CUDA graph, which is slower: {reason}")))
-    }
-
     /// The network in its present state.
     pub fn network(&self) -> &Network {
         self.network
@@ -320,12 +298,16 @@ impl<'a> Trainer<'a> {
     /// What an iteration computes: batch, forward, backward, metrics, update. All that differs
     /// between two iterations is in tensors on the device, which are changed beforehand.
     fn compute(&mut self) -> Result<()> {
-        let BatchGradient { parameters, loss, wrong } =
-            BatchGradient::of(self.network, &*self.batches, self.recipe, self.group)?;
+        let BatchGradient { parameters, loss, wrong } = BatchGradient::of(
+            self.network,
+            &*self.batches,
+            self.recipe,
+            self.group,
+            self.own.as_ref(),
+        )?;
         self.metrics.write(&loss, &wrong);
         self.norms.keep(&parameters);
-        self.optimizer.step(self.network.parameters(), &parameters, &self.learning_rate);
-        Ok(())
+        self.optimizer.step(self.network.parameters(), &parameters, &self.learning_rate)
     }
 
     /// Reads the metrics and hands them on. Returns the first iteration whose loss is not a finite

@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 
 use crate::console::output::say;
 use crate::dataset::imagenet::decoder::decode::{Decoder, Quality};
-use crate::dataset::imagenet::listing::cache;
 use crate::dataset::imagenet::listing::index::Index;
 use crate::dataset::imagenet::loader::{Unreadable, read};
 use crate::dataset::imagenet::view::View;
 use crate::error::Stopped;
+use crate::system::cache;
 use crate::system::hash::sha256;
 use crate::system::parallel::in_order;
 use crate::system::{atomic_file, regular_file};

@@ -5,6 +5,7 @@ pub mod fused;
 pub mod googlenet;
 pub mod gradient;
 pub mod highway;
+pub mod own;
 pub mod pass;
 pub mod vgg;
 

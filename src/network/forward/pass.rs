@@ -3,9 +3,11 @@
 
 use tch::{Kind, Tensor};
 
+use crate::config::kernels::Kernels;
 use crate::config::precision::Precision;
 use crate::network::forward::fused;
 use crate::network::forward::fused::Maps;
+use crate::network::forward::own;
 use crate::network::parameters::{LayerSlot, Network};
 
 /// Whether batch normalisation uses the batch's statistics (and updates the running ones) or the
@@ -128,7 +130,7 @@ impl<'a> Pass<'a> {
     ) -> Maps {
         let slot = self.next();
         let output = self.convolve(slot, input, stride);
-        self.norm(slot).apply(&output, shortcut, relu, self.network.compute.fused)
+        self.normalise(slot, &output, shortcut, relu)
     }
 
     /// The next convolution alone, where normalisation stands before it or nowhere.
@@ -139,7 +141,7 @@ impl<'a> Pass<'a> {
 
     /// The batch normalisation and ReLU that stand before the next layer, which stays the next.
     pub(crate) fn preactivation(&self, maps: &Tensor) -> Maps {
-        self.norm(self.peek()).apply(maps, None, true, self.network.compute.fused)
+        self.normalise(self.peek(), maps, None, true)
     }
 
     /// The next 3×3 convolution with bias and nothing after it.
@@ -166,6 +168,22 @@ impl<'a> Pass<'a> {
         let weight = &self.weights[slot.weight];
         let padding = weight.size()[2] / 2;
         input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1)
+    }
+
+    /// A layer's batch normalisation, the addition of a shortcut, and ReLU if `relu`.
+    fn normalise(
+        &self,
+        slot: &LayerSlot,
+        maps: &Tensor,
+        shortcut: Option<&Tensor>,
+        relu: bool,
+    ) -> Maps {
+        let (norm, compute) = (self.norm(slot), self.network.compute);
+        if compute.kernels == Kernels::Own && norm.training && own::can_do(maps) {
+            own::apply(&norm, maps, shortcut, relu)
+        } else {
+            norm.apply(maps, shortcut, relu, compute.fused)
+        }
     }
 
     fn norm(&self, slot: &LayerSlot) -> fused::Norm<'_> {

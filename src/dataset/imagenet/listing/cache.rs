@@ -10,6 +10,7 @@ use anyhow::Result;
 
 use crate::console::output::say;
 use crate::dataset::imagenet::listing::entry::{Found, Listing, ShardOffset};
+use crate::system::cache;
 use crate::system::hash::sha256;
 use crate::system::{atomic_file, regular_file};
 
@@ -19,15 +20,6 @@ const VERSION: &str = "resnet-repro list of photographs 3";
 /// First lines of lists of earlier versions, which are made again without a word.
 const EARLIER: [&str; 2] =
     ["resnet-repro list of photographs 1\n", "resnet-repro list of photographs 2\n"];
-
-/// Folder of what can be made again: `RESNET_REPRO_CACHE`, else `resnet-repro` in the user's cache
-/// folder. None where there is no such folder.
-pub fn folder() -> Option<PathBuf> {
-    let of =
-        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let user = || of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache")));
-    of("RESNET_REPRO_CACHE").or_else(|| user().map(|user| user.join("resnet-repro")))
-}
 
 /// The listing of `split` in `root`, from the cache if none of `sources` (class folders, or shards)
 /// nor of the folders within them has changed since. A folder changes when a file is added or
@@ -39,7 +31,7 @@ pub fn listing(
     list: impl FnOnce() -> Result<Listing>,
 ) -> Result<Listing> {
     let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-    let Some(file) = folder().map(|folder| {
+    let Some(file) = cache::folder().map(|folder| {
         folder.join(format!("{}.list", sha256(format!("{}\n{split}", root.display()).as_bytes())))
     }) else {
         return list();

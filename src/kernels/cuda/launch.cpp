@@ -1,0 +1,87 @@
+// Loads compiled kernels, and launches them on libtorch's current stream, so that a captured step has them as nodes of its graph. A shared
+// object of its own (scripts/build-cuda-graph), so that the program starts where CUDA's libraries are missing. Functions return 0, or -1 (null)
+// and leave a text for resnet_kernels_error.
+
+#include "../../system/guarded.h"
+
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
+
+namespace {
+
+void check(cudaError_t error, const char* what) { TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error)); }
+
+}  // namespace
+
+extern "C" {
+
+// Text of this thread's last error, valid until its next one.
+const char* resnet_kernels_error() { return last_error.c_str(); }
+
+// The GPU's architecture: 90 for compute capability 9.0.
+int resnet_kernels_architecture(int device) {
+  return guarded(-1, [&] {
+    int major = 0, minor = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "the GPU's architecture");
+    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "the GPU's architecture");
+    return major * 10 + minor;
+  });
+}
+
+// A cubin in memory, which stays loaded.
+void* resnet_kernels_load(const void* image, int device) {
+  return guarded<void*>(nullptr, [&] {
+    const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
+    cudaLibrary_t library;
+    check(cudaLibraryLoadData(&library, image, nullptr, nullptr, 0, nullptr, nullptr, 0), "the compiled kernels cannot be loaded");
+    return static_cast<void*>(library);
+  });
+}
+
+// A kernel of a loaded cubin, which may ask for so much shared memory.
+void* resnet_kernels_find(void* library, const char* name, int shared_bytes, int device) {
+  return guarded<void*>(nullptr, [&] {
+    cudaKernel_t kernel;
+    check(cudaLibraryGetKernel(&kernel, static_cast<cudaLibrary_t>(library), name), name);
+    check(cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes, device), name);
+    return static_cast<void*>(kernel);
+  });
+}
+
+// Registers, bytes of local memory, and how many blocks fit on a multiprocessor.
+int resnet_kernels_facts(void* kernel, int threads, int shared_bytes, int device, int* facts) {
+  return guarded(-1, [&] {
+    const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
+    cudaFuncAttributes attributes;
+    check(cudaFuncGetAttributes(&attributes, kernel), "a kernel's attributes");
+    facts[0] = attributes.numRegs;
+    facts[1] = static_cast<int>(attributes.localSizeBytes);
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&facts[2], kernel, threads, shared_bytes), "a kernel's occupancy");
+    return 0;
+  });
+}
+
+// parameter: what the kernel takes, copied before this returns. overlap: the kernel may start while the one before it ends, and waits for its
+// results itself (wait_for_kernel_before in gpu.h).
+int resnet_kernels_launch(void* kernel, int columns, int rows, int threads, int shared_bytes, const void* parameter, int device, int overlap) {
+  return guarded(-1, [&] {
+    const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(columns, rows);
+    config.blockDim = dim3(threads);
+    config.dynamicSmemBytes = shared_bytes;
+    config.stream = c10::cuda::getCurrentCUDAStream(static_cast<c10::DeviceIndex>(device)).stream();
+    config.attrs = &attribute;
+    config.numAttrs = overlap ? 1 : 0;
+    void* parameters[] = {const_cast<void*>(parameter)};
+    check(cudaLaunchKernelExC(&config, kernel, parameters), "a kernel cannot be launched");
+    return 0;
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,217 @@
+//! Kernels on a GPU, through a small library that is loaded only where CUDA is (`launch.cpp`;
+//! scripts/build-cuda-graph compiles it).
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::kernels::launch::{Grid, Launch};
+use crate::kernels::list::{Facts, File, HEADERS, THREADS, all};
+use crate::kernels::nvrtc::{Source, compile, kept};
+use crate::system::cache;
+use crate::system::shared_library::SharedLibrary;
+
+/// File name of the library; it lies beside the program.
+const FILE: &str = "libresnet_kernels.so";
+
+/// Names another place for it.
+const VARIABLE: &str = "RESNET_REPRO_KERNELS";
+
+/// Oldest GPUs that have all that the kernels use: bfloat16 products and copies ahead.
+const OLDEST: u32 = 80;
+
+/// The functions of the library.
+struct Library {
+    error: unsafe extern "C" fn() -> *const c_char,
+    architecture: unsafe extern "C" fn(c_int) -> c_int,
+    load: unsafe extern "C" fn(*const c_void, c_int) -> *mut c_void,
+    find: unsafe extern "C" fn(*mut c_void, *const c_char, c_int, c_int) -> *mut c_void,
+    facts: unsafe extern "C" fn(*mut c_void, c_int, c_int, c_int, *mut c_int) -> c_int,
+    launch: unsafe extern "C" fn(
+        *mut c_void,
+        c_int,
+        c_int,
+        c_int,
+        c_int,
+        *const c_void,
+        c_int,
+        c_int,
+    ) -> c_int,
+}
+
+fn library() -> Result<&'static Library, String> {
+    static LIBRARY: OnceLock<Result<Library, String>> = OnceLock::new();
+    LIBRARY.get_or_init(load).as_ref().map_err(Clone::clone)
+}
+
+fn load() -> Result<Library, String> {
+    let library = SharedLibrary::open(FILE, VARIABLE)
+        .map_err(|reason| format!("{reason}: run scripts/build-cuda-graph"))?;
+    // SAFETY: launch.cpp defines these functions with these types.
+    unsafe {
+        Ok(Library {
+            error: library.function("resnet_kernels_error")?,
+            architecture: library.function("resnet_kernels_architecture")?,
+            load: library.function("resnet_kernels_load")?,
+            find: library.function("resnet_kernels_find")?,
+            facts: library.function("resnet_kernels_facts")?,
+            launch: library.function("resnet_kernels_launch")?,
+        })
+    }
+}
+
+impl Library {
+    fn failure(&self) -> anyhow::Error {
+        // SAFETY: the text lives until this thread's next call into the library.
+        let text = unsafe { CStr::from_ptr((self.error)()) }.to_string_lossy();
+        anyhow!("{}", text.lines().next().unwrap_or("no message"))
+    }
+
+    fn checked(&self, pointer: *mut c_void) -> Result<Handle> {
+        if pointer.is_null() { Err(self.failure()) } else { Ok(Handle(pointer)) }
+    }
+}
+
+/// A library or kernel of CUDA's, which any thread may use.
+#[derive(Clone, Copy)]
+struct Handle(*mut c_void);
+
+// SAFETY: CUDA's handles of libraries and kernels belong to no thread.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
+
+/// What a loaded kernel takes of the GPU.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// Of a thread.
+    pub registers: i32,
+    /// Bytes of local memory a thread: what did not fit into registers.
+    pub spilled_bytes: i32,
+    /// Blocks that fit on a multiprocessor.
+    pub blocks: i32,
+}
+
+/// The kernels on one GPU.
+pub struct Gpu {
+    library: &'static Library,
+    index: usize,
+    kernels: HashMap<&'static str, Handle>,
+    overlap: AtomicBool,
+}
+
+impl Gpu {
+    /// Compiles the kernels for GPU `index`, or gets them from the cache folder, and loads them.
+    ///
+    /// # Errors
+    /// In one line, what is missing, or what the compiler or CUDA says.
+    pub fn new(index: usize) -> Result<Gpu> {
+        let library = library().map_err(|reason| anyhow!(reason))?;
+        // SAFETY: asks CUDA.
+        let architecture = unsafe { (library.architecture)(index as c_int) };
+        let architecture = u32::try_from(architecture).map_err(|_| library.failure())?;
+        anyhow::ensure!(
+            architecture >= OLDEST,
+            "GPU {index} has compute capability {}.{}, they need 8.0",
+            architecture / 10,
+            architecture % 10
+        );
+        let mut kernels = HashMap::new();
+        for (file, cubin) in cubins(architecture)? {
+            // SAFETY: a cubin, which CUDA copies.
+            let loaded = unsafe { (library.load)(cubin.as_ptr().cast(), index as c_int) };
+            let loaded = library.checked(loaded).with_context(|| file.name().to_string())?;
+            for facts in all().into_iter().filter(|facts| facts.file == file) {
+                let name = CString::new(facts.name)?;
+                // SAFETY: the library was loaded.
+                let kernel = unsafe {
+                    (library.find)(
+                        loaded.0,
+                        name.as_ptr(),
+                        facts.shared_bytes as c_int,
+                        index as c_int,
+                    )
+                };
+                kernels.insert(facts.name, library.checked(kernel)?);
+            }
+        }
+        Ok(Gpu { library, index, kernels, overlap: AtomicBool::new(false) })
+    }
+
+    /// Whether a kernel may start while the one before it ends.
+    pub fn set_overlap(&self, overlap: bool) {
+        self.overlap.store(overlap, Ordering::Relaxed);
+    }
+
+    /// What a kernel takes of this GPU.
+    ///
+    /// # Errors
+    /// CUDA's, in one line.
+    pub fn taken(&self, kernel: &Facts) -> Result<Taken> {
+        let mut facts = [0; 3];
+        // SAFETY: the kernel was loaded; three numbers are written.
+        let code = unsafe {
+            (self.library.facts)(
+                self.kernels[kernel.name].0,
+                THREADS as c_int,
+                kernel.shared_bytes as c_int,
+                self.index as c_int,
+                facts.as_mut_ptr(),
+            )
+        };
+        let [registers, spilled_bytes, blocks] = facts;
+        if code == 0 {
+            Ok(Taken { registers, spilled_bytes, blocks })
+        } else {
+            Err(self.library.failure())
+        }
+    }
+}
+
+/// Machine code of all files, compiled at the same time where the cache has none.
+fn cubins(architecture: u32) -> Result<Vec<(File, Vec<u8>)>> {
+    let one = |file: File| {
+        let source = Source { name: file.name(), text: file.text(), headers: &HEADERS };
+        match cache::folder() {
+            Some(folder) => kept(&source, architecture, &folder),
+            None => compile(&source, architecture).map(|compiled| compiled.cubin),
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = File::ALL.map(|file| (file, scope.spawn(move || one(file))));
+        threads
+            .into_iter()
+            .map(|(file, thread)| {
+                let cubin = thread.join().map_err(|_| anyhow!("{} did not compile", file.name()));
+                Ok((file, cubin??))
+            })
+            .collect()
+    })
+}
+
+impl Launch for Gpu {
+    unsafe fn launch_raw(
+        &self,
+        kernel: &Facts,
+        grid: Grid,
+        parameter: *const c_void,
+    ) -> Result<()> {
+        // SAFETY: the kernel was loaded; the caller answers for the parameter.
+        let code = unsafe {
+            (self.library.launch)(
+                self.kernels[kernel.name].0,
+                grid.0 as c_int,
+                grid.1 as c_int,
+                THREADS as c_int,
+                kernel.shared_bytes as c_int,
+                parameter,
+                self.index as c_int,
+                c_int::from(self.overlap.load(Ordering::Relaxed)),
+            )
+        };
+        if code == 0 { Ok(()) } else { Err(self.library.failure().context(kernel.name)) }
+    }
+}

@@ -1,0 +1,194 @@
+//! What each kernel is told: `parameters.h` in Rust. A test holds the sizes to the C++ ones.
+//!
+//! Addresses are of memory on the device; 0 stands for nothing.
+
+use tch::Tensor;
+
+/// An address on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct Address(usize);
+
+impl Address {
+    /// Where a tensor's values begin. Whoever launches a kernel with it keeps the tensor.
+    pub fn of(tensor: &Tensor) -> Address {
+        Address(tensor.data_ptr() as usize)
+    }
+
+    /// The same, 0 for nothing.
+    pub fn of_maybe(tensor: Option<&Tensor>) -> Address {
+        tensor.map_or(Address::default(), Address::of)
+    }
+
+    /// So many bytes further on.
+    pub fn plus(self, bytes: usize) -> Address {
+        Address(self.0 + bytes)
+    }
+}
+
+/// A batch normalisation, [channels] float32 each; `partial` [blocks, 2, channels], `counter` one
+/// int32 that is 0 between kernels.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct NormState {
+    pub gamma: Address,
+    pub beta: Address,
+    pub mean: Address,
+    pub inverse: Address,
+    pub factor: Address,
+    pub running_mean: Address,
+    pub running_variance: Address,
+    pub slope: Address,
+    pub offset: Address,
+    pub d_gamma: Address,
+    pub d_beta: Address,
+    pub partial: Address,
+    pub counter: Address,
+    pub rows: i32,
+    pub channels: i32,
+    pub momentum: f32,
+    pub epsilon: f32,
+}
+
+/// Batch normalisation, shortcut and ReLU of maps of any size.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Norm {
+    pub state: NormState,
+    pub x: Address,
+    pub shortcut: Address,
+    pub y: Address,
+    pub sign: Address,
+    pub dy: Address,
+    pub more: Address,
+    pub masked: Address,
+    pub dx: Address,
+    pub relu: i32,
+}
+
+/// What a shortcut adds.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Shortcut {
+    pub maps: Address,
+    pub widens: i32,
+}
+
+/// Maps that a layer takes: as they are, or made of the layer before.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Activation {
+    pub maps: Address,
+    pub mean: Address,
+    pub factor: Address,
+    pub beta: Address,
+    pub shortcut: Shortcut,
+    pub made: Address,
+}
+
+/// The gradient of a convolution's output.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct OutputGradient {
+    pub gradient: Address,
+    pub maps: Address,
+    pub mean: Address,
+    pub factor: Address,
+    pub slope: Address,
+    pub offset: Address,
+}
+
+/// A convolution, forward or by its input.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Convolution {
+    pub input: Activation,
+    pub images: Address,
+    pub output: OutputGradient,
+    pub weights: Address,
+    pub result: Address,
+    pub norm: NormState,
+    pub before: Address,
+    pub sign: Address,
+    pub more: Address,
+    pub more_narrows: i32,
+    pub images_count: i32,
+}
+
+/// The gradient of a convolution's weights.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct WeightGradient {
+    pub input: Activation,
+    pub images: Address,
+    pub output: OutputGradient,
+    pub partial: Address,
+    pub images_count: i32,
+}
+
+/// The end of the forward pass and the beginning of the backward pass.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Head {
+    pub input: Activation,
+    pub weights: Address,
+    pub bias: Address,
+    pub labels: Address,
+    pub logits: Address,
+    pub d_logits: Address,
+    pub pooled: Address,
+    pub losses: Address,
+    pub gradient: Address,
+    pub norm: NormState,
+    pub images_count: i32,
+    pub classes: i32,
+}
+
+/// One convolution's weights, as [`Collect`] finds them on the device: `parts` vectors of `count`
+/// floats, and where they are in the flat vector.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Parts {
+    pub from: Address,
+    pub offset: i64,
+    pub count: i64,
+    pub parts: i64,
+}
+
+impl Parts {
+    /// As the four int64 that they are on the device.
+    pub fn words(self) -> [i64; 4] {
+        [self.from.0 as i64, self.offset, self.count, self.parts]
+    }
+}
+
+/// The flat gradient from its parts.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Collect {
+    pub convolutions: Address,
+    pub gradient: Address,
+    pub d_logits: Address,
+    pub pooled: Address,
+    pub losses: Address,
+    pub d_weights: Address,
+    pub d_bias: Address,
+    pub loss: Address,
+    pub convolutions_count: i32,
+    pub images_count: i32,
+    pub classes: i32,
+    pub channels: i32,
+}
+
+/// Decay, momentum and the update.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Update {
+    pub parameters: Address,
+    pub momentum_buffer: Address,
+    pub gradient: Address,
+    pub learning_rate: Address,
+    pub count: i64,
+    pub momentum: f32,
+    pub weight_decay: f32,
+}

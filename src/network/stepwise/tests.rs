@@ -1,0 +1,111 @@
+//! Each convolution's kernels, and whole nets, on the emulator against libtorch in float64 and by
+//! autograd.
+
+mod kernels;
+
+use super::*;
+use crate::config::precision::Precision;
+use crate::kernels::launch::{Emulator, Order};
+use crate::network::architecture::cifar;
+use crate::network::parameters::Compute;
+use crate::random::{Purpose, Stream};
+
+fn network(name: &str, precision: Precision) -> Network {
+    let architecture = cifar::architecture(name.parse().unwrap(), 10).unwrap();
+    Network::new(architecture, 5, Device::Cpu)
+        .with_compute(Compute { precision, ..Compute::default() })
+}
+
+/// Normally distributed numbers, the same for the same `key`.
+fn normal(key: u64, shape: &[i64]) -> Tensor {
+    let mut stream = Stream::new(9, Purpose::Shapes, key);
+    let count = shape.iter().product::<i64>();
+    let values: Vec<f32> = (0..count).map(|_| stream.normal() as f32).collect();
+    Tensor::from_slice(&values).view(shape)
+}
+
+/// `count` images and their labels, channels-last.
+fn batch(count: i64) -> (Tensor, Tensor) {
+    let labels: Vec<i64> = (0..count).map(|image| (image * 7 + 3) % 10).collect();
+    (normal(0, &[count, 32, 32, 3]).permute([0, 3, 1, 2]), Tensor::from_slice(&labels))
+}
+
+/// Gradient and running statistics of a step of the own kernels.
+fn own(name: &str, count: i64, order: Order) -> (Gradient, Tensor) {
+    let (images, labels) = batch(count);
+    let network = network(name, Precision::Bf16);
+    let emulator = Box::leak(Box::new(Emulator { order }));
+    let stepwise = Stepwise::new(&network, count, emulator).unwrap();
+    let gradient = stepwise.gradient(&network, Mode::Training, &images, &labels).unwrap();
+    (gradient, network.running_stats().copy())
+}
+
+/// The same of autograd.
+fn libtorch(name: &str, count: i64, precision: Precision) -> (Gradient, Tensor) {
+    let (images, labels) = batch(count);
+    let network = network(name, precision);
+    (network.gradient(&images, &labels), network.running_stats().copy())
+}
+
+fn difference(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).norm().double_value(&[]) / b.norm().double_value(&[])
+}
+
+#[test]
+fn a_step_of_the_own_kernels_is_as_near_to_float32_as_that_of_libtorch_in_bfloat16() {
+    for (name, count) in [("plain-8", 3), ("resnet-8", 4), ("resnet-14", 3)] {
+        let (own, statistics) = own(name, count, Order::InStep);
+        let (half, _) = libtorch(name, count, Precision::Bf16);
+        let (full, expected) = libtorch(name, count, Precision::F32);
+        let pairs = [
+            ("logits", &own.logits, &half.logits, &full.logits),
+            ("gradient", &own.parameters, &half.parameters, &full.parameters),
+        ];
+        for (what, own, half, full) in pairs {
+            let (own, half) = (difference(own, full), difference(half, full));
+            assert!(own < 1.2 * half, "{name} {what}: {own} against {half}");
+        }
+        assert!(difference(&own.loss, &full.loss) < 3e-3, "{name}: loss");
+        assert!(difference(&statistics, &expected) < 5e-3, "{name}: statistics");
+    }
+}
+
+#[test]
+fn whichever_thread_and_block_is_first_a_step_has_the_same_bits() {
+    let steps = Order::ALL.map(|order| own("resnet-8", 2, order));
+    let [(first, statistics), others @ ..] = &steps;
+    for (other, same) in others {
+        assert!(first.parameters.equal(&other.parameters), "gradient");
+        assert!(first.logits.equal(&other.logits) && first.loss.equal(&other.loss), "logits");
+        assert!(statistics.equal(same), "statistics");
+    }
+}
+
+#[test]
+fn a_second_step_in_the_same_memory_is_what_it_would_have_been_alone() {
+    let (images, labels) = batch(2);
+    let network = network("resnet-8", Precision::Bf16);
+    let emulator: &'static Emulator = &Emulator { order: Order::InStep };
+    let stepwise = Stepwise::new(&network, 2, emulator).unwrap();
+    let start = network.running_stats().copy();
+    let mut step = || {
+        network.running_stats().shallow_clone().copy_(&start);
+        stepwise.gradient(&network, Mode::Training, &images, &labels).unwrap()
+    };
+    let first = step();
+    stepwise.gradient(&network, Mode::Training, &images.flip([0]), &labels).unwrap();
+    let second = step();
+    assert!(first.parameters.equal(&second.parameters) && first.loss.equal(&second.loss));
+}
+
+#[test]
+fn nets_that_the_kernels_cannot_do_are_refused_by_name() {
+    let refused = |name: &str, precision| {
+        let emulator: &'static Emulator = &Emulator { order: Order::InStep };
+        Stepwise::new(&network(name, precision), 2, emulator).err().unwrap()
+    };
+    for name in ["resnet-8c", "preact-resnet-8", "highway-19"] {
+        assert!(refused(name, Precision::Bf16).contains(name));
+    }
+    assert!(refused("resnet-8", Precision::F32).contains("precision=bf16"));
+}
