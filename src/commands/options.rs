@@ -178,7 +178,8 @@ pub struct RecipeValues {
     /// Change the paper's recipe, for example --set validation=5000; can be repeated. Keys:
     /// iterations, batch_size, learning_rate, milestones, learning_rate_factor, momentum,
     /// weight_decay, warmup, warmup_learning_rate, warmup_until_error, validation, augment,
-    /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), checkpoint_segments,
+    /// normalize, evaluate_every, precision (f32, bf16; on a GPU also tf32), kernels (libtorch;
+    /// on a GPU also own), checkpoint_segments,
     /// gradient_norms_every, lower_rate (milestones, plateau), plateau_patience, plateau_threshold,
     /// plateau_reductions, group_size; lr, lr_schedule and lr_gamma stand for learning_rate,
     /// lower_rate and learning_rate_factor; for images also crop, scale, test_scale, lighting

@@ -49,11 +49,13 @@ pub fn rows(recipe: &Recipe, default: &Recipe) -> Vec<KeyRow> {
     KEYS.iter().map(row).collect()
 }
 
-/// The recipe with the key that records leave out at its default.
+/// The recipe with the keys that records leave out at their defaults.
 fn all_values(recipe: &Recipe) -> toml::Table {
     let mut table = table_of(recipe);
     let norms = toml::Value::Integer(recipe.gradient_norms_every as i64);
     table.entry("gradient_norms_every").or_insert(norms);
+    let kernels = toml::Value::String(recipe.kernels.to_string());
+    table.entry("kernels").or_insert(kernels);
     table
 }
 

@@ -1,6 +1,7 @@
 //! Keys and values of a recipe as people write them: `--set key=value`, and experiment files.
 
 use crate::config::dataset_name::DatasetName;
+use crate::config::kernels::Kernels;
 use crate::config::recipe::{Recipe, table_of};
 use crate::config::suggestion::{did_you_mean, nearest};
 use crate::error::{BadInput, bad_input};
@@ -103,7 +104,7 @@ pub fn keys() -> Vec<String> {
 fn all_keys() -> toml::Table {
     // A key that the record leaves out at its default is a key.
     let recipe = Recipe::for_dataset(DatasetName::Imagenet);
-    table_of(&Recipe { gradient_norms_every: 1, ..recipe })
+    table_of(&Recipe { gradient_norms_every: 1, kernels: Kernels::Own, ..recipe })
 }
 
 #[cfg(test)]

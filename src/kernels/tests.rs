@@ -2,9 +2,14 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::launch::{Emulator, Order};
-use super::list::all;
-use super::parameters::{Address, Collect, Convolution, Head, Norm, Update, WeightGradient};
+use super::launch::{Emulator, Launch, Order};
+use super::list::{
+    File, HEADERS, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK, all,
+};
+use super::nvrtc;
+use super::parameters::{
+    Address, Collect, Convolution, Head, Norm, NormState, Update, WeightGradient,
+};
 
 /// What the kernels with a mistake take (emulate/mistakes.h).
 #[repr(C)]
@@ -74,5 +79,105 @@ fn rust_and_cpp_agree_on_what_each_kernel_takes() {
             name => panic!("{name}"),
         };
         assert_eq!(Emulator::parameter_bytes(facts.name), expected, "{}", facts.name);
+    }
+}
+
+/// Architectures that the limits hold for: A100, H100, B200.
+const ARCHITECTURES: [u32; 3] = [80, 90, 100];
+
+#[test]
+fn every_kernel_compiles_without_spills_within_its_registers_for_each_architecture() {
+    if let Err(reason) = nvrtc::library() {
+        println!("SKIPPED: {reason}");
+        return;
+    }
+    for architecture in ARCHITECTURES {
+        let compiled = std::thread::scope(|scope| {
+            let threads = File::ALL.map(|file| {
+                scope.spawn(move || {
+                    let source =
+                        nvrtc::Source { name: file.name(), text: file.text(), headers: &HEADERS };
+                    nvrtc::compile(&source, architecture).unwrap().kernels
+                })
+            });
+            threads.map(|thread| thread.join().unwrap()).concat()
+        });
+        let mut names: Vec<&str> = compiled.iter().map(|usage| usage.name.as_str()).collect();
+        let mut expected: Vec<&str> = all().iter().map(|facts| facts.name).collect();
+        names.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(names, expected, "sm_{architecture}");
+        for facts in all() {
+            let usage = compiled.iter().find(|usage| usage.name == facts.name).unwrap();
+            println!("sm_{architecture} {}: {} registers", facts.name, usage.registers);
+            assert_eq!(usage.spilled_bytes, 0, "sm_{architecture} {}", facts.name);
+            assert!(
+                usage.registers <= facts.registers,
+                "sm_{architecture} {}: {} registers",
+                facts.name,
+                usage.registers
+            );
+        }
+    }
+}
+
+/// Output, masked gradient, input gradient and sums of a normalisation with a shortcut, in `order`.
+fn normalised(order: Order, channels: i64, rows: i64, blocks: u32) -> Vec<Tensor> {
+    tch::manual_seed(channels);
+    let maps = || Tensor::randn([rows, channels], (Kind::BFloat16, Device::Cpu));
+    let vectors = || Tensor::rand([13, channels], (Kind::Float, Device::Cpu)) + 0.5;
+    let [x, shortcut, dy, more] = std::array::from_fn(|_| maps());
+    let [y, masked, dx] = std::array::from_fn(|_| x.zeros_like());
+    let values = vectors();
+    let at = |row: i64| Address::of(&values.get(row));
+    let partial = Tensor::zeros([i64::from(blocks), 2, channels], (Kind::Float, Device::Cpu));
+    let counter = Tensor::zeros([1], (Kind::Int, Device::Cpu));
+    let state = NormState {
+        gamma: at(0),
+        beta: at(1),
+        mean: at(2),
+        inverse: at(3),
+        factor: at(4),
+        running_mean: at(5),
+        running_variance: at(6),
+        slope: at(7),
+        offset: at(8),
+        d_gamma: at(9),
+        d_beta: at(10),
+        partial: Address::of(&partial),
+        counter: Address::of(&counter),
+        rows: rows as i32,
+        channels: channels as i32,
+        momentum: 0.1,
+        epsilon: 1e-5,
+    };
+    let parameter = Norm {
+        state,
+        x: Address::of(&x),
+        shortcut: Address::of(&shortcut),
+        y: Address::of(&y),
+        sign: Address::of(&y),
+        dy: Address::of(&dy),
+        more: Address::of(&more),
+        masked: Address::of(&masked),
+        dx: Address::of(&dx),
+        relu: 1,
+    };
+    let emulator: &dyn Launch = &Emulator { order };
+    for kernel in [&NORM_STATISTICS, &NORM_APPLY, &NORM_SUMS_BACK, &NORM_INPUT_GRADIENT] {
+        // SAFETY: the parameter's tensors live in this function.
+        unsafe { emulator.launch(kernel, (blocks, 1), &parameter).unwrap() };
+    }
+    vec![y, masked, dx, values]
+}
+
+#[test]
+fn whichever_thread_and_block_is_first_a_normalisation_has_the_same_bits() {
+    for (channels, rows, blocks) in [(16, 1000, 7), (24, 500, 3), (64, 300, 5), (2048, 9, 4)] {
+        let [first, others @ ..] =
+            Order::ALL.map(|order| normalised(order, channels, rows, blocks));
+        for other in others {
+            assert!(first.iter().zip(&other).all(|(a, b)| a.equal(b)), "{channels} channels");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::config::dataset_name::DatasetName;
 use crate::config::deviations::Deviation;
+use crate::config::kernels::Kernels;
 use crate::config::network_name::{Family, NetworkName};
 use crate::config::precision::Precision;
 use crate::config::recipe::{Recipe, warms_up};
@@ -261,9 +262,14 @@ fn without_warmup(recipe: &Recipe) -> Recipe {
     Recipe { warmup: false, ..without_effects(recipe) }
 }
 
-/// The recipe without what affects no result.
+/// The recipe without what affects no result, or no more than another machine would.
 fn without_effects(recipe: &Recipe) -> Recipe {
-    Recipe { checkpoint_segments: 0, gradient_norms_every: 0, ..recipe.clone() }
+    Recipe {
+        checkpoint_segments: 0,
+        gradient_norms_every: 0,
+        kernels: Kernels::Libtorch,
+        ..recipe.clone()
+    }
 }
 
 /// What runs must share to be compared.

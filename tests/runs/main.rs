@@ -13,6 +13,7 @@ mod extend;
 mod faults;
 mod leftovers;
 mod locks;
+mod own_kernels;
 mod recipe;
 mod seeds;
 mod stopped_evaluation;

@@ -215,3 +215,22 @@ impl Launch for Gpu {
         if code == 0 { Ok(()) } else { Err(self.library.failure().context(kernel.name)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_library_or_a_gpu_one_line_says_what_is_missing() {
+        let said = Gpu::new(0).err().map(|error| format!("{error:#}"));
+        match library() {
+            // CUDA's own words; on a machine with a GPU the kernels are there.
+            Ok(_) => println!("the library is loaded; GPU 0: {said:?}"),
+            Err(reason) => {
+                assert!(reason.contains("run scripts/build-cuda-graph"), "{reason}");
+                assert_eq!(said, Some(reason));
+            }
+        }
+        assert!(said.is_none_or(|said| said.lines().count() == 1));
+    }
+}

@@ -7,6 +7,8 @@
 //! and updates are the others': this stands in for autograd in [`Network::gradient`] only.
 
 mod backward;
+#[cfg(test)]
+mod convolution;
 mod forward;
 mod memory;
 mod plan;

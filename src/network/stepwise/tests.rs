@@ -1,27 +1,16 @@
-//! Each convolution's kernels, and whole nets, on the emulator against libtorch in float64 and by
-//! autograd.
-
-mod kernels;
+//! Whole nets on the emulator against autograd.
 
 use super::*;
 use crate::config::precision::Precision;
 use crate::kernels::launch::{Emulator, Order};
 use crate::network::architecture::cifar;
 use crate::network::parameters::Compute;
-use crate::random::{Purpose, Stream};
+use crate::network::stepwise::convolution::normal;
 
 fn network(name: &str, precision: Precision) -> Network {
     let architecture = cifar::architecture(name.parse().unwrap(), 10).unwrap();
     Network::new(architecture, 5, Device::Cpu)
         .with_compute(Compute { precision, ..Compute::default() })
-}
-
-/// Normally distributed numbers, the same for the same `key`.
-fn normal(key: u64, shape: &[i64]) -> Tensor {
-    let mut stream = Stream::new(9, Purpose::Shapes, key);
-    let count = shape.iter().product::<i64>();
-    let values: Vec<f32> = (0..count).map(|_| stream.normal() as f32).collect();
-    Tensor::from_slice(&values).view(shape)
 }
 
 /// `count` images and their labels, channels-last.

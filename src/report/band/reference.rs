@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::config::kernels::Kernels;
 use crate::config::network_name::NetworkName;
 use crate::config::recipe::LrSchedule;
 use crate::config::seeds;
@@ -156,6 +157,7 @@ impl Reference {
         let comparable = |config: &RunConfig| {
             let mut config = RunConfig { seed: 0, ..config.clone() };
             config.recipe.gradient_norms_every = 0;
+            config.recipe.kernels = Kernels::Libtorch;
             // When it is evaluated steers a run only where it waits for a plateau.
             if config.recipe.lower_rate == LrSchedule::Milestones {
                 config.recipe.evaluate_every = self.config.recipe.evaluate_every;

@@ -63,3 +63,67 @@ impl Trainer<'_> {
         Ok(reason.map(|reason| format!("training without a CUDA graph, which is slower: {reason}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Kind, Tensor};
+
+    use super::*;
+    use crate::config::precision::Precision;
+    use crate::config::recipe::Recipe;
+    use crate::network::architecture::cifar;
+    use crate::network::parameters::{Compute, Network};
+    use crate::random::{Purpose, Stream};
+    use crate::training::batches::Batches;
+
+    /// Other images each iteration.
+    struct Noise(u64);
+
+    impl Batches for Noise {
+        fn load(&mut self, iteration: u64) -> Result<()> {
+            self.0 = iteration;
+            Ok(())
+        }
+
+        fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+            let mut stream = Stream::new(self.0, Purpose::Shapes, start as u64);
+            let values: Vec<f32> = (0..count * 3 * 1024).map(|_| stream.normal() as f32).collect();
+            let images = Tensor::from_slice(&values).view([count, 32, 32, 3]);
+            let labels = Tensor::arange(count, (Kind::Int64, Device::Cpu)) + self.0 as i64;
+            (images.permute([0, 3, 1, 2]), labels.remainder(10))
+        }
+    }
+
+    /// How far five iterations move the parameters and the running statistics.
+    fn moved(network: &str, recipe: &Recipe, precision: Precision, kernels: Kernels) -> Tensor {
+        let architecture = cifar::architecture(network.parse().unwrap(), 10).unwrap();
+        let compute = Compute { precision, kernels, ..Compute::default() };
+        let mut network = Network::new(architecture, 0, Device::Cpu).with_compute(compute);
+        let all = |network: &Network| {
+            Tensor::cat(&[network.parameters().detach(), network.running_stats().copy()], 0)
+        };
+        let before = all(&network);
+        let mut trainer = Trainer::new(&mut network, Box::new(Noise(0)), recipe, None);
+        trainer.use_kernels().unwrap();
+        trainer.time(5).unwrap();
+        all(trainer.network()) - before
+    }
+
+    #[test]
+    fn five_steps_of_the_own_kernels_lead_where_those_of_libtorch_do() {
+        let recipe = Recipe { batch_size: 2, learning_rate: 0.02, ..Recipe::default() };
+        let groups = Recipe { batch_size: 4, group_size: 2, ..recipe.clone() };
+        // By own convolutions, the second in groups, and with own normalisation alone.
+        for (network, recipe) in
+            [("plain-8", &recipe), ("resnet-8", &groups), ("resnet-8b", &recipe)]
+        {
+            let of = |precision, kernels| moved(network, recipe, precision, kernels);
+            let full = of(Precision::F32, Kernels::Libtorch);
+            let from_full =
+                |moved: Tensor| ((moved - &full).norm() / full.norm()).double_value(&[]);
+            let half = from_full(of(Precision::Bf16, Kernels::Libtorch));
+            let own = from_full(of(Precision::Bf16, Kernels::Own));
+            assert!(own < 1.3 * half && half < 0.5, "{network}: {own} against {half}");
+        }
+    }
+}
