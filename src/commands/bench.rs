@@ -1,6 +1,8 @@
 //! `bench`: how fast the training step is here, and how far from what the machine could do; with
 //! `--loader`, how fast images are decoded.
 
+mod kernels;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -93,6 +95,10 @@ pub struct Arguments {
     /// With --loader: decode as for tests, bit for bit as Pillow does
     #[arg(long, requires = "loader")]
     exact: bool,
+    /// Measure each of the project's own CUDA kernels instead: its time in a step of --networks on
+    /// a GPU, and whether it makes what it makes on the CPU's emulator
+    #[arg(long, conflicts_with = "loader")]
+    kernels: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -109,9 +115,13 @@ enum StepPath {
     Own,
 }
 
-/// Runs the command: one of its two measurements.
+/// Runs the command: one of its three measurements.
 pub fn run(arguments: &Arguments) -> Result<u8> {
     match &arguments.loader {
+        None if arguments.kernels => {
+            let Arguments { networks, batch, device, json, .. } = arguments;
+            kernels::run(networks, batch[0], *device, *json)
+        }
         Some(folder) => measure_loader(arguments, folder),
         None => measure_step(arguments),
     }
@@ -146,6 +156,10 @@ fn measure_step(arguments: &Arguments) -> Result<u8> {
             "--precision tf32: only NVIDIA GPUs have it; on a CPU use f32 or bf16",
         )
         .into());
+    }
+    let others = arguments.precision.iter().any(|&precision| precision != Precision::Bf16);
+    if arguments.path.contains(&StepPath::Own) && others {
+        return Err(bad_input("--path own: the own kernels are for --precision bf16").into());
     }
     let Source::Resident(images) = shapes::generate(shapes::SEED).train else {
         return Err(bad_input("the synthetic shapes dataset is not in memory").into());

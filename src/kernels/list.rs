@@ -228,6 +228,9 @@ pub static COLLECT: Kernel<Collect> = kernel("collect", File::Update, 0, 56);
 /// Decay, momentum and the update.
 pub static UPDATE: Kernel<Update> = kernel("update", File::Update, 0, 32);
 
+/// Nothing, to measure what a launch costs.
+pub static NOTHING: Kernel<Update> = kernel("nothing", File::Update, 0, 16);
+
 /// All of them.
 pub fn all() -> Vec<Facts> {
     let norm = [&NORM_STATISTICS, &NORM_APPLY, &NORM_SUMS_BACK, &NORM_INPUT_GRADIENT];
@@ -250,6 +253,6 @@ pub fn all() -> Vec<Facts> {
         .into_iter()
         .chain(convolutions.map(|kernel| kernel.facts))
         .chain(weights.map(|kernel| kernel.facts))
-        .chain([HEAD.facts, COLLECT.facts, UPDATE.facts])
+        .chain([HEAD.facts, COLLECT.facts, UPDATE.facts, NOTHING.facts])
         .collect()
 }

@@ -40,3 +40,9 @@ KERNEL(4) update(Update u) {
     u.parameters[at] -= step;
   }
 }
+
+// What a launch costs by itself.
+KERNEL(4) nothing(Update) {
+  wait_for_kernel_before();
+  let_next_kernel_start();
+}

@@ -14,6 +14,7 @@ mod memory;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
@@ -106,6 +107,25 @@ impl Stepwise {
         step.backward()?;
         let Step { gradient, logits, loss, .. } = step;
         Ok(Gradient { loss, logits, parameters: gradient })
+    }
+}
+
+impl Stepwise {
+    /// What the last step left, with the kernel that made it: each layer's maps, the gradients by
+    /// them and by its weights.
+    pub fn results(&self) -> Vec<(&'static str, &Tensor)> {
+        let (layers, memory) = (&self.plan.layers, &self.memory);
+        let made = |index: usize| {
+            let kernels = layers[index].kernels;
+            // The gradient by a layer's output comes from the layer after it, or from the head.
+            let after = layers.get(index + 1).and_then(|layer| layer.kernels.backward);
+            [
+                (kernels.forward.facts.name, &memory.outputs[index]),
+                (after.map_or("head", |kernel| kernel.facts.name), &memory.gradients[index]),
+                (kernels.weights.facts.name, &memory.weights[index]),
+            ]
+        };
+        (0..layers.len()).flat_map(made).collect()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::precision::Precision;
-use crate::kernels::launch::{Emulator, Order};
+use crate::kernels::launch::{Emulator, Grid, Order};
+use crate::kernels::list::Facts;
 use crate::network::architecture::cifar;
 use crate::network::parameters::Compute;
 use crate::network::stepwise::convolution::normal;
@@ -85,6 +86,37 @@ fn a_second_step_in_the_same_memory_is_what_it_would_have_been_alone() {
     stepwise.gradient(&network, Mode::Training, &images.flip([0]), &labels).unwrap();
     let second = step();
     assert!(first.parameters.equal(&second.parameters) && first.loss.equal(&second.loss));
+}
+
+#[test]
+fn the_traffic_of_a_step_names_its_launches_in_order() {
+    /// Notes what is launched.
+    #[derive(Default)]
+    struct Notes(std::sync::Mutex<Vec<&'static str>>);
+    impl Launch for Notes {
+        unsafe fn launch_raw(
+            &self,
+            kernel: &Facts,
+            _: Grid,
+            _: *const std::ffi::c_void,
+        ) -> Result<()> {
+            self.0.lock().unwrap().push(kernel.name);
+            Ok(())
+        }
+    }
+    for name in ["plain-20", "resnet-20"] {
+        let (images, labels) = batch(2);
+        let network = network(name, Precision::Bf16);
+        let notes: &'static Notes = Box::leak(Box::default());
+        let stepwise = Stepwise::new(&network, 2, notes).unwrap();
+        stepwise.gradient(&network, Mode::Training, &images, &labels).unwrap();
+        let launched = notes.0.lock().unwrap().clone();
+        let traffic = stepwise.traffic();
+        assert_eq!(launched, traffic.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        // 19 forward, 18 by inputs, 19 by weights, the head, the flat gradient.
+        assert_eq!(launched.len(), 58);
+        assert!(traffic.iter().all(|(_, bytes)| *bytes > 0));
+    }
 }
 
 #[test]
