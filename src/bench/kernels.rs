@@ -13,8 +13,9 @@ use tch::{Device, Kind, Tensor};
 use crate::config::kernels::Kernels;
 use crate::config::network_name::NetworkName;
 use crate::config::precision::Precision;
+use crate::kernels::cuda::Concurrency;
 use crate::kernels::launch::{Grid, Launch};
-use crate::kernels::launcher::launcher;
+use crate::kernels::launcher::{gpu, launcher};
 use crate::kernels::list::{Facts, NOTHING};
 use crate::kernels::parameters::Update;
 use crate::network::architecture::cifar;
@@ -58,6 +59,8 @@ pub struct KernelMeasurements {
     pub batch: i64,
     /// Of one kernel in a chain that does nothing.
     pub empty_microseconds: f64,
+    /// The same where a kernel may start while the one before it ends; none on a CPU.
+    pub empty_overlap_microseconds: Option<f64>,
     /// Of all kernels of a step, one after the other.
     pub step_microseconds: f64,
     /// The kernels, by name.
@@ -92,6 +95,7 @@ pub fn measure(network: NetworkName, batch: i64, device: Device) -> Result<Kerne
         network,
         batch,
         empty_microseconds: empty_chain(launcher(device)?, device)?,
+        empty_overlap_microseconds: overlapping_chain(device)?,
         step_microseconds: launches.iter().map(|(_, microseconds)| microseconds).sum(),
         rows: rows.collect(),
     })
@@ -141,6 +145,15 @@ fn empty_chain(launcher: &'static dyn Launch, device: Device) -> Result<f64> {
     // SAFETY: the kernel reads nothing.
     let launch = || unsafe { launcher.launch(&NOTHING, (132, 1), &parameter) };
     Ok(microseconds(device, CHAIN, &launch)? / CHAIN as f64)
+}
+
+fn overlapping_chain(device: Device) -> Result<Option<f64>> {
+    let Device::Cuda(index) = device else { return Ok(None) };
+    let gpu = gpu(index)?;
+    gpu.set_concurrency(Concurrency { overlap: true, branch: false });
+    let time = empty_chain(gpu, device);
+    gpu.set_concurrency(Concurrency::default());
+    time.map(Some)
 }
 
 /// Microseconds that `count` launches take: as one CUDA graph on a GPU, once on a CPU.

@@ -12,6 +12,8 @@ use crate::config::kernels::Kernels;
 use crate::config::network_name::Family;
 use crate::config::recipe::{Normalize, Recipe};
 use crate::dataset::data::Images;
+use crate::kernels::cuda::Concurrency;
+use crate::kernels::launcher::gpu;
 use crate::network::architecture::table::Architecture;
 use crate::network::parameters::{Compute, Network};
 use crate::records::measurements::{Peaks, Row};
@@ -42,6 +44,8 @@ pub struct Case {
     pub batch: u64,
     /// Iterations that are timed.
     pub iterations: usize,
+    /// What own kernels may do at the same time.
+    pub concurrency: Concurrency,
     /// Whether a GPU gets each iteration as one CUDA graph, if it can.
     pub graph: bool,
     /// Where.
@@ -68,7 +72,12 @@ impl Case {
             width: self.width,
             // The fused operation is the CPU's.
             path: match kernels {
-                Kernels::Own => "own",
+                Kernels::Own => match self.concurrency {
+                    Concurrency { overlap: false, branch: false } => "own",
+                    Concurrency { overlap: true, branch: false } => "own-overlap",
+                    Concurrency { overlap: false, branch: true } => "own-branch",
+                    Concurrency { overlap: true, branch: true } => "own-overlap-branch",
+                },
                 Kernels::Libtorch if fused && self.device == Device::Cpu => "fused",
                 Kernels::Libtorch => "plain",
             }
@@ -119,6 +128,9 @@ impl Case {
         };
         let mut trainer = Trainer::new(&mut network, batches, &recipe, None);
         trainer.use_kernels()?;
+        if let (Kernels::Own, Device::Cuda(index)) = (self.compute.kernels, self.device) {
+            gpu(index)?.set_concurrency(self.concurrency);
+        }
         let graph = self.graph
             && self.device != Device::Cpu
             && trainer.use_graph(true, self.device)?.is_none();

@@ -23,6 +23,7 @@ use crate::dataset::data::Source;
 use crate::dataset::imagenet::decoder::decode::Quality;
 use crate::dataset::shapes;
 use crate::error::{BadInput, EXIT_DONE, bad_input};
+use crate::kernels::cuda::Concurrency;
 use crate::network::architecture;
 use crate::network::architecture::table::Architecture;
 use crate::network::forward::fused;
@@ -113,6 +114,12 @@ enum StepPath {
     Plain,
     /// The project's own kernels (bf16; on a CPU they are emulated, which takes minutes a step).
     Own,
+    /// The same; a kernel may start while the one before it ends.
+    OwnOverlap,
+    /// The same as own; gradients by weights have a branch of their own.
+    OwnBranch,
+    /// Both.
+    OwnOverlapBranch,
 }
 
 /// Runs the command: one of its three measurements.
@@ -158,7 +165,9 @@ fn measure_step(arguments: &Arguments) -> Result<u8> {
         .into());
     }
     let others = arguments.precision.iter().any(|&precision| precision != Precision::Bf16);
-    if arguments.path.contains(&StepPath::Own) && others {
+    let plain = [StepPath::Fused, StepPath::Plain];
+    let own = arguments.path.iter().any(|path| !plain.contains(path));
+    if own && others {
         return Err(bad_input("--path own: the own kernels are for --precision bf16").into());
     }
     let Source::Resident(images) = shapes::generate(shapes::SEED).train else {
@@ -211,8 +220,12 @@ impl Combination {
         let segments = memory::segments_on(device, &architecture, batch, precision, wanted);
         let fused = path != StepPath::Plain;
         let kernels = match path {
-            StepPath::Own => Kernels::Own,
             StepPath::Fused | StepPath::Plain => Kernels::Libtorch,
+            _ => Kernels::Own,
+        };
+        let concurrency = Concurrency {
+            overlap: matches!(path, StepPath::OwnOverlap | StepPath::OwnOverlapBranch),
+            branch: matches!(path, StepPath::OwnBranch | StepPath::OwnOverlapBranch),
         };
         Ok(Case {
             dataset: arguments.dataset,
@@ -221,6 +234,7 @@ impl Combination {
             compute: Compute { precision, fused, kernels, segments: segments as usize },
             batch,
             iterations: arguments.iterations as usize,
+            concurrency,
             graph: arguments.graph == GraphChoice::Auto,
             device,
         })

@@ -21,6 +21,23 @@ pub trait Launch: Send + Sync {
     /// device that stays until the kernel is done.
     unsafe fn launch_raw(&self, kernel: &Facts, grid: Grid, parameter: *const c_void)
     -> Result<()>;
+
+    /// Launches what nothing needs before [`join`](Self::join): it may run beside what is launched
+    /// after it.
+    ///
+    /// # Errors
+    /// Those of the launches.
+    fn aside(&self, launches: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        launches()
+    }
+
+    /// Has what is launched next follow all that was launched aside.
+    ///
+    /// # Errors
+    /// The device's reason, in one line.
+    fn join(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl dyn Launch + '_ {

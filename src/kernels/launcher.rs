@@ -18,17 +18,19 @@ const GPUS: usize = 64;
 /// In one line, what is missing.
 pub fn launcher(device: Device) -> Result<&'static dyn Launch> {
     static EMULATOR: Emulator = Emulator { order: Order::InStep };
-    static FOUND: [OnceLock<Result<Gpu, String>>; GPUS] = [const { OnceLock::new() }; GPUS];
     match device {
-        Device::Cuda(index) if index < GPUS => {
-            let gpu = FOUND[index].get_or_init(|| {
-                Gpu::new(index).map_err(|error| format!("no own kernels: {error:#}"))
-            });
-            match gpu {
-                Ok(gpu) => Ok(gpu),
-                Err(reason) => Err(anyhow!("{reason}")),
-            }
-        }
+        Device::Cuda(index) => gpu(index).map(|gpu| gpu as &dyn Launch),
         _ => Ok(&EMULATOR),
     }
+}
+
+/// The kernels on GPU `index`.
+///
+/// # Errors
+/// As [`launcher`].
+pub fn gpu(index: usize) -> Result<&'static Gpu> {
+    static FOUND: [OnceLock<Result<Gpu, String>>; GPUS] = [const { OnceLock::new() }; GPUS];
+    let found = FOUND.get(index).ok_or_else(|| anyhow!("no own kernels: GPU {index} of {GPUS}"))?;
+    let made = || Gpu::new(index).map_err(|error| format!("no own kernels: {error:#}"));
+    found.get_or_init(made).as_ref().map_err(|reason| anyhow!("{reason}"))
 }

@@ -150,7 +150,7 @@ fn one_step_agrees(name: NetworkName) {
                 "{name}: every golden gradient has its parameter"
             );
         }
-        optimizer.step(network.parameters(), &gradient, &Tensor::from(0.1f32));
+        optimizer.step(network.parameters(), &gradient, &Tensor::from(0.1f32)).unwrap();
         if step == 1 {
             for (tensor, value) in network.named_tensors() {
                 if let Some(expected) = golden.get(&format!("updated.{tensor}")) {

@@ -30,8 +30,8 @@ pub fn run(networks: &[NetworkName], batch: u64, choice: DeviceChoice, json: boo
         print(&measured.iter().map(text).collect::<Vec<_>>().join("\n\n"))?;
     }
     let wrong = |measured: &KernelMeasurements| {
-        // NaN is no small difference.
-        measured.rows.iter().any(|row| row.difference.is_some_and(|found| !(found < TOLERANCE)))
+        let differs = |found: f64| found.is_nan() || found >= TOLERANCE;
+        measured.rows.iter().any(|row| row.difference.is_some_and(differs))
     };
     Ok(if measured.iter().any(wrong) { EXIT_FAILED } else { EXIT_DONE })
 }
@@ -51,12 +51,16 @@ fn text(measured: &KernelMeasurements) -> String {
             ]
         })
         .collect();
+    let overlapping = measured
+        .empty_overlap_microseconds
+        .map(|time| format!(", {time:.2} where the next may start while it ends"));
     format!(
-        "{}, batch {}: {:.1} µs one after the other; a kernel that does nothing takes {:.2} µs\n{}",
+        "{}, batch {}: {:.1} µs one after the other; a kernel that does nothing takes {:.2} µs{}\n{}",
         measured.network,
         measured.batch,
         measured.step_microseconds,
         measured.empty_microseconds,
+        overlapping.unwrap_or_default(),
         render(&header, &rows, Style::Terminal)
     )
 }

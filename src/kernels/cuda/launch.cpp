@@ -4,12 +4,28 @@
 
 #include "../../system/guarded.h"
 
+#include <c10/cuda/CUDAEvent.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 
+#include <map>
+
 namespace {
+
+// The stream that stands beside a device's current one, and the one that it stands beside while it is current.
+struct Branch {
+  c10::cuda::CUDAStream side, main;
+};
+std::map<int, Branch> branches;
+
+// What is put on `later` from now on starts after all that is on `earlier`. In a capture this is how a second branch of the graph begins and ends.
+void order(const c10::cuda::CUDAStream& earlier, const c10::cuda::CUDAStream& later) {
+  c10::cuda::CUDAEvent event;
+  event.record(earlier);
+  event.block(later);
+}
 
 void check(cudaError_t error, const char* what) { TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error)); }
 
@@ -80,6 +96,37 @@ int resnet_kernels_launch(void* kernel, int columns, int rows, int threads, int 
     config.numAttrs = overlap ? 1 : 0;
     void* parameters[] = {const_cast<void*>(parameter)};
     check(cudaLaunchKernelExC(&config, kernel, parameters), "a kernel cannot be launched");
+    return 0;
+  });
+}
+
+// What this thread launches from now on stands on a branch of its own, after all that was launched before, until resnet_kernels_main.
+int resnet_kernels_branch(int device) {
+  return guarded(-1, [&] {
+    const auto index = static_cast<c10::DeviceIndex>(device);
+    const auto main = c10::cuda::getCurrentCUDAStream(index);
+    auto found = branches.find(device);
+    if (found == branches.end()) found = branches.emplace(device, Branch{c10::cuda::getStreamFromPool(false, index), main}).first;
+    found->second.main = main;
+    order(main, found->second.side);
+    c10::cuda::setCurrentCUDAStream(found->second.side);
+    return 0;
+  });
+}
+
+// What is launched from now on follows what was launched before the branch.
+int resnet_kernels_main(int device) {
+  return guarded(-1, [&] {
+    c10::cuda::setCurrentCUDAStream(branches.at(device).main);
+    return 0;
+  });
+}
+
+// What is launched from now on also follows the branch, if there was one.
+int resnet_kernels_join(int device) {
+  return guarded(-1, [&] {
+    const auto found = branches.find(device);
+    if (found != branches.end()) order(found->second.side, c10::cuda::getCurrentCUDAStream(static_cast<c10::DeviceIndex>(device)));
     return 0;
   });
 }

@@ -30,6 +30,9 @@ struct Library {
     load: unsafe extern "C" fn(*const c_void, c_int) -> *mut c_void,
     find: unsafe extern "C" fn(*mut c_void, *const c_char, c_int, c_int) -> *mut c_void,
     facts: unsafe extern "C" fn(*mut c_void, c_int, c_int, c_int, *mut c_int) -> c_int,
+    branch: unsafe extern "C" fn(c_int) -> c_int,
+    main: unsafe extern "C" fn(c_int) -> c_int,
+    join: unsafe extern "C" fn(c_int) -> c_int,
     launch: unsafe extern "C" fn(
         *mut c_void,
         c_int,
@@ -58,6 +61,9 @@ fn load() -> Result<Library, String> {
             load: library.function("resnet_kernels_load")?,
             find: library.function("resnet_kernels_find")?,
             facts: library.function("resnet_kernels_facts")?,
+            branch: library.function("resnet_kernels_branch")?,
+            main: library.function("resnet_kernels_main")?,
+            join: library.function("resnet_kernels_join")?,
             launch: library.function("resnet_kernels_launch")?,
         })
     }
@@ -101,6 +107,16 @@ pub struct Gpu {
     index: usize,
     kernels: HashMap<&'static str, Handle>,
     overlap: AtomicBool,
+    branch: AtomicBool,
+}
+
+/// What may run at the same time as what is before it; results are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Concurrency {
+    /// A kernel may start while the one before it ends.
+    pub overlap: bool,
+    /// What is launched aside has a branch of its own.
+    pub branch: bool,
 }
 
 impl Gpu {
@@ -138,12 +154,17 @@ impl Gpu {
                 kernels.insert(facts.name, library.checked(kernel)?);
             }
         }
-        Ok(Gpu { library, index, kernels, overlap: AtomicBool::new(false) })
+        Ok(Gpu { library, index, kernels, overlap: false.into(), branch: false.into() })
     }
 
-    /// Whether a kernel may start while the one before it ends.
-    pub fn set_overlap(&self, overlap: bool) {
-        self.overlap.store(overlap, Ordering::Relaxed);
+    /// What may run at the same time from now on; nothing at first.
+    pub fn set_concurrency(&self, concurrency: Concurrency) {
+        self.overlap.store(concurrency.overlap, Ordering::Relaxed);
+        self.branch.store(concurrency.branch, Ordering::Relaxed);
+    }
+
+    fn checked(&self, code: c_int) -> Result<()> {
+        if code == 0 { Ok(()) } else { Err(self.library.failure()) }
     }
 
     /// What a kernel takes of this GPU.
@@ -163,11 +184,7 @@ impl Gpu {
             )
         };
         let [registers, spilled_bytes, blocks] = facts;
-        if code == 0 {
-            Ok(Taken { registers, spilled_bytes, blocks })
-        } else {
-            Err(self.library.failure())
-        }
+        self.checked(code).map(|()| Taken { registers, spilled_bytes, blocks })
     }
 }
 
@@ -212,7 +229,28 @@ impl Launch for Gpu {
                 c_int::from(self.overlap.load(Ordering::Relaxed)),
             )
         };
-        if code == 0 { Ok(()) } else { Err(self.library.failure().context(kernel.name)) }
+        self.checked(code).context(kernel.name)
+    }
+
+    fn aside(&self, launches: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        if !self.branch.load(Ordering::Relaxed) {
+            return launches();
+        }
+        let index = self.index as c_int;
+        // SAFETY: the current stream is this thread's.
+        self.checked(unsafe { (self.library.branch)(index) })?;
+        let done = launches();
+        // SAFETY: as above.
+        self.checked(unsafe { (self.library.main)(index) })?;
+        done
+    }
+
+    fn join(&self) -> Result<()> {
+        if !self.branch.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // SAFETY: as above.
+        self.checked(unsafe { (self.library.join)(self.index as c_int) })
     }
 }
 

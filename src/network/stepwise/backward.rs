@@ -13,9 +13,11 @@ impl Step<'_> {
     pub(super) fn backward(&self) -> Result<()> {
         self.head()?;
         for index in (0..self.plan.layers.len()).rev() {
-            self.by_weights(index)?;
+            // Only the flat vector needs it.
+            self.launcher.aside(&mut || self.by_weights(index))?;
             self.by_input(index)?;
         }
+        self.launcher.join()?;
         self.collect()
     }
 

@@ -78,7 +78,7 @@ fn a_second_step_in_the_same_memory_is_what_it_would_have_been_alone() {
     let emulator: &'static Emulator = &Emulator { order: Order::InStep };
     let stepwise = Stepwise::new(&network, 2, emulator).unwrap();
     let start = network.running_stats().copy();
-    let mut step = || {
+    let step = || {
         network.running_stats().shallow_clone().copy_(&start);
         stepwise.gradient(&network, Mode::Training, &images, &labels).unwrap()
     };
