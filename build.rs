@@ -1,7 +1,7 @@
 //! Gives every executable the run-time path of the libtorch it was linked with, so that it starts
 //! without LD_LIBRARY_PATH, and tells the program which revision of the source it was built from.
-//! Compiles the fused normalisation, what joins processes through libtorch's Gloo, and the emulator
-//! of CUDA kernels.
+//! Compiles the fused normalisation, the views of parameters, what joins processes through
+//! libtorch's Gloo, and the emulator of CUDA kernels.
 
 #[path = "build/stamp.rs"]
 mod stamp;
@@ -107,7 +107,10 @@ fn compile_fused_norm(libraries: &Path) {
         kernels.define("KERNELS", Some(*name)).file(format!("{SOURCES}/kernels.cpp"));
         compile_once(&kernels, &format!("resnet_{name}"), Path::new(SOURCES), &[]);
     }
-    compile_own_norm(&include);
+    let own = PathBuf::from("src/kernels/parameters.h");
+    compile_function(&include, "resnet_own_norm", "src/network/forward/own/norm.cpp", own);
+    let guarded = PathBuf::from("src/system/guarded.h");
+    compile_function(&include, "resnet_views", "src/network/forward/views/views.cpp", guarded);
     compile_gloo(&include);
     println!("cargo::rustc-link-search=native={}", libraries.display());
     println!("cargo::rustc-link-lib=dylib=torch_cpu");
@@ -118,18 +121,18 @@ fn compile_fused_norm(libraries: &Path) {
     }
 }
 
-/// Compiles src/network/forward/own, which joins the project's kernels to libtorch's autograd.
-fn compile_own_norm(include: &Path) {
-    const SOURCES: &str = "src/network/forward/own";
-    let mut norm = cc::Build::new();
-    norm.cpp(true)
+/// Compiles a function for libtorch's autograd against libtorch's headers and one of the project's.
+fn compile_function(include: &Path, name: &str, source: &str, header: PathBuf) {
+    let mut function = cc::Build::new();
+    function
+        .cpp(true)
         .std("c++17")
         .opt_level(2)
-        .file(format!("{SOURCES}/norm.cpp"))
+        .file(source)
         .includes([include.to_path_buf(), include.join("torch/csrc/api/include")])
         .warnings(false);
-    let headers = ["src/kernels/parameters.h".into(), include.join("torch/headeronly/version.h")];
-    compile_once(&norm, "resnet_own_norm", Path::new(SOURCES), &headers);
+    let headers = [header, include.join("torch/headeronly/version.h")];
+    compile_once(&function, name, Path::new(source).parent().unwrap_or(Path::new(".")), &headers);
 }
 
 /// Compiles src/distributed/gloo.cpp against libtorch's headers and declarations of Gloo's.

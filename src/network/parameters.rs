@@ -41,7 +41,8 @@ pub(crate) struct LayerSlot {
     pub name: String,
     /// Position of its weights.
     pub weight: usize,
-    bias: Option<usize>,
+    /// Position of its bias, if any.
+    pub bias: Option<usize>,
     norm: Option<NormSlot>,
 }
 

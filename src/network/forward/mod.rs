@@ -8,6 +8,7 @@ pub mod highway;
 pub mod own;
 pub mod pass;
 pub mod vgg;
+pub mod views;
 
 use tch::Tensor;
 

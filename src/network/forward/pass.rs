@@ -4,10 +4,10 @@
 use tch::{Kind, Tensor};
 
 use crate::config::kernels::Kernels;
-use crate::config::precision::Precision;
 use crate::network::forward::fused;
 use crate::network::forward::fused::Maps;
 use crate::network::forward::own;
+use crate::network::forward::views::views;
 use crate::network::parameters::{LayerSlot, Network};
 
 /// Whether batch normalisation uses the batch's statistics (and updates the running ones) or the
@@ -34,9 +34,8 @@ pub(crate) fn pooled(maps: &Tensor) -> Tensor {
 /// One walk through the layers, or through some in the middle.
 pub(crate) struct Pass<'a> {
     pub(crate) network: &'a Network,
+    /// Of convolutions in their precision, the others float32.
     parameters: Vec<Tensor>,
-    /// The parameters in the convolutions' precision.
-    weights: Vec<Tensor>,
     position: Position,
     mode: Mode,
     /// What the names of the next layers begin with.
@@ -56,16 +55,8 @@ pub(crate) struct Position {
 impl<'a> Pass<'a> {
     /// A walk that goes on at `position`.
     pub(crate) fn new(network: &'a Network, mode: Mode, position: Position) -> Pass<'a> {
-        let parameters = network.views_of(&network.parameters);
-        let weights = match network.compute.precision {
-            // One cast of the whole vector, through which the gradient comes back to the float32
-            // leaf.
-            Precision::Bf16 => network.views_of(&network.parameters.to_kind(Kind::BFloat16)),
-            Precision::F32 | Precision::Tf32 => {
-                parameters.iter().map(Tensor::shallow_clone).collect()
-            }
-        };
-        Pass { network, parameters, weights, position, mode, module: String::new() }
+        let parameters = views(network);
+        Pass { network, parameters, position, mode, module: String::new() }
     }
 
     /// How far the walk is.
@@ -147,8 +138,8 @@ impl<'a> Pass<'a> {
     /// The next 3×3 convolution with bias and nothing after it.
     pub(crate) fn biased_convolution(&mut self, maps: &Tensor) -> Tensor {
         let slot = self.next();
-        let bias = &self.weights[slot.bias()];
-        maps.conv2d(&self.weights[slot.weight], Some(bias), [1, 1], [1, 1], [1, 1], 1)
+        let bias = &self.parameters[slot.bias()];
+        maps.conv2d(&self.parameters[slot.weight], Some(bias), [1, 1], [1, 1], [1, 1], 1)
     }
 
     /// The next fully connected layer: float32 [..., inputs] to [..., outputs].
@@ -165,7 +156,7 @@ impl<'a> Pass<'a> {
     }
 
     fn convolve(&self, slot: &LayerSlot, input: &Tensor, stride: i64) -> Tensor {
-        let weight = &self.weights[slot.weight];
+        let weight = &self.parameters[slot.weight];
         let padding = weight.size()[2] / 2;
         input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1)
     }
