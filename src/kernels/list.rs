@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::kernels::parameters::{Collect, Convolution, Head, Norm, Update, WeightGradient};
+use crate::kernels::parameters::{Batch, Collect, Convolution, Head, Norm, Update, WeightGradient};
 
 /// Threads of every kernel's blocks (gpu.h).
 pub const THREADS: u32 = 256;
@@ -34,12 +34,14 @@ pub enum File {
     Head,
     /// The flat gradient, and the update.
     Update,
+    /// Training batches.
+    Batch,
 }
 
 impl File {
     /// All of them, those first that take longest to compile.
-    pub const ALL: [File; 5] =
-        [File::Convolution, File::Weights, File::Norm, File::Head, File::Update];
+    pub const ALL: [File; 6] =
+        [File::Convolution, File::Weights, File::Norm, File::Head, File::Update, File::Batch];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -49,6 +51,7 @@ impl File {
             File::Weights => "weights.cu",
             File::Head => "head.cu",
             File::Update => "update.cu",
+            File::Batch => "batch.cu",
         }
     }
 
@@ -60,6 +63,7 @@ impl File {
             File::Weights => include_str!("weights.cu"),
             File::Head => include_str!("head.cu"),
             File::Update => include_str!("update.cu"),
+            File::Batch => include_str!("batch.cu"),
         }
     }
 }
@@ -228,6 +232,8 @@ pub static COLLECT: Kernel<Collect> = kernel("collect", File::Update, 0, 56);
 /// Decay, momentum and the update.
 pub static UPDATE: Kernel<Update> = kernel("update", File::Update, 0, 32);
 
+/// A training batch out of images in memory.
+pub static BATCH: Kernel<Batch> = kernel("batch", File::Batch, 0, 40);
 /// Nothing, to measure what a launch costs.
 pub static NOTHING: Kernel<Update> = kernel("nothing", File::Update, 0, 16);
 
@@ -253,6 +259,6 @@ pub fn all() -> Vec<Facts> {
         .into_iter()
         .chain(convolutions.map(|kernel| kernel.facts))
         .chain(weights.map(|kernel| kernel.facts))
-        .chain([HEAD.facts, COLLECT.facts, UPDATE.facts, NOTHING.facts])
+        .chain([HEAD.facts, COLLECT.facts, UPDATE.facts, BATCH.facts, NOTHING.facts])
         .collect()
 }

@@ -114,3 +114,16 @@ struct Update {
   long long count;
   float momentum, weight_decay;
 };
+
+// A training batch out of images in memory.
+struct Batch {
+  const u8* pixels;         // [images][padded side][padded side][3]
+  const long long* labels;  // [images]
+  const float* mean;        // [padded side][padded side][3]
+  const float* deviation;   // [3]
+  const long long* plans;   // [iterations][batch size][4]: image, top, left, flip
+  const long long* row;     // which iteration's it is
+  float* images;            // [count][side][side][3]
+  long long* picked;        // [count]: labels
+  int start, count, batch_size, side, padded_side;
+};

@@ -192,3 +192,22 @@ pub struct Update {
     pub momentum: f32,
     pub weight_decay: f32,
 }
+
+/// A training batch out of images in memory.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Batch {
+    pub pixels: Address,
+    pub labels: Address,
+    pub mean: Address,
+    pub deviation: Address,
+    pub plans: Address,
+    pub row: Address,
+    pub images: Address,
+    pub picked: Address,
+    pub start: i32,
+    pub count: i32,
+    pub batch_size: i32,
+    pub side: i32,
+    pub padded_side: i32,
+}

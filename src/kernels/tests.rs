@@ -8,7 +8,7 @@ use super::list::{
 };
 use super::nvrtc;
 use super::parameters::{
-    Address, Collect, Convolution, Head, Norm, NormState, Update, WeightGradient,
+    Address, Batch, Collect, Convolution, Head, Norm, NormState, Update, WeightGradient,
 };
 
 /// What the kernels with a mistake take (emulate/mistakes.h).
@@ -74,6 +74,7 @@ fn rust_and_cpp_agree_on_what_each_kernel_takes() {
             }
             name if name.starts_with("weights") => size_of::<WeightGradient>(),
             "head" => size_of::<Head>(),
+            "batch" => size_of::<Batch>(),
             "collect" => size_of::<Collect>(),
             "update" | "nothing" => size_of::<Update>(),
             name => panic!("{name}"),

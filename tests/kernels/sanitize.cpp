@@ -2,6 +2,7 @@
 //   c++ -std=c++17 -O1 -g -ffp-contract=off -fno-strict-aliasing -fsanitize=address,undefined -fno-sanitize-recover=all tests/kernels/sanitize.cpp
 #include "../../src/kernels/emulate/launch.cpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -149,6 +150,18 @@ void heads(int images, int classes) {
   run("collect", (std::max(2304, classes * 65 + 1) + THREADS - 1) / THREADS, 3, 0, &c);
 }
 
+void batches(int count) {
+  const int images = 5, side = 32, padded = 40;
+  u8* pixels = new u8[images * padded * padded * 3]();
+  long long *labels = new long long[images](), *row = new long long[1]{1}, *plans = new long long[2 * count * 4]();
+  for (int i = 0; i < count; ++i) {
+    const long long draw[] = {images - 1, 8, 8, i % 2};
+    std::copy(draw, draw + 4, plans + (count + i) * 4);
+  }
+  Batch b{pixels, labels, floats(padded * padded * 3), positive_floats(3), plans, row, floats(count * side * side * 3), new long long[count], 0, count, count, side, padded};
+  run("batch", (count * side * side + THREADS - 1) / THREADS, 1, 0, &b);
+}
+
 }  // namespace
 
 int main() {
@@ -160,6 +173,7 @@ int main() {
   for (const Layer& layer : layers) convolutions(layer, 2, layer.inputs > 16);
   heads(3, 10);
   heads(2, 1000);
+  batches(3);
   Update u{floats(1000), floats(1000), floats(1000), floats(1), 1000, 0.9f, 1e-4f};
   run("update", 3, 1, 0, &u);
 }

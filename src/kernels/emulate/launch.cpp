@@ -4,6 +4,7 @@
 #include "../weights.cu"
 #include "../head.cu"
 #include "../update.cu"
+#include "../batch.cu"
 #include "mistakes.h"
 
 namespace {
@@ -23,7 +24,7 @@ const Entry ENTRIES[] = {
     ENTRY(backward_64, Convolution),
     ENTRY(weights_first, WeightGradient), ENTRY(weights_16, WeightGradient), ENTRY(weights_16_32, WeightGradient),
     ENTRY(weights_32, WeightGradient), ENTRY(weights_32_64, WeightGradient), ENTRY(weights_64, WeightGradient),
-    ENTRY(head, Head), ENTRY(collect, Collect), ENTRY(update, Update), ENTRY(nothing, Update),
+    ENTRY(batch, Batch), ENTRY(head, Head), ENTRY(collect, Collect), ENTRY(update, Update), ENTRY(nothing, Update),
     ENTRY(missed_barrier, Mistake), ENTRY(missing_barrier, Mistake), ENTRY(copy_not_awaited, Mistake), ENTRY(divergent_warp, Mistake),
     ENTRY(unwritten_memory, Mistake), ENTRY(first_come, Mistake), ENTRY(same_bank, Mistake), ENTRY(no_mistake, Mistake),
 };

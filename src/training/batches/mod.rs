@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config::recipe::Normalize;
 use crate::dataset::data::Images;
+use crate::kernels::launch::Launch;
 
 /// ImageNet's mean colour and the standard deviation of its colours, of pixels in [0, 1] (what
 /// torchvision and public CIFAR nets use).
@@ -32,6 +33,9 @@ pub trait Batches {
     /// side, side], channels-last, and labels, int64 [count]. Always the same operations on the
     /// same tensors, so that a GPU can repeat a captured step.
     fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor);
+
+    /// Has the project's own kernels make the batches, where they can.
+    fn use_kernels(&mut self, _launcher: &'static dyn Launch) {}
 
     /// What is wrong with images that could not be read since the last call; others stand in their
     /// place.
@@ -113,6 +117,7 @@ pub(crate) fn upload_labels(images: &Images, device: Device) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::launcher::launcher;
     use crate::training::batches::resident::ResidentBatches;
     use crate::training::batches::sampler::Sampler;
 
@@ -146,6 +151,25 @@ mod tests {
             }
         }
         values
+    }
+
+    #[test]
+    fn the_own_kernel_makes_the_same_batches_to_the_last_bit() {
+        let images = images(40);
+        for how in [Normalize::PixelMean, Normalize::Imagenet] {
+            let normalization =
+                Normalization::new(how, 32, || Ok(images.mean()), Device::Cpu).unwrap();
+            let plan = Sampler::new(9, 40, 0, 16, true);
+            let mut batches = ResidentBatches::new(plan, &images, normalization, 300, Device::Cpu);
+            for (iteration, start, count) in [(1, 0, 16), (2, 8, 4), (270, 3, 1)] {
+                batches.load(iteration).unwrap();
+                let (expected, labels) = batches.micro_batch(start, count);
+                batches.use_kernels(launcher(Device::Cpu).unwrap());
+                let (found, picked) = batches.micro_batch(start, count);
+                assert_eq!(found.stride(), expected.stride());
+                assert!(found.equal(&expected) && picked.equal(&labels), "{how:?} {iteration}");
+            }
+        }
     }
 
     #[test]

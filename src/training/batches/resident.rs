@@ -6,6 +6,9 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use crate::dataset::data::Images;
+use crate::kernels::launch::Launch;
+use crate::kernels::list::{BATCH, THREADS};
+use crate::kernels::parameters::{Address, Batch};
 use crate::training::batches::sampler::{PADDING, Sampler};
 use crate::training::batches::{Batches, Normalization, UPLOAD, upload_labels, upload_pixels};
 
@@ -32,6 +35,8 @@ pub struct ResidentBatches {
     uploaded: Range<u64>,
     /// No iteration past this one is planned.
     iterations: u64,
+    /// Takes the project's own kernel, which makes the same.
+    launcher: Option<&'static dyn Launch>,
 }
 
 impl ResidentBatches {
@@ -50,16 +55,47 @@ impl ResidentBatches {
         ResidentBatches {
             plan,
             side,
-            pixels: padded(&upload_pixels(images, device)),
+            pixels: padded(&upload_pixels(images, device)).contiguous(),
             labels: upload_labels(images, device),
-            padded_mean: padded(&normalization.mean),
+            padded_mean: padded(&normalization.mean).contiguous(),
             normalization,
             steps: Tensor::arange(side, (Kind::Int64, device)),
             plans: Tensor::zeros([UPLOAD as i64, batch_size, 4], (Kind::Int64, device)),
             row: Tensor::zeros([1], (Kind::Int64, device)),
             uploaded: 0..0,
             iterations,
+            launcher: None,
         }
+    }
+}
+
+impl ResidentBatches {
+    fn launch(&self, launcher: &dyn Launch, start: i64, count: i64) -> (Tensor, Tensor) {
+        let (side, device) = (self.side, self.pixels.device());
+        let images = Tensor::empty([count, side, side, 3], (Kind::Float, device));
+        let picked = Tensor::empty([count], (Kind::Int64, device));
+        let parameter = Batch {
+            pixels: Address::of(&self.pixels),
+            labels: Address::of(&self.labels),
+            mean: Address::of(&self.padded_mean),
+            deviation: Address::of(&self.normalization.deviation),
+            plans: Address::of(&self.plans),
+            row: Address::of(&self.row),
+            images: Address::of(&images),
+            picked: Address::of(&picked),
+            start: start as i32,
+            count: count as i32,
+            batch_size: self.plan.batch_size() as i32,
+            side: side as i32,
+            padded_side: self.padded_mean.size()[0] as i32,
+        };
+        let blocks = (count * side * side) as u32;
+        // SAFETY: all addresses are of contiguous tensors of this batch and of `self`.
+        let launched =
+            unsafe { launcher.launch(&BATCH, (blocks.div_ceil(THREADS), 1), &parameter) };
+        // As libtorch's errors, which are panics everywhere in tch.
+        launched.unwrap_or_else(|error| panic!("{error:#}"));
+        (images.permute([0, 3, 1, 2]), picked)
     }
 }
 
@@ -80,7 +116,14 @@ impl Batches for ResidentBatches {
         Ok(())
     }
 
+    fn use_kernels(&mut self, launcher: &'static dyn Launch) {
+        self.launcher = Some(launcher);
+    }
+
     fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
+        if let Some(launcher) = self.launcher {
+            return self.launch(launcher, start, count);
+        }
         let draws = self.plans.index_select(0, &self.row).squeeze_dim(0).narrow(0, start, count);
         let column = |part: i64| draws.select(1, part);
         let image = column(0);

@@ -24,6 +24,7 @@ impl Trainer<'_> {
         }
         let launcher = launcher(self.network.device()).context("kernels = own")?;
         self.optimizer.use_kernels(launcher);
+        self.batches.use_kernels(launcher);
         let own = match compute.segments {
             1 => Stepwise::new(self.network, self.recipe.micro_batch_size() as i64, launcher),
             _ => Err("activations are recomputed".to_string()),
