@@ -10,6 +10,7 @@ use crate::dataset;
 use crate::distributed::nccl;
 use crate::distributed::place::Place;
 use crate::error::{EXIT_DONE, EXIT_FAILED};
+use crate::kernels::launcher::gpu;
 use crate::report::format::counted;
 use crate::system::device::{Cuda, LIBTORCH_VERSION};
 use crate::system::{device, parallel};
@@ -44,6 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         memory(),
         ranks(),
         exchange(),
+        kernels(),
         jpeg(env!("JPEG_ASSEMBLY") == "true"),
         data(),
     ];
@@ -203,6 +205,22 @@ fn exchange() -> Check {
         ),
     };
     Check { name: "exchange", ok: true, found, advice }
+}
+
+/// Whether the project's own kernels can compute a network here.
+fn kernels() -> Check {
+    let found = match device::register_cuda() {
+        Cuda::Unavailable(_) => {
+            Ok("libtorch's; the project's own (--set kernels=own) are for NVIDIA GPUs")
+        }
+        Cuda::Available(_) => gpu(0)
+            .map(|_| "libtorch's, or the project's own, compiled for GPU 0 (--set kernels=own)"),
+    };
+    let (found, advice) = match found {
+        Ok(found) => (found.to_string(), None),
+        Err(error) => ("libtorch's alone".to_string(), Some(format!("{error:#}"))),
+    };
+    Check { name: "kernels", ok: true, found, advice }
 }
 
 /// Whether a program of this name is in a folder of PATH.
