@@ -215,14 +215,18 @@ fn describe_says_what_memory_a_step_needs() {
 }
 
 #[test]
-fn threads_wait_briefly_so_that_another_program_may_take_a_core_unless_the_user_said_otherwise() {
-    let spin_count = |variable: Option<(&str, &str)>| {
+fn threads_wait_briefly_and_cudnn_uses_its_finer_model_unless_the_user_said_otherwise() {
+    const CUDNN: &str = "TORCH_CUDNN_USE_HEURISTIC_MODE_B";
+    let engine_has = |name: &str, variable: Option<(&str, &str)>| {
         let folder = tempfile::tempdir().unwrap();
         let mut training = common::command(
             folder.path(),
             &["train", "--network", "resnet-8", "--iterations", "100000", "--out", "run"],
         );
-        training.env_remove("GOMP_SPINCOUNT").env_remove("OMP_WAIT_POLICY").envs(variable);
+        for known in ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY", CUDNN] {
+            training.env_remove(known);
+        }
+        training.envs(variable);
         let mut training = training.spawn().unwrap();
         let process = format!("/proc/{}", training.id());
         common::wait_until("the engine is started", || {
@@ -235,8 +239,11 @@ fn threads_wait_briefly_so_that_another_program_may_take_a_core_unless_the_user_
         training.wait().unwrap();
         String::from_utf8_lossy(&environment)
             .split('\0')
-            .find_map(|line| line.strip_prefix("GOMP_SPINCOUNT=").map(str::to_string))
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(str::to_string))
     };
+    let spin_count = |variable| engine_has("GOMP_SPINCOUNT", variable);
+    assert_eq!(engine_has(CUDNN, None).as_deref(), Some("1"));
+    assert_eq!(engine_has(CUDNN, Some((CUDNN, "0"))).as_deref(), Some("0"));
     assert_eq!(spin_count(None).as_deref(), Some("10000"));
     assert_eq!(spin_count(Some(("GOMP_SPINCOUNT", "77"))).as_deref(), Some("77"));
     assert_eq!(spin_count(Some(("OMP_WAIT_POLICY", "passive"))), None);
