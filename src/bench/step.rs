@@ -17,6 +17,7 @@ use crate::kernels::launcher::gpu;
 use crate::network::architecture::table::Architecture;
 use crate::network::parameters::{Compute, Network};
 use crate::records::measurements::{Peaks, Row};
+use crate::system::hash::sha256;
 use crate::training::batches::resident::ResidentBatches;
 use crate::training::batches::sampler::Sampler;
 use crate::training::batches::{Batches, Normalization};
@@ -57,7 +58,7 @@ impl Case {
     pub fn measure(&self, images: &Images, peaks: &Peaks) -> Result<Row> {
         let Compute { precision, fused, kernels, segments } = self.compute;
         reset_peak_memory(self.device);
-        let (times, graph) = self.times(images)?;
+        let Timed { times, graph, parameters_sha256 } = self.times(images)?;
         let peak_memory_bytes = peak_memory(self.device);
         let architecture = &self.architecture;
         let convolution_milliseconds =
@@ -86,6 +87,7 @@ impl Case {
             batch: self.batch,
             segments,
             iterations: self.iterations,
+            parameters_sha256: Some(parameters_sha256),
             images_per_second: self.batch as f64 / seconds,
             milliseconds: seconds * 1e3,
             quartiles: [0.25, 0.75].map(|share| quantile(&times, share) * 1e3),
@@ -100,8 +102,8 @@ impl Case {
         })
     }
 
-    /// Seconds an iteration, sorted, and whether it was a graph.
-    fn times(&self, images: &Images) -> Result<(Vec<f64>, bool)> {
+    /// Trains.
+    fn times(&self, images: &Images) -> Result<Timed> {
         let recipe = Recipe { batch_size: self.batch, ..Recipe::default() };
         let mut network =
             Network::new(self.architecture.clone(), 0, self.device).with_compute(self.compute);
@@ -142,8 +144,23 @@ impl Case {
             .collect();
         let mut times = times?;
         times.sort_by(f64::total_cmp);
-        Ok((times, graph))
+        Ok(Timed { times, graph, parameters_sha256: sha256_of(trainer.network().parameters())? })
     }
+}
+
+/// What training some iterations gave.
+struct Timed {
+    /// Seconds an iteration, sorted.
+    times: Vec<f64>,
+    /// Whether each was a graph.
+    graph: bool,
+    /// Of the parameters at the end.
+    parameters_sha256: String,
+}
+
+fn sha256_of(parameters: &Tensor) -> Result<String> {
+    let values = Vec::<f32>::try_from(parameters.detach().to_device(Device::Cpu))?;
+    Ok(sha256(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()))
 }
 
 /// One batch of random images again and again: the step of a net for images without their

@@ -15,7 +15,7 @@ KERNEL(4) batch(Batch b) {
   const int inside = (from_row * b.padded_side + from_column) * 3;
   const u8* pixel = b.pixels + draw[0] * b.padded_side * b.padded_side * 3 + inside;
   for (int channel = 0; channel < 3; ++channel) {
-    // Divided by 255, not multiplied by its inverse: padding must come out as exactly 0 - 0.
+    // As on a CPU; libtorch multiplies by the inverse on a GPU.
     const float value = (float)pixel[channel] / 255.0f, centred = value - b.mean[inside + channel];
     b.images[at * 3 + channel] = centred / b.deviation[channel];
   }

@@ -135,7 +135,7 @@ DEVICE void forward(const Convolution& c) {
   using S = Shape<INPUTS, OUTPUTS, SIDE, ROWS>;
   float sums[S::DOWN][S::ACROSS][4] = {};
   multiply_tile<INPUTS, OUTPUTS, SIDE, ROWS, WIDTH, STRIDE, false>(sums, tile, weights);
-  write_results<INPUTS, OUTPUTS, SIDE, ROWS>(c.norm, sums, image, first, [&](long long at, int channel, int, float a, float b, float(&one)[2], float(&other)[2]) {
+  const auto write = [&](long long at, int channel, int, float a, float b, float(&one)[2], float(&other)[2]) {
     const u32 stored = pack(a, b);
     c.result[at] = stored;
     for (int j = 0; j < 2; ++j) {
@@ -143,7 +143,8 @@ DEVICE void forward(const Convolution& c) {
       one[j] += centred;
       other[j] = fused(centred, centred, other[j]);
     }
-  });
+  };
+  write_results<INPUTS, OUTPUTS, SIDE, ROWS>(c.norm, sums, image, first, write);
   // The running mean as the origin: no pixel is known before all are computed.
   add_up_blocks(c.norm, block_count(), [&](int at, double sum, double square) { finish_statistics(c.norm, at, c.norm.running_mean[at], sum, square); });
 }
@@ -175,7 +176,7 @@ DEVICE void backward(const Convolution& c) {
   using S = Shape<OUTPUTS, INPUTS, SIDE, ROWS>;
   float sums[S::DOWN][S::ACROSS][4] = {};
   multiply_tile<OUTPUTS, INPUTS, SIDE, ROWS, WIDTH, 1, true>(sums, tile, weights);
-  write_results<OUTPUTS, INPUTS, SIDE, ROWS>(c.norm, sums, image, first, [&](long long at, int channel, int pixel, float a, float b, float(&one)[2], float(&other)[2]) {
+  const auto write = [&](long long at, int channel, int pixel, float a, float b, float(&one)[2], float(&other)[2]) {
     const u32 before = c.before[at], sign = c.sign ? c.sign[at] : 0, more = more_at<INPUTS, SIDE>(c, at, image, pixel, channel);
     float v[2] = {a, b};
     for (int j = 0; j < 2; ++j) {
@@ -186,7 +187,8 @@ DEVICE void backward(const Convolution& c) {
       other[j] = fused(v[j], centred, other[j]);
     }
     c.result[at] = pack(v[0], v[1]);
-  });
+  };
+  write_results<OUTPUTS, INPUTS, SIDE, ROWS>(c.norm, sums, image, first, write);
   finish_all_gradients(c.norm, block_count());
 }
 

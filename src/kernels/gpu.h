@@ -9,7 +9,7 @@ constexpr int THREADS = 256;
 
 #define DEVICE __device__ __forceinline__
 #define METHOD __device__ __forceinline__
-// At least `blocks` of them fit on a multiprocessor at a time.
+// Registers are so few that at least `blocks` of them fit on a multiprocessor at a time, as far as registers go.
 #define KERNEL(blocks) extern "C" __global__ void __launch_bounds__(THREADS, blocks)
 
 extern __shared__ __align__(128) u8 shared_memory[];
@@ -60,7 +60,8 @@ DEVICE void load_matrices(u32 (&r)[4], const void* row) {
 }
 
 // Programmatic dependent launch (sm_90 on): a kernel may start before the one before it has ended. Every kernel waits before it reads what
-// others made and before it writes; only then may it let the next one start, or two kernels on the order would be lost.
+// others made and before it writes; only then may it let the next one start, or two kernels on the order would be lost. Convolutions read their
+// weights earlier: the first layer's kernel waits for the cast that makes them, so all that come after it find them.
 DEVICE void wait_for_kernel_before() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");

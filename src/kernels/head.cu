@@ -63,21 +63,24 @@ KERNEL(2) head(Head h) {
     }
   }
   sync_block();
+  const int label = (int)h.labels[image];
   if (warp == 0) {
-    const int label = (int)h.labels[image];
     float largest = logits[0];
     for (int k = lane; k < h.classes; k += 32) largest = logits[k] > largest || logits[k] != logits[k] ? logits[k] : largest;
     largest = largest_of_warp(largest);
     float total = 0;
     for (int k = lane; k < h.classes; k += 32) total += exponential(logits[k] - largest);
     total = add_up_warp(total);
-    if (lane == 0) h.losses[image] = logarithm(total) + largest - logits[label];
-    // All lanes have read all logits that they do not own.
-    add_up_warp(0);
-    for (int k = lane; k < h.classes; k += 32) {
-      logits[k] = (exponential(logits[k] - largest) / total - (k == label ? 1 : 0)) / h.images_count;
-      h.d_logits[image * h.classes + k] = logits[k];
+    if (lane == 0) {
+      h.losses[image] = logarithm(total) + largest - logits[label];
+      memory[0] = largest;
+      memory[1] = total;
     }
+  }
+  sync_block();
+  for (int k = thread_id(); k < h.classes; k += THREADS) {
+    logits[k] = (exponential(logits[k] - memory[0]) / memory[1] - (k == label ? 1 : 0)) / h.images_count;
+    h.d_logits[image * h.classes + k] = logits[k];
   }
   sync_block();
   if (thread_id() < LAST_CHANNELS) {

@@ -18,6 +18,11 @@ struct Mistake {
     to: Address,
 }
 
+/// Shared memory of a kernel with a mistake; of one that writes past its end, a float a thread.
+fn shared_bytes(name: &str) -> u32 {
+    if name == "past_the_end" { 1024 } else { 1 << 16 }
+}
+
 /// What a kernel with a mistake leaves in one order, or what was found.
 fn outcome(name: &str, blocks: u32, order: Order) -> Result<Vec<f32>, String> {
     let from = Tensor::arange(256, (Kind::Float, Device::Cpu)) * 1e6 + 0.1;
@@ -25,7 +30,8 @@ fn outcome(name: &str, blocks: u32, order: Order) -> Result<Vec<f32>, String> {
     let parameter = Mistake { from: Address::of(&from), to: Address::of(&to) };
     let parameter = std::ptr::from_ref(&parameter).cast();
     // SAFETY: the kernels take a Mistake, whose tensors live.
-    let counts = unsafe { Emulator { order }.run(name, (blocks, 1), 1 << 16, parameter) };
+    let counts =
+        unsafe { Emulator { order }.run(name, (blocks, 1), shared_bytes(name), parameter) };
     let counts = counts.map_err(|error| format!("{error:#}"))?;
     if name == "same_bank" {
         return Ok(vec![counts.passes as f32 / counts.matrix_loads as f32]);
@@ -55,6 +61,8 @@ fn the_emulator_finds_a_missing_barrier_a_copy_not_awaited_and_memory_not_writte
     assert!(wrong("missing_barrier"));
     assert!(wrong("copy_not_awaited"));
     assert!(outcome("unwritten_memory", 1, Order::InStep).unwrap()[0].is_nan());
+    let found = outcome("past_the_end", 1, Order::InStep).unwrap_err();
+    assert!(found.contains("past the shared memory"), "{found}");
 }
 
 #[test]
@@ -111,7 +119,8 @@ fn every_kernel_compiles_without_spills_within_its_registers_for_each_architectu
         for facts in all() {
             let usage = compiled.iter().find(|usage| usage.name == facts.name).unwrap();
             println!("sm_{architecture} {}: {} registers", facts.name, usage.registers);
-            assert_eq!(usage.spilled_bytes, 0, "sm_{architecture} {}", facts.name);
+            let local = (usage.spilled_bytes, usage.stack_bytes);
+            assert_eq!(local, (0, 0), "sm_{architecture} {}: spills, stack", facts.name);
             assert!(
                 usage.registers <= facts.registers,
                 "sm_{architecture} {}: {} registers",

@@ -51,7 +51,7 @@ pub struct Row {
     pub precision: Precision,
     /// Filters, as a multiple of the paper's.
     pub width: i64,
-    /// `fused` or `plain`: the kernels outside the convolutions.
+    /// How the step is computed: `fused`, `plain`, `own`, `own-overlap` and so on.
     pub path: String,
     /// Whether each iteration was one CUDA graph.
     pub graph: bool,
@@ -61,6 +61,10 @@ pub struct Row {
     pub segments: usize,
     /// Timed iterations.
     pub iterations: usize,
+    /// SHA-256 of the parameters after the measurement: rows whose results must be the same have the
+    /// same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters_sha256: Option<String>,
     /// Training images a second, at the median.
     pub images_per_second: f64,
     /// Median of an iteration, in milliseconds.

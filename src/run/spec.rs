@@ -15,6 +15,7 @@ use crate::dataset::data;
 use crate::dataset::data::Dataset;
 use crate::distributed::group::Group;
 use crate::error::{BadInput, bad_input};
+use crate::kernels::cuda;
 use crate::network::architecture::table::Architecture;
 use crate::records::dataset_record::DatasetRecord;
 use crate::records::directory::RunDirectory;
@@ -98,8 +99,12 @@ fn check_kernels(recipe: &Recipe, device: Device) -> Result<(), BadInput> {
     }
     if device == Device::Cpu && std::env::var_os(EMULATE).is_none() {
         return Err(bad_input(
-            "kernels = own: they are for NVIDIA GPUs; on a CPU leave kernels out, or set it to libtorch",
+            "kernels = own: they are for NVIDIA GPUs; on a CPU leave kernels out (a run that began with them resumes on a GPU only)",
         ));
+    }
+    // In a sweep, and on a rank, before the others wait for it.
+    if let (Device::Cuda(_), Some(reason)) = (device, cuda::missing()) {
+        return Err(bad_input(format!("kernels = own: {reason}")));
     }
     Ok(())
 }

@@ -158,7 +158,8 @@ void batches(int count) {
     const long long draw[] = {images - 1, 8, 8, i % 2};
     std::copy(draw, draw + 4, plans + (count + i) * 4);
   }
-  Batch b{pixels, labels, floats(padded * padded * 3), positive_floats(3), plans, row, floats(count * side * side * 3), new long long[count], 0, count, count, side, padded};
+  float* made = floats(count * side * side * 3);
+  Batch b{pixels, labels, floats(padded * padded * 3), positive_floats(3), plans, row, made, new long long[count], 0, count, count, side, padded};
   run("batch", (count * side * side + THREADS - 1) / THREADS, 1, 0, &b);
 }
 

@@ -27,7 +27,12 @@ void order(const c10::cuda::CUDAStream& earlier, const c10::cuda::CUDAStream& la
   event.block(later);
 }
 
-void check(cudaError_t error, const char* what) { TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error)); }
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  // CUDA keeps the error for whoever asks next.
+  (void)cudaGetLastError();
+  TORCH_CHECK(false, what, ": ", cudaGetErrorString(error));
+}
 
 }  // namespace
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::kernels::launch::{Grid, Launch};
 use crate::kernels::list::{Facts, File, HEADERS, THREADS, all};
+use crate::kernels::nvrtc;
 use crate::kernels::nvrtc::{Source, compile, kept};
 use crate::system::cache;
 use crate::system::shared_library::SharedLibrary;
@@ -22,6 +23,9 @@ const VARIABLE: &str = "RESNET_REPRO_KERNELS";
 
 /// Oldest GPUs that have all that the kernels use: bfloat16 products and copies ahead.
 const OLDEST: u32 = 80;
+
+/// Oldest GPUs on which a kernel can start while the one before it ends.
+const OLDEST_WITH_OVERLAP: u32 = 90;
 
 /// The functions of the library.
 struct Library {
@@ -43,6 +47,11 @@ struct Library {
         c_int,
         c_int,
     ) -> c_int,
+}
+
+/// What is missing for own kernels on a GPU, in one line; asks CUDA nothing.
+pub fn missing() -> Option<String> {
+    library().err().or_else(|| nvrtc::library().err())
 }
 
 fn library() -> Result<&'static Library, String> {
@@ -105,6 +114,7 @@ pub struct Taken {
 pub struct Gpu {
     library: &'static Library,
     index: usize,
+    architecture: u32,
     kernels: HashMap<&'static str, Handle>,
     overlap: AtomicBool,
     branch: AtomicBool,
@@ -154,12 +164,20 @@ impl Gpu {
                 kernels.insert(facts.name, library.checked(kernel)?);
             }
         }
-        Ok(Gpu { library, index, kernels, overlap: false.into(), branch: false.into() })
+        Ok(Gpu {
+            library,
+            index,
+            architecture,
+            kernels,
+            overlap: false.into(),
+            branch: false.into(),
+        })
     }
 
     /// What may run at the same time from now on; nothing at first.
     pub fn set_concurrency(&self, concurrency: Concurrency) {
-        self.overlap.store(concurrency.overlap, Ordering::Relaxed);
+        let overlap = concurrency.overlap && self.architecture >= OLDEST_WITH_OVERLAP;
+        self.overlap.store(overlap, Ordering::Relaxed);
         self.branch.store(concurrency.branch, Ordering::Relaxed);
     }
 

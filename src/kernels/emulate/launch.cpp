@@ -26,7 +26,7 @@ const Entry ENTRIES[] = {
     ENTRY(weights_32, WeightGradient), ENTRY(weights_32_64, WeightGradient), ENTRY(weights_64, WeightGradient),
     ENTRY(batch, Batch), ENTRY(head, Head), ENTRY(collect, Collect), ENTRY(update, Update), ENTRY(nothing, Update),
     ENTRY(missed_barrier, Mistake), ENTRY(missing_barrier, Mistake), ENTRY(copy_not_awaited, Mistake), ENTRY(divergent_warp, Mistake),
-    ENTRY(unwritten_memory, Mistake), ENTRY(first_come, Mistake), ENTRY(same_bank, Mistake), ENTRY(no_mistake, Mistake),
+    ENTRY(unwritten_memory, Mistake), ENTRY(past_the_end, Mistake), ENTRY(first_come, Mistake), ENTRY(same_bank, Mistake), ENTRY(no_mistake, Mistake),
 };
 
 const Entry* find(const char* name) {

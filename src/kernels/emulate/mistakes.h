@@ -39,6 +39,10 @@ KERNEL(1) unwritten_memory(Mistake m) {
   sync_block();
   m.to[thread_id()] = memory[thread_id()];
 }
+KERNEL(1) past_the_end(Mistake m) {
+  float* memory = (float*)shared();
+  memory[thread_id() + 1] = m.from[thread_id()];
+}
 // Blocks add in the order in which they come.
 KERNEL(1) first_come(Mistake m) {
   if (thread_id() == 0) m.to[0] += m.from[block_id()];

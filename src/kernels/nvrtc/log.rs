@@ -12,6 +12,8 @@ pub struct Usage {
     /// Bytes that a thread stores to and loads from memory for want of registers, those of
     /// functions that are not inlined included.
     pub spilled_bytes: u32,
+    /// Bytes of a thread's local memory for arrays that are not in registers, functions included.
+    pub stack_bytes: u32,
     /// Shared memory of a block, without what a launch adds.
     pub shared_bytes: u32,
 }
@@ -22,13 +24,16 @@ pub fn usages(log: &str) -> Result<Vec<Usage>> {
     for part in log.split("Compiling entry function '").skip(1) {
         let (name, said) = part.split_once('\'').unwrap_or((part, ""));
         let registers = said.split_once("Used ").and_then(|(_, rest)| number(rest));
-        let spills = ["bytes spill stores", "bytes spill loads"].map(|what| before(said, what));
-        let (Some(registers), [Some(stores), Some(loads)]) = (registers, spills) else {
+        let told = ["bytes stack frame", "bytes spill stores", "bytes spill loads"];
+        let told = told.map(|what| before(said, what));
+        let (Some(registers), [Some(stack_bytes), Some(stores), Some(loads)]) = (registers, told)
+        else {
             bail!("{name}: its registers and spills are not told");
         };
         let shared_bytes = before(said, "bytes smem").unwrap_or(0);
         let name = name.to_string();
-        usages.push(Usage { name, registers, spilled_bytes: stores + loads, shared_bytes });
+        let spilled_bytes = stores + loads;
+        usages.push(Usage { name, registers, spilled_bytes, stack_bytes, shared_bytes });
     }
     Ok(usages)
 }

@@ -52,16 +52,17 @@ macro_rules! installed {
 
 #[test]
 fn the_log_tells_registers_spills_and_shared_memory_of_each_kernel() {
-    let usage = |name: &str, registers, spilled_bytes, shared_bytes| Usage {
+    let usage = |name: &str, registers, stack_bytes, spilled_bytes, shared_bytes| Usage {
         name: name.to_string(),
         registers,
         spilled_bytes,
+        stack_bytes,
         shared_bytes,
     };
     let expected = [
-        usage("_Z4manyILi100EEvPf", 32, 652, 0),
-        usage("axpy", 10, 0, 512),
-        usage("calling", 40, 12, 0),
+        usage("_Z4manyILi100EEvPf", 32, 328, 652, 0),
+        usage("axpy", 10, 0, 0, 512),
+        usage("calling", 40, 248, 12, 0),
     ];
     assert_eq!(usages(LOG).unwrap(), expected);
     assert_eq!(usages("").unwrap(), []);

@@ -81,6 +81,13 @@ impl Memory {
         }
     }
 
+    /// All that kernels leave for each other, but for what only their own blocks read.
+    pub fn all(&self) -> Vec<Tensor> {
+        let maps = self.outputs.iter().chain(&self.gradients).chain(self.kept.iter().flatten());
+        let sums = [&self.statistics, &self.d_logits, &self.pooled, &self.losses];
+        maps.chain(&self.weights).chain(sums).map(Tensor::shallow_clone).collect()
+    }
+
     /// Where a layer's output is kept; nowhere if nothing needs it.
     pub fn kept(&self, layer: usize) -> Address {
         Address::of_maybe(self.kept[layer].as_ref())

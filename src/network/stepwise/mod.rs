@@ -16,7 +16,7 @@ mod plan;
 mod tests;
 mod traffic;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 use crate::kernels::launch::Launch;
@@ -86,6 +86,16 @@ impl Stepwise {
         images: &Tensor,
         labels: &Tensor,
     ) -> Result<Gradient> {
+        let expected = [self.images, 3, 32, 32];
+        ensure!(
+            images.size() == expected && images.kind() == Kind::Float,
+            "own kernels: images are {:?}, not {expected:?} of float32",
+            images.size()
+        );
+        ensure!(
+            labels.size() == [self.images] && labels.kind() == Kind::Int64,
+            "own kernels: labels"
+        );
         let float = |shape: &[i64], device: Device| Tensor::empty(shape, (Kind::Float, device));
         let (device, classes) = (network.device(), network.architecture().classes);
         let parameters = network.parameters().detach();
@@ -111,21 +121,9 @@ impl Stepwise {
 }
 
 impl Stepwise {
-    /// What the last step left, with the kernel that made it: each layer's maps, the gradients by
-    /// them and by its weights.
-    pub fn results(&self) -> Vec<(&'static str, &Tensor)> {
-        let (layers, memory) = (&self.plan.layers, &self.memory);
-        let made = |index: usize| {
-            let kernels = layers[index].kernels;
-            // The gradient by a layer's output comes from the layer after it, or from the head.
-            let after = layers.get(index + 1).and_then(|layer| layer.kernels.backward);
-            [
-                (kernels.forward.facts.name, &memory.outputs[index]),
-                (after.map_or("head", |kernel| kernel.facts.name), &memory.gradients[index]),
-                (kernels.weights.facts.name, &memory.weights[index]),
-            ]
-        };
-        (0..layers.len()).flat_map(made).collect()
+    /// All that a step's kernels leave for each other.
+    pub fn memory(&self) -> Vec<Tensor> {
+        self.memory.all()
     }
 }
 

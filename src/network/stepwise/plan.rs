@@ -156,6 +156,8 @@ fn layers(network: &Network, blocks: &[Block], residual: bool) -> Option<Vec<Pla
     let offsets = offsets(&network.layout);
     let layer = |index: usize, inputs: i64, outputs: i64, side: i64| {
         let slot = &network.slots[index];
+        // Kernels copy eight bfloat16 at a time.
+        debug_assert!(inputs == 3 || offsets[slot.weight] % 8 == 0);
         Some(PlannedLayer {
             outputs,
             side,

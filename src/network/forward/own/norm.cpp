@@ -41,9 +41,10 @@ T* data(const Tensor& tensor) { return tensor.defined() ? static_cast<T*>(tensor
 Words* words(const Tensor& tensor) { return data<Words>(tensor); }
 Tensor channels_last(const Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
 
-// One a device, 0 between kernels, which are done one after the other. The first is made before any step is captured.
+// One a device and thread, 0 between kernels, which are done one after the other. It is made before any step is captured, and never freed: threads
+// end after CUDA does.
 u32* counter_of(const Tensor& maps) {
-  static std::map<int, Tensor> counters;
+  thread_local auto& counters = *new std::map<int, Tensor>;
   Tensor& counter = counters[maps.is_cuda() ? maps.get_device() : -1];
   if (!counter.defined()) counter = at::zeros({1}, maps.options().dtype(at::kInt));
   return data<u32>(counter);
@@ -56,7 +57,8 @@ int64_t blocks_of(const Tensor& maps) {
 }
 
 // Mean, inverse deviation, factor, slope, offset of the batch: [5, channels].
-NormState state_of(const Tensor& maps, const Tensor& gamma, const Tensor& beta, const Tensor& statistics, const Tensor& partial, double momentum, double epsilon) {
+NormState state_of(const Tensor& maps, const Tensor& gamma, const Tensor& beta, const Tensor& statistics, const Tensor& partial, double momentum,
+                   double epsilon) {
   NormState state{};
   const int64_t channels = maps.size(1);
   float* row = data<float>(statistics);

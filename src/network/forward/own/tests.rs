@@ -1,7 +1,11 @@
 //! The kernels of normalisation on the emulator against libtorch in float64 on the same inputs.
 
 use super::*;
+use crate::config::kernels::Kernels;
+use crate::config::precision::Precision;
+use crate::network::architecture::cifar;
 use crate::network::forward::fused::MOMENTUM;
+use crate::network::parameters::{Compute, Network};
 use crate::random::{Purpose, Stream};
 
 /// Inputs and their kind: maps, shortcut, two upstream gradients, gamma, beta.
@@ -181,4 +185,25 @@ fn what_is_not_a_number_stays_so() {
         epsilon: 1e-5,
     };
     assert_eq!(apply(&norm, &maps, None, true).main.isnan().all().int64_value(&[]), 1);
+}
+
+#[test]
+fn segments_that_are_recomputed_change_no_bit() {
+    let gradient = |segments| {
+        let architecture = cifar::architecture("resnet-8b".parse().unwrap(), 10).unwrap();
+        let compute = Compute {
+            precision: Precision::Bf16,
+            kernels: Kernels::Own,
+            segments,
+            ..Compute::default()
+        };
+        let network = Network::new(architecture, 1, Device::Cpu).with_compute(compute);
+        let mut stream = Stream::new(3, Purpose::Shapes, 0);
+        let values: Vec<f32> = (0..2 * 3 * 1024).map(|_| stream.normal() as f32).collect();
+        let images = Tensor::from_slice(&values).view([2, 32, 32, 3]).permute([0, 3, 1, 2]);
+        let gradient = network.gradient(&images, &Tensor::from_slice(&[3i64, 7]));
+        (gradient.parameters, network.running_stats().copy())
+    };
+    let ((whole, statistics), (recomputed, same)) = (gradient(1), gradient(3));
+    assert!(whole.equal(&recomputed) && statistics.equal(&same));
 }

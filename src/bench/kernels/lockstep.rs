@@ -1,0 +1,141 @@
+//! Whether each kernel makes on a device what it makes on the emulator, of the same inputs.
+//!
+//! The emulator does a step first and keeps what is in memory after each kernel. The device then
+//! gets that memory before each of its kernels, so that what an earlier one made otherwise in the
+//! last place does not grow.
+
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::sync::Mutex;
+
+use anyhow::{Result, anyhow, ensure};
+use tch::{Device, Kind, Tensor};
+
+use crate::bench::kernels::{Inputs, largest_difference};
+use crate::config::network_name::NetworkName;
+use crate::kernels::launch::{Grid, Launch};
+use crate::kernels::launcher::launcher;
+use crate::kernels::list::Facts;
+use crate::network::forward::pass::Mode;
+use crate::network::stepwise::Stepwise;
+
+/// Images of the step, which the emulator takes a second each for.
+const IMAGES: i64 = 4;
+
+/// Hands kernels on, and sees to what is in memory before and after them.
+struct Watched {
+    inner: &'static dyn Launch,
+    device: Device,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// What a step works on.
+    memory: Vec<Tensor>,
+    /// That memory at first and after each launch, on the CPU: written by the first step, read by
+    /// the other.
+    states: Vec<Vec<Tensor>>,
+    /// Whether it is being read.
+    compares: bool,
+    launches: usize,
+    differences: BTreeMap<&'static str, f64>,
+}
+
+fn copies(memory: &[Tensor]) -> Vec<Tensor> {
+    memory.iter().map(|tensor| tensor.to_device(Device::Cpu).copy()).collect()
+}
+
+impl Kept {
+    fn before(&mut self) {
+        if !self.compares && self.states.is_empty() {
+            self.states.push(copies(&self.memory));
+        }
+        if self.compares
+            && let Some(state) = self.states.get(self.launches)
+        {
+            for (tensor, before) in self.memory.iter().zip(state) {
+                tensor.shallow_clone().copy_(before);
+            }
+        }
+    }
+
+    fn after(&mut self, kernel: &Facts) {
+        self.launches += 1;
+        let found = copies(&self.memory);
+        if !self.compares {
+            self.states.push(found);
+            return;
+        }
+        let Some(expected) = self.states.get(self.launches) else { return };
+        let pairs = found.iter().zip(expected);
+        let largest = pairs.map(|(found, expected)| largest_difference(found, expected));
+        let largest = largest.fold(0.0, larger);
+        let entry = self.differences.entry(kernel.name).or_default();
+        *entry = larger(*entry, largest);
+    }
+}
+
+/// NaN stays.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
+}
+
+impl Launch for Watched {
+    unsafe fn launch_raw(
+        &self,
+        kernel: &Facts,
+        grid: Grid,
+        parameter: *const c_void,
+    ) -> Result<()> {
+        let poisoned = |_| anyhow!("another thread failed");
+        self.kept.lock().map_err(poisoned)?.before();
+        // SAFETY: the caller's.
+        unsafe { self.inner.launch_raw(kernel, grid, parameter)? };
+        if let Device::Cuda(index) = self.device {
+            tch::Cuda::synchronize(index as i64);
+        }
+        self.kept.lock().map_err(poisoned)?.after(kernel);
+        Ok(())
+    }
+}
+
+/// Of each kernel of a step of `network`, the largest difference between what it makes on `device`
+/// and on the emulator, of the largest value.
+///
+/// # Errors
+/// If the kernels cannot do the network, or one cannot be launched.
+pub fn differences(network: NetworkName, device: Device) -> Result<BTreeMap<&'static str, f64>> {
+    let (states, _) = step(network, Device::Cpu, None)?;
+    let launches = states.len();
+    let (_, kept) = step(network, device, Some(states))?;
+    ensure!(kept.launches + 1 == launches, "{} launches, not {launches}", kept.launches);
+    Ok(kept.differences)
+}
+
+/// A step on `device`: keeps its states, or compares them with those that are given.
+fn step(
+    network: NetworkName,
+    device: Device,
+    states: Option<Vec<Vec<Tensor>>>,
+) -> Result<(Vec<Vec<Tensor>>, Kept)> {
+    let Inputs { network, images, labels } = Inputs::new(network, IMAGES, device)?;
+    let watched: &'static Watched =
+        Box::leak(Box::new(Watched { inner: launcher(device)?, device, kept: Mutex::default() }));
+    let stepwise = Stepwise::new(&network, IMAGES, watched).map_err(|reason| anyhow!(reason))?;
+    let mut memory = stepwise.memory();
+    memory.push(network.running_stats().shallow_clone());
+    // What nothing has been written to must not be compared.
+    memory.iter().filter(|tensor| tensor.kind() != Kind::Int64).for_each(|tensor| {
+        let _ = tensor.shallow_clone().zero_();
+    });
+    let fresh = |watched: &Watched| -> Result<_> {
+        Ok(std::mem::take(&mut *watched.kept.lock().map_err(|_| anyhow!("a thread failed"))?))
+    };
+    let compares = states.is_some();
+    let kept = Kept { memory, states: states.unwrap_or_default(), compares, ..Kept::default() };
+    *watched.kept.lock().map_err(|_| anyhow!("a thread failed"))? = kept;
+    stepwise.gradient(&network, Mode::Training, &images, &labels)?;
+    let mut kept = fresh(watched)?;
+    Ok((std::mem::take(&mut kept.states), kept))
+}
