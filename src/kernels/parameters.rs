@@ -20,6 +20,12 @@ impl Address {
         tensor.map_or(Address::default(), Address::of)
     }
 
+    /// The address itself.
+    #[cfg(test)]
+    pub(crate) fn pointer(self) -> *mut std::ffi::c_void {
+        self.0 as *mut std::ffi::c_void
+    }
+
     /// So many bytes further on.
     pub fn plus(self, bytes: usize) -> Address {
         Address(self.0 + bytes)

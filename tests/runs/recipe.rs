@@ -69,7 +69,7 @@ fn every_key_is_listed_with_value_default_range_and_section() {
     let keys = json["keys"].as_array().unwrap();
     let crop = keys.iter().find(|row| row["key"] == "crop").unwrap();
     assert_eq!((&crop["value"], &crop["paper"]), (&224.into(), &"3.4".into()));
-    assert_eq!(keys.len(), 26);
+    assert_eq!(keys.len(), 27);
 }
 
 #[test]

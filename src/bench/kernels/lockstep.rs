@@ -106,22 +106,31 @@ impl Launch for Watched {
 /// # Errors
 /// If the kernels cannot do the network, or one cannot be launched.
 pub fn differences(network: NetworkName, device: Device) -> Result<BTreeMap<&'static str, f64>> {
-    let (states, _) = step(network, Device::Cpu, None)?;
+    differences_of(network, device, launcher(device)?)
+}
+
+fn differences_of(
+    network: NetworkName,
+    device: Device,
+    kernels: &'static dyn Launch,
+) -> Result<BTreeMap<&'static str, f64>> {
+    let (states, _) = step(network, Device::Cpu, launcher(Device::Cpu)?, None)?;
     let launches = states.len();
-    let (_, kept) = step(network, device, Some(states))?;
+    let (_, kept) = step(network, device, kernels, Some(states))?;
     ensure!(kept.launches + 1 == launches, "{} launches, not {launches}", kept.launches);
     Ok(kept.differences)
 }
 
-/// A step on `device`: keeps its states, or compares them with those that are given.
+/// A step on `device` by its `kernels`: keeps its states, or compares them with those that are given.
 fn step(
     network: NetworkName,
     device: Device,
+    kernels: &'static dyn Launch,
     states: Option<Vec<Vec<Tensor>>>,
 ) -> Result<(Vec<Vec<Tensor>>, Kept)> {
     let Inputs { network, images, labels } = Inputs::new(network, IMAGES, device)?;
     let watched: &'static Watched =
-        Box::leak(Box::new(Watched { inner: launcher(device)?, device, kept: Mutex::default() }));
+        Box::leak(Box::new(Watched { inner: kernels, device, kept: Mutex::default() }));
     let stepwise = Stepwise::new(&network, IMAGES, watched).map_err(|reason| anyhow!(reason))?;
     let mut memory = stepwise.memory();
     memory.push(network.running_stats().shallow_clone());
@@ -138,4 +147,43 @@ fn step(
     stepwise.gradient(&network, Mode::Training, &images, &labels)?;
     let mut kept = fresh(watched)?;
     Ok((std::mem::take(&mut kept.states), kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::launch::{Emulator, Order};
+    use crate::kernels::parameters::Convolution;
+
+    /// The emulator with one kernel that writes a wrong number.
+    struct Wrong;
+
+    impl Launch for Wrong {
+        unsafe fn launch_raw(
+            &self,
+            kernel: &Facts,
+            grid: Grid,
+            parameter: *const c_void,
+        ) -> Result<()> {
+            // SAFETY: the caller's; the parameter of this kernel is a convolution's, whose result
+            // is in main memory.
+            unsafe {
+                Emulator { order: Order::RunBehind }.launch_raw(kernel, grid, parameter)?;
+                if kernel.name == "backward_32" {
+                    let result = (*parameter.cast::<Convolution>()).result;
+                    *result.pointer().cast::<u16>() ^= 1 << 14;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_makes_something_else_is_told_and_those_after_it_are_not() {
+        let found = differences_of("resnet-8".parse().unwrap(), Device::Cpu, &Wrong).unwrap();
+        let wrong: Vec<&str> =
+            found.iter().filter(|(_, found)| **found != 0.0).map(|(name, _)| *name).collect();
+        assert_eq!(wrong, ["backward_32"], "{found:?}");
+        assert!(found["backward_32"] > 0.01 || found["backward_32"].is_nan());
+    }
 }
