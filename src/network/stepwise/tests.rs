@@ -61,6 +61,29 @@ fn a_step_of_the_own_kernels_is_as_near_to_float32_as_that_of_libtorch_in_bfloat
 }
 
 #[test]
+fn a_hundred_classes_have_the_loss_and_the_gradient_of_libtorch() {
+    let (images, _) = batch(3);
+    let labels = Tensor::from_slice(&[99i64, 0, 41]);
+    let architecture = cifar::architecture("resnet-8".parse().unwrap(), 100).unwrap();
+    let compute = Compute { precision: Precision::Bf16, ..Compute::default() };
+    let network = Network::new(architecture, 5, Device::Cpu).with_compute(compute);
+    let start = network.running_stats().copy();
+    let expected = network.gradient(&images, &labels);
+    network.running_stats().shallow_clone().copy_(&start);
+    let emulator: &'static Emulator = &Emulator { order: Order::RunAhead };
+    let stepwise = Stepwise::new(&network, 3, emulator).unwrap();
+    let own = stepwise.gradient(&network, Mode::Training, &images, &labels).unwrap();
+    // Of the last layer, whose inputs went through bfloat16 in both.
+    let last = |gradient: &Gradient| {
+        let count = 100 * 65;
+        gradient.parameters.narrow(0, gradient.parameters.size()[0] - count, count)
+    };
+    assert!(difference(&own.logits, &expected.logits) < 2e-2);
+    assert!(difference(&own.loss, &expected.loss) < 2e-3);
+    assert!(difference(&last(&own), &last(&expected)) < 2e-2);
+}
+
+#[test]
 fn whichever_thread_and_block_is_first_a_step_has_the_same_bits() {
     let steps = Order::ALL.map(|order| own("resnet-8", 2, order));
     let [(first, statistics), others @ ..] = &steps;
