@@ -52,6 +52,23 @@ fn a_run_that_is_interrupted_has_the_bytes_of_one_that_was_not() {
 }
 
 #[test]
+fn two_ranks_have_the_bytes_of_one_process() {
+    let folder = workspace();
+    let root = folder.path();
+    for (out, device) in [("one", "cpu"), ("two", "cpu,cpu")] {
+        let mut arguments = train("resnet-8", out, &["--set", "group_size=2"]);
+        let position = arguments.iter().position(|one| *one == "cpu").unwrap();
+        arguments[position] = device;
+        // Threads of an evaluation decide its summation order.
+        let mut command = command(root, &arguments);
+        let run = command.env("RESNET_REPRO_EMULATE", "1").env("OMP_NUM_THREADS", "1").output();
+        let run = run.unwrap();
+        assert_eq!(run.status.code(), Some(0), "{device}: {}", stderr(&run));
+    }
+    assert_same_run(&root.join("one"), &root.join("two"));
+}
+
+#[test]
 fn a_net_whose_convolutions_are_libtorchs_is_normalised_by_the_own_kernels() {
     let folder = workspace();
     let arguments: Vec<&str> = train("resnet-8b", "run", &[])
