@@ -70,6 +70,8 @@ fn compile_fused_norm(libraries: &Path) {
         );
         return;
     }
+    let arguments = PathBuf::from("src/network/forward/norm_arguments.h");
+    let guarded = PathBuf::from("src/system/guarded.h");
     // libtorch's own OpenMP: a second one would have threads of its own.
     let mut norm = build();
     norm.file(format!("{SOURCES}/norm.cpp"))
@@ -80,7 +82,7 @@ fn compile_fused_norm(libraries: &Path) {
         &norm,
         "resnet_norm",
         Path::new(SOURCES),
-        &[include.join("torch/headeronly/version.h")],
+        &[arguments.clone(), guarded.clone(), include.join("torch/headeronly/version.h")],
     );
     let x86 =
         std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "x86_64");
@@ -107,10 +109,9 @@ fn compile_fused_norm(libraries: &Path) {
         kernels.define("KERNELS", Some(*name)).file(format!("{SOURCES}/kernels.cpp"));
         compile_once(&kernels, &format!("resnet_{name}"), Path::new(SOURCES), &[]);
     }
-    let own = PathBuf::from("src/kernels/parameters.h");
-    compile_function(&include, "resnet_own_norm", "src/network/forward/own/norm.cpp", own);
-    let guarded = PathBuf::from("src/system/guarded.h");
-    compile_function(&include, "resnet_views", "src/network/forward/views/views.cpp", guarded);
+    let own = [PathBuf::from("src/kernels/parameters.h"), arguments, guarded.clone()];
+    compile_function(&include, "resnet_own_norm", "src/network/forward/own/norm.cpp", &own);
+    compile_function(&include, "resnet_views", "src/network/forward/views/views.cpp", &[guarded]);
     compile_gloo(&include);
     println!("cargo::rustc-link-search=native={}", libraries.display());
     println!("cargo::rustc-link-lib=dylib=torch_cpu");
@@ -121,8 +122,8 @@ fn compile_fused_norm(libraries: &Path) {
     }
 }
 
-/// Compiles a function for libtorch's autograd against libtorch's headers and one of the project's.
-fn compile_function(include: &Path, name: &str, source: &str, header: PathBuf) {
+/// Compiles a function for libtorch's autograd against libtorch's headers and some of the project's.
+fn compile_function(include: &Path, name: &str, source: &str, headers: &[PathBuf]) {
     let mut function = cc::Build::new();
     function
         .cpp(true)
@@ -131,7 +132,7 @@ fn compile_function(include: &Path, name: &str, source: &str, header: PathBuf) {
         .file(source)
         .includes([include.to_path_buf(), include.join("torch/csrc/api/include")])
         .warnings(false);
-    let headers = [header, include.join("torch/headeronly/version.h")];
+    let headers = [headers, &[include.join("torch/headeronly/version.h")]].concat();
     compile_once(&function, name, Path::new(source).parent().unwrap_or(Path::new(".")), &headers);
 }
 

@@ -142,7 +142,7 @@ pub fn signs(stream: &mut Stream, like: &Tensor) -> Tensor {
 
 /// Standard normal numbers, the same.
 pub fn normals(stream: &mut Stream, like: &Tensor) -> Tensor {
-    of_numbers((0..like.numel()).map(|_| stream.normal() as f32).collect(), like)
+    of_numbers(stream.normals(like.numel()), like)
 }
 
 fn of_numbers(numbers: Vec<f32>, like: &Tensor) -> Tensor {

@@ -303,7 +303,7 @@ mod tests {
         let architecture = architecture::build(name.parse().unwrap(), family, side, 10).unwrap();
         let network = Network::new(architecture.narrowed(4), 3, Device::Cpu);
         let mut stream = Stream::new(1, Purpose::Shapes, 0);
-        let values: Vec<f32> = (0..4 * side * side * 3).map(|_| stream.normal() as f32).collect();
+        let values: Vec<f32> = stream.normals((4 * side * side * 3) as usize);
         let images = Tensor::from_slice(&values).view([4, side, side, 3]).permute([0, 3, 1, 2]);
         let _training = tch::no_grad(|| network.forward(&images, Mode::Training));
         (network, images)

@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 use tch::{Device, Tensor};
 
 use crate::distributed::exchange::Exchange;
+use crate::system::shared_library;
 
 /// The longest value that is read from a store, in bytes.
 const LONGEST: usize = 1024;
@@ -40,9 +41,8 @@ unsafe extern "C" {
 
 /// The first line of this thread's last error.
 fn failure() -> anyhow::Error {
-    // SAFETY: the text is a C string that lives until this thread's next call.
-    let text = unsafe { CStr::from_ptr(resnet_gloo_error()) }.to_string_lossy().into_owned();
-    anyhow!("{}", text.lines().next().unwrap_or("no message"))
+    // SAFETY: gloo.cpp keeps the text until this thread's next call.
+    anyhow!(unsafe { shared_library::failure(resnet_gloo_error) })
 }
 
 fn checked(done: bool) -> Result<()> {

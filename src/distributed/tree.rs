@@ -55,7 +55,7 @@ mod tests {
     /// Vectors whose sum depends on the order, one a group.
     fn terms(groups: usize) -> Vec<Tensor> {
         let mut stream = Stream::new(8, Purpose::Shapes, groups as u64);
-        let mut values = || -> Vec<f32> { (0..97).map(|_| stream.normal() as f32).collect() };
+        let mut values = || -> Vec<f32> { stream.normals(97) };
         (0..groups).map(|_| Tensor::from_slice(&values())).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Libraries that are loaded while the program runs, because they need what only some machines
 //! have (scripts/build-cuda-graph makes some, NVIDIA others).
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
 
 /// A library that stays loaded until the program ends.
@@ -56,6 +56,16 @@ impl SharedLibrary {
         // SAFETY: of one size, and what the caller vouches for.
         Ok(unsafe { std::mem::transmute_copy(&address) })
     }
+}
+
+/// The first line of what a library's `error` function says of this thread's last failure.
+///
+/// # Safety
+/// `error` must return a C string that stays until this thread's next call into the library.
+pub unsafe fn failure(error: unsafe extern "C" fn() -> *const c_char) -> String {
+    // SAFETY: the caller's.
+    let text = unsafe { CStr::from_ptr(error()) }.to_string_lossy();
+    text.lines().next().unwrap_or("no message").to_string()
 }
 
 /// Loads a library whose functions others then find, unless it is loaded already.

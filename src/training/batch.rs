@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_batch_in_groups_has_the_mean_of_their_gradients_and_losses_and_the_statistics_of_all() {
         let mut stream = Stream::new(4, Purpose::Shapes, 0);
-        let values: Vec<f32> = (0..8 * 3 * 32 * 32).map(|_| stream.normal() as f32).collect();
+        let values: Vec<f32> = stream.normals(8 * 3 * 32 * 32);
         let images = Tensor::from_slice(&values).view([8, 3, 32, 32]);
         let labels = Tensor::from_slice(&[3i64, 1, 4, 1, 5, 9, 2, 6]);
         let network = || {

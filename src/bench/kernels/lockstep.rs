@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use anyhow::{Result, anyhow, ensure};
 use tch::{Device, Kind, Tensor};
 
-use crate::bench::kernels::{Inputs, largest_difference};
+use crate::bench::kernels::{Inputs, larger, largest_of_all};
 use crate::config::network_name::NetworkName;
 use crate::kernels::launch::{Grid, Launch};
 use crate::kernels::launcher::launcher;
@@ -68,17 +68,9 @@ impl Kept {
             return;
         }
         let Some(expected) = self.states.get(self.launches) else { return };
-        let pairs = found.iter().zip(expected);
-        let largest = pairs.map(|(found, expected)| largest_difference(found, expected));
-        let largest = largest.fold(0.0, larger);
         let entry = self.differences.entry(kernel.name).or_default();
-        *entry = larger(*entry, largest);
+        *entry = larger(*entry, largest_of_all(&found, expected));
     }
-}
-
-/// NaN stays.
-fn larger(a: f64, b: f64) -> f64 {
-    if a.is_nan() || a > b { a } else { b }
 }
 
 impl Launch for Watched {

@@ -17,7 +17,7 @@ use crate::config::network_name::NetworkName;
 use crate::config::precision::Precision;
 use crate::config::recipe::Normalize;
 use crate::dataset::data::Images;
-use crate::kernels::cuda::Concurrency;
+use crate::kernels::cuda::{Concurrency, Taken};
 use crate::kernels::launch::{Grid, Launch};
 use crate::kernels::launcher::{gpu, launcher};
 use crate::kernels::list::{Facts, NOTHING, all};
@@ -59,9 +59,8 @@ pub struct KernelRow {
     pub gigabytes_per_second: f64,
     /// Largest difference from what the emulator makes of the same inputs, of the largest value.
     pub difference: f64,
-    /// What it takes of a GPU: registers and bytes of local memory of a thread, blocks that fit on
-    /// a multiprocessor.
-    pub taken: Option<[i32; 3]>,
+    /// What it takes of a GPU; nothing on a CPU.
+    pub taken: Option<Taken>,
 }
 
 impl KernelRow {
@@ -143,7 +142,7 @@ impl Inputs {
             Compute { precision: Precision::Bf16, kernels: Kernels::Own, ..Compute::default() };
         let network = Network::new(architecture, 0, device).with_compute(compute);
         let mut stream = Stream::new(0, Purpose::Shapes, 0);
-        let values: Vec<f32> = (0..count * 32 * 32 * 3).map(|_| stream.normal() as f32).collect();
+        let values: Vec<f32> = stream.normals((count * 32 * 32 * 3) as usize);
         let images = Tensor::from_slice(&values).view([count, 32, 32, 3]).permute([0, 3, 1, 2]);
         let labels = Tensor::arange(count, (Kind::Int64, Device::Cpu)).remainder(10);
         Ok(Inputs { network, images: images.to_device(device), labels: labels.to_device(device) })
@@ -157,12 +156,23 @@ fn largest_difference(found: &Tensor, expected: &Tensor) -> f64 {
     (found - expected).abs().max().double_value(&[]) / scale
 }
 
+/// The same of several; NaN stays.
+fn largest_of_all(found: &[Tensor], expected: &[Tensor]) -> f64 {
+    let pairs = found.iter().zip(expected);
+    pairs.map(|(found, expected)| largest_difference(found, expected)).fold(0.0, larger)
+}
+
+/// The larger one; NaN stays.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
+}
+
 /// Output, gradient and sums of a batch normalisation with a shortcut, by the kernels of `device`.
 fn normalised(device: Device) -> Result<Vec<Tensor>> {
     let mut stream = Stream::new(1, Purpose::Shapes, 0);
     let mut normal = |shape: &[i64]| {
         let count = shape.iter().product::<i64>();
-        let values: Vec<f32> = (0..count).map(|_| stream.normal() as f32).collect();
+        let values: Vec<f32> = stream.normals(count as usize);
         Tensor::from_slice(&values).view(shape)
     };
     let shape = [4, 16, 16, 64];
@@ -191,7 +201,7 @@ fn normalised(device: Device) -> Result<Vec<Tensor>> {
 fn updated(device: Device) -> Result<Tensor> {
     let mut stream = Stream::new(2, Purpose::Shapes, 0);
     let mut normal = || {
-        let values: Vec<f32> = (0..5000).map(|_| stream.normal() as f32).collect();
+        let values: Vec<f32> = stream.normals(5000);
         Tensor::from_slice(&values).to_device(device)
     };
     let (parameters, gradient) = (normal(), normal());
@@ -219,13 +229,7 @@ fn batch(device: Device) -> Result<Tensor> {
 
 /// The kernels that are not a step's, with their differences from the emulator.
 fn others(device: Device) -> Result<Vec<KernelRow>> {
-    let norms = normalised(device)?.iter().zip(&normalised(Device::Cpu)?).fold(
-        0.0,
-        |largest: f64, (found, expected)| {
-            let difference = largest_difference(found, expected);
-            if largest.is_nan() || largest > difference { largest } else { difference }
-        },
-    );
+    let norms = largest_of_all(&normalised(device)?, &normalised(Device::Cpu)?);
     let row = |kernel: &str, difference| KernelRow {
         kernel: kernel.to_string(),
         difference,
@@ -256,13 +260,10 @@ fn overlapping_chain(device: Device) -> Result<Option<f64>> {
 }
 
 /// What each kernel takes of a GPU.
-fn taken(device: Device) -> Result<BTreeMap<&'static str, [i32; 3]>> {
+fn taken(device: Device) -> Result<BTreeMap<&'static str, Taken>> {
     let Device::Cuda(index) = device else { return Ok(BTreeMap::new()) };
     let gpu = gpu(index)?;
-    let one = |facts: Facts| {
-        let taken = gpu.taken(&facts)?;
-        Ok((facts.name, [taken.registers, taken.spilled_bytes, taken.blocks]))
-    };
+    let one = |facts: Facts| Ok((facts.name, gpu.taken(&facts)?));
     all().into_iter().map(one).collect()
 }
 

@@ -6,6 +6,7 @@ use crate::bench::kernels::{KernelMeasurements, KernelRow, measure};
 use crate::config::network_name::NetworkName;
 use crate::console::output::{print, print_json};
 use crate::error::{EXIT_DONE, EXIT_FAILED, bad_input};
+use crate::kernels::cuda::Taken;
 use crate::report::tables::table::{Style, render};
 use crate::system::device;
 use crate::system::device::DeviceChoice;
@@ -43,9 +44,9 @@ fn text(measured: &KernelMeasurements) -> String {
         .iter()
         .map(|row| {
             let timed = |text: String| if row.launches > 0 { text } else { "–".to_string() };
-            let taken = row
-                .taken
-                .map(|[registers, local, blocks]| format!("{registers}, {local}, {blocks}"));
+            let taken = row.taken.map(|Taken { registers, spilled_bytes, blocks }| {
+                format!("{registers}, {spilled_bytes}, {blocks}")
+            });
             let verdict = if row.agrees() { "" } else { " too large" };
             vec![
                 row.kernel.clone(),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use tch::{Device, Tensor};
 
 use crate::distributed::exchange::Exchange;
-use crate::system::shared_library::{SharedLibrary, load_for_others};
+use crate::system::shared_library::{SharedLibrary, failure, load_for_others};
 
 /// File name of the library; it lies beside the program.
 const FILE: &str = "libresnet_nccl.so";
@@ -102,9 +102,8 @@ impl Library {
 
     /// The first line of this thread's last error.
     fn failure(&self) -> anyhow::Error {
-        // SAFETY: the text is a C string that lives until this thread's next call.
-        let text = unsafe { CStr::from_ptr((self.error)()) }.to_string_lossy().into_owned();
-        anyhow!("{}", text.lines().next().unwrap_or("no message"))
+        // SAFETY: nccl.cpp keeps the text until this thread's next call.
+        anyhow!(unsafe { failure(self.error) })
     }
 }
 

@@ -2,18 +2,19 @@
 //! scripts/build-cuda-graph compiles it).
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
+use serde::Serialize;
 
 use crate::kernels::launch::{Grid, Launch};
 use crate::kernels::list::{Facts, File, HEADERS, THREADS, all};
 use crate::kernels::nvrtc;
 use crate::kernels::nvrtc::{Source, compile, kept};
 use crate::system::cache;
-use crate::system::shared_library::SharedLibrary;
+use crate::system::shared_library::{SharedLibrary, failure};
 
 /// File name of the library; it lies beside the program.
 const FILE: &str = "libresnet_kernels.so";
@@ -80,9 +81,8 @@ fn load() -> Result<Library, String> {
 
 impl Library {
     fn failure(&self) -> anyhow::Error {
-        // SAFETY: the text lives until this thread's next call into the library.
-        let text = unsafe { CStr::from_ptr((self.error)()) }.to_string_lossy();
-        anyhow!("{}", text.lines().next().unwrap_or("no message"))
+        // SAFETY: launch.cpp keeps the text until this thread's next call.
+        anyhow!(unsafe { failure(self.error) })
     }
 
     fn checked(&self, pointer: *mut c_void) -> Result<Handle> {
@@ -100,7 +100,7 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 /// What a loaded kernel takes of the GPU.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Taken {
     /// Of a thread.
     pub registers: i32,

@@ -151,7 +151,7 @@ mod tests {
         let network = Network::new(cifar::architecture(name, 10).unwrap(), seed, Device::Cpu)
             .with_compute(compute);
         let mut stream = Stream::new(1, Purpose::Shapes, 0);
-        let values: Vec<f32> = (0..4 * 32 * 32 * 3).map(|_| stream.normal() as f32).collect();
+        let values: Vec<f32> = stream.normals(4 * 32 * 32 * 3);
         let images = Tensor::from_slice(&values).view([4, 32, 32, 3]).permute([0, 3, 1, 2]);
         let gradient = network.gradient(&images, &Tensor::from_slice(&[1i64, 4, 0, 9]));
         (gradient, network.running_stats().copy())
@@ -195,8 +195,7 @@ mod tests {
             let one_pass = |compute| {
                 let network = Network::new(net(), 3, Device::Cpu).with_compute(compute);
                 let mut stream = Stream::new(1, Purpose::Shapes, 0);
-                let values: Vec<f32> =
-                    (0..4 * 56 * 56 * 3).map(|_| stream.normal() as f32).collect();
+                let values: Vec<f32> = stream.normals(4 * 56 * 56 * 3);
                 let images = Tensor::from_slice(&values).view([4, 56, 56, 3]).permute([0, 3, 1, 2]);
                 (
                     network.gradient(&images, &Tensor::from_slice(&[1i64, 4, 0, 9])),

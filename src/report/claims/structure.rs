@@ -107,8 +107,7 @@ fn compared(
 pub fn embedding(pairs: &[Pair]) -> Result<Ruling> {
     let mut stream = Stream::new(0, Purpose::Shapes, 0);
     let side = IMAGE_SIDE;
-    let values: Vec<f32> =
-        (0..IMAGES as i64 * 3 * side * side).map(|_| stream.normal() as f32).collect();
+    let values: Vec<f32> = stream.normals((IMAGES as i64 * 3 * side * side) as usize);
     let images = Tensor::from_slice(&values).view([-1, 3, side, side]);
     let check = |&(shallow, deep): &Pair| {
         let (one, other) = (net(shallow, Family::Cifar)?, net(deep, Family::Cifar)?);

@@ -1,13 +1,13 @@
 //! CUDA graphs, through a small library that is loaded only where CUDA is (`graph.cpp`;
 //! scripts/build-cuda-graph compiles it).
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow};
 
-use crate::system::shared_library::SharedLibrary;
+use crate::system::shared_library::{SharedLibrary, failure};
 
 /// File name of the library; it lies beside the program.
 const FILE: &str = "libresnet_cuda_graph.so";
@@ -62,15 +62,8 @@ impl Library {
     }
 
     fn failure(&self) -> anyhow::Error {
-        // SAFETY: the text lives until this thread's next call into the library.
-        anyhow!(
-            "CUDA graph: {}",
-            unsafe { CStr::from_ptr((self.error)()) }
-                .to_string_lossy()
-                .lines()
-                .next()
-                .unwrap_or("no message")
-        )
+        // SAFETY: graph.cpp keeps the text until this thread's next call.
+        anyhow!("CUDA graph: {}", unsafe { failure(self.error) })
     }
 }
 

@@ -86,7 +86,7 @@ mod tests {
 
         fn micro_batch(&self, start: i64, count: i64) -> (Tensor, Tensor) {
             let mut stream = Stream::new(self.0, Purpose::Shapes, start as u64);
-            let values: Vec<f32> = (0..count * 3 * 1024).map(|_| stream.normal() as f32).collect();
+            let values: Vec<f32> = stream.normals((count * 3 * 1024) as usize);
             let images = Tensor::from_slice(&values).view([count, 32, 32, 3]);
             let labels = Tensor::arange(count, (Kind::Int64, Device::Cpu)) + self.0 as i64;
             (images.permute([0, 3, 1, 2]), labels.remainder(10))

@@ -91,6 +91,23 @@ pub(crate) struct Maps {
     pub again: Tensor,
 }
 
+impl Maps {
+    /// Both as C++ returns them.
+    ///
+    /// # Safety
+    /// The pointers must be to at::Tensors that belong to nobody else.
+    pub(crate) unsafe fn from_pointers(results: [*mut c_void; 2]) -> Maps {
+        // SAFETY: the caller's.
+        let [main, again] = results.map(|result| unsafe { Tensor::from_ptr(result as *mut _) });
+        Maps { main, again }
+    }
+}
+
+/// A tensor as C++ takes it, null for none.
+pub(crate) fn pointer(tensor: Option<&Tensor>) -> *const c_void {
+    tensor.map_or(std::ptr::null(), |tensor| tensor.as_ptr() as *const c_void)
+}
+
 impl From<Tensor> for Maps {
     /// Both are the same tensor: autograd adds their gradients.
     fn from(main: Tensor) -> Maps {
@@ -132,9 +149,6 @@ impl Norm<'_> {
     }
 
     fn fused(&self, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool) -> Maps {
-        let pointer = |tensor: Option<&Tensor>| {
-            tensor.map_or(std::ptr::null(), |tensor| tensor.as_ptr() as *const c_void)
-        };
         let (mean, variance) = self.running.unzip();
         let mut results = [std::ptr::null_mut(); 2];
         // SAFETY: the pointers are those of live at::Tensors or null, as norm.cpp expects; the
@@ -156,8 +170,7 @@ impl Norm<'_> {
             // libtorch's errors are panics everywhere in tch; the program's outermost frame makes
             // one line of them.
             assert!(done, "{}", CStr::from_ptr(resnet_norm_error()).to_string_lossy());
-            let [main, again] = results.map(|result| Tensor::from_ptr(result as *mut _));
-            Maps { main, again }
+            Maps::from_pointers(results)
         }
     }
 }

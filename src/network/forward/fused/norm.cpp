@@ -9,12 +9,13 @@
 #include <optional>
 #include <vector>
 
+#include "../../../system/guarded.h"
+#include "../norm_arguments.h"
 #include "kernels.h"
 
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using MaybeTensor = std::optional<Tensor>;
 
 #define DECLARE(name)                        \
   extern const Kernels<float> name##_float;  \
@@ -26,8 +27,6 @@ DECLARE(kernels_v4)
 #endif
 
 namespace {
-
-thread_local std::string last_error;
 
 // 0: what every CPU of this kind has, 3: AVX2 and FMA, 4: AVX-512.
 int instruction_set() {
@@ -54,11 +53,6 @@ template <>
 const Kernels<float>& kernels<float>() { return CHOOSE(float); }
 template <>
 const Kernels<bfloat16>& kernels<bfloat16>() { return CHOOSE(bfloat16); }
-
-template <typename T>
-T* data(const Tensor& tensor) { return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr; }
-
-Tensor channels_last(const Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
 
 // Rows that each thread works on: one contiguous part a thread, so that sums do not depend on who is first.
 struct Split {
@@ -197,10 +191,6 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
   }
 };
 
-MaybeTensor maybe(const Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : std::nullopt; }
-
-Tensor tensor(void* pointer) { return pointer ? *static_cast<Tensor*>(pointer) : Tensor(); }
-
 }  // namespace
 
 extern "C" {
@@ -216,15 +206,11 @@ void resnet_settings(bool deterministic, bool tf32) noexcept {
 
 // Copies without waiting for the device, which the source's memory must be page-locked for.
 bool resnet_copy_ahead(void* target, void* source) noexcept {
-  try {
+  return done([&] {
     Tensor into = tensor(target);
     at::NoGradGuard no_gradient;
     into.copy_(tensor(source), true);
-    return true;
-  } catch (const std::exception& error) {
-    last_error = error.what();
-    return false;
-  }
+  });
 }
 
 const char* resnet_norm_error() { return last_error.c_str(); }
@@ -235,32 +221,24 @@ int resnet_norm_instruction_set() { return instruction_set(); }
 // resnet_norm_error set. In training mode the statistics are the batch's, and the running ones are updated if given; else the running ones are used.
 bool resnet_norm(void** results, void* x, void* gamma, void* beta, void* running_mean, void* running_variance, void* shortcut, bool relu, bool training,
                   double momentum, double epsilon) {
-  try {
-    const Tensor maps = channels_last(tensor(x)), scale = tensor(gamma).contiguous(), shift = tensor(beta).contiguous();
-    Tensor added = tensor(shortcut);
-    if (added.defined()) added = channels_last(added);
-    // The kernels read raw memory.
-    const auto is_vector = [&](const Tensor& vector) { return vector.scalar_type() == at::kFloat && vector.numel() == maps.size(1); };
-    TORCH_CHECK(is_vector(scale) && is_vector(shift), "scale and shift must be float32, one a channel");
-    TORCH_CHECK(!added.defined() || (added.sizes() == maps.sizes() && added.scalar_type() == maps.scalar_type()), "the shortcut differs in shape or kind");
+  return done([&] {
+    const NormArguments given(x, gamma, beta, shortcut);
+    const Tensor mean = tensor(running_mean), variance = tensor(running_variance);
     if (training) {
-      const MaybeTensor mean = maybe(tensor(running_mean)), variance = maybe(tensor(running_variance));
-      const variable_list outputs = FusedNorm::apply(maps, scale, shift, mean, variance, maybe(added), relu, momentum, epsilon);
+      const variable_list outputs =
+          FusedNorm::apply(given.maps, given.scale, given.shift, maybe(mean), maybe(variance), maybe(given.added), relu, momentum, epsilon);
       results[0] = new Tensor(outputs[0]);
       results[1] = new Tensor(outputs[1]);
-      return true;
+      return;
     }
-    const Tensor mean = tensor(running_mean).contiguous(), inverse_deviation = (tensor(running_variance) + epsilon).rsqrt();
-    const Scaled scaled(mean, inverse_deviation, scale, shift);
-#define EVALUATED(T) applied<T>(maps, added, scaled.affine, relu)
-    const Tensor output = BY_KIND(maps, EVALUATED);
+    // The kernels get pointers into both.
+    const Tensor centre = mean.contiguous(), inverse_deviation = (variance + epsilon).rsqrt();
+    const Scaled scaled(centre, inverse_deviation, given.scale, given.shift);
+#define EVALUATED(T) applied<T>(given.maps, given.added, scaled.affine, relu)
+    const Tensor output = BY_KIND(given.maps, EVALUATED);
     results[0] = new Tensor(output);
     results[1] = new Tensor(output);
-    return true;
-  } catch (const std::exception& error) {
-    last_error = error.what();
-    return false;
-  }
+  });
 }
 
 }  // extern "C"

@@ -16,8 +16,7 @@ fn results(
 ) -> Vec<Tensor> {
     let mut stream = Stream::new(7, Purpose::Initialisation, 0);
     let mut normal = |shape: &[i64]| {
-        let values: Vec<f32> =
-            (0..shape.iter().product::<i64>()).map(|_| stream.normal() as f32).collect();
+        let values: Vec<f32> = stream.normals(shape.iter().product::<i64>() as usize);
         Tensor::from_slice(&values).view(shape)
     };
     let mut maps = |offset: f64| {

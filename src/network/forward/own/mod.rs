@@ -15,7 +15,7 @@ use crate::kernels::list::{
     MOST_CHANNELS, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK,
 };
 use crate::kernels::parameters;
-use crate::network::forward::fused::{Maps, Norm};
+use crate::network::forward::fused::{Maps, Norm, pointer};
 
 type Launcher = extern "C" fn(c_int, c_int, *const c_void, c_int) -> *const c_char;
 
@@ -47,9 +47,6 @@ pub(crate) fn apply(norm: &Norm, maps: &Tensor, shortcut: Option<&Tensor>, relu:
     static READY: Once = Once::new();
     // SAFETY: `launch` is what norm.cpp calls.
     READY.call_once(|| unsafe { resnet_own_norm_launcher(launch) });
-    let pointer = |tensor: Option<&Tensor>| {
-        tensor.map_or(std::ptr::null(), |tensor| tensor.as_ptr() as *const c_void)
-    };
     let (mean, variance) = norm.running.unzip();
     let mut results = [std::ptr::null_mut(); 2];
     // SAFETY: the pointers are those of live at::Tensors or null, as norm.cpp expects; the results
@@ -69,8 +66,7 @@ pub(crate) fn apply(norm: &Norm, maps: &Tensor, shortcut: Option<&Tensor>, relu:
         );
         // As libtorch's errors, which are panics everywhere in tch.
         assert!(done, "{}", CStr::from_ptr(resnet_own_norm_error()).to_string_lossy());
-        let [main, again] = results.map(|result| Tensor::from_ptr(result as *mut _));
-        Maps { main, again }
+        Maps::from_pointers(results)
     }
 }
 

@@ -9,11 +9,12 @@
 #include <string>
 
 #include "../../../kernels/parameters.h"
+#include "../../../system/guarded.h"
+#include "../norm_arguments.h"
 
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using MaybeTensor = std::optional<Tensor>;
 
 extern "C" {
 // Hands a kernel to a device, -1 being the emulator; null, or what went wrong.
@@ -22,7 +23,6 @@ typedef const char* (*resnet_launcher)(int kernel, int blocks, const void* param
 
 namespace {
 
-thread_local std::string last_error;
 resnet_launcher launcher = nullptr;
 
 constexpr int THREADS = 256;
@@ -36,10 +36,7 @@ void launch(Kernel kernel, int64_t blocks, const Norm& norm, const Tensor& maps)
   if (failure) throw std::runtime_error(failure);
 }
 
-template <typename T>
-T* data(const Tensor& tensor) { return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr; }
 Words* words(const Tensor& tensor) { return data<Words>(tensor); }
-Tensor channels_last(const Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
 
 // One a device and thread, 0 between kernels, which are done one after the other. It is made before any step is captured, and never freed: threads
 // end after CUDA does.
@@ -134,9 +131,6 @@ struct OwnNorm : torch::autograd::Function<OwnNorm> {
   }
 };
 
-Tensor tensor(void* pointer) { return pointer ? *static_cast<Tensor*>(pointer) : Tensor(); }
-MaybeTensor maybe(void* pointer) { return pointer ? MaybeTensor(tensor(pointer)) : std::nullopt; }
-
 }  // namespace
 
 extern "C" {
@@ -148,22 +142,13 @@ const char* resnet_own_norm_error() { return last_error.c_str(); }
 // As resnet_norm in training mode. x: bfloat16 [images, channels, height, width], channels divisible by 8.
 bool resnet_own_norm(void** results, void* x, void* gamma, void* beta, void* running_mean, void* running_variance, void* shortcut, bool relu,
                      double momentum, double epsilon) {
-  try {
-    const Tensor maps = channels_last(tensor(x)), scale = tensor(gamma).contiguous(), shift = tensor(beta).contiguous();
-    Tensor added = tensor(shortcut);
-    if (added.defined()) added = channels_last(added);
-    const auto is_vector = [&](const Tensor& vector) { return vector.scalar_type() == at::kFloat && vector.numel() == maps.size(1); };
-    TORCH_CHECK(is_vector(scale) && is_vector(shift), "scale and shift must be float32, one a channel");
-    TORCH_CHECK(!added.defined() || (added.sizes() == maps.sizes() && added.scalar_type() == maps.scalar_type()), "the shortcut differs in shape or kind");
-    const variable_list outputs = OwnNorm::apply(maps, scale, shift, maybe(running_mean), maybe(running_variance),
-                                                 added.defined() ? MaybeTensor(added) : std::nullopt, relu, momentum, epsilon);
+  return done([&] {
+    const NormArguments given(x, gamma, beta, shortcut);
+    const variable_list outputs = OwnNorm::apply(given.maps, given.scale, given.shift, maybe(tensor(running_mean)), maybe(tensor(running_variance)),
+                                                 maybe(given.added), relu, momentum, epsilon);
     results[0] = new Tensor(outputs[0]);
     results[1] = new Tensor(outputs[1]);
-    return true;
-  } catch (const std::exception& error) {
-    last_error = error.what();
-    return false;
-  }
+  });
 }
 
 }  // extern "C"

@@ -28,7 +28,7 @@ impl Case {
         let mut stream = Stream::new(7, Purpose::Initialisation, self.channels as u64);
         let mut normal = |shape: &[i64]| {
             let count = shape.iter().product::<i64>();
-            let values: Vec<f32> = (0..count).map(|_| stream.normal() as f32).collect();
+            let values: Vec<f32> = stream.normals(count as usize);
             Tensor::from_slice(&values).view(shape)
         };
         let [height, width] = self.shape;
@@ -199,7 +199,7 @@ fn segments_that_are_recomputed_change_no_bit() {
         };
         let network = Network::new(architecture, 1, Device::Cpu).with_compute(compute);
         let mut stream = Stream::new(3, Purpose::Shapes, 0);
-        let values: Vec<f32> = (0..2 * 3 * 1024).map(|_| stream.normal() as f32).collect();
+        let values: Vec<f32> = stream.normals(2 * 3 * 1024);
         let images = Tensor::from_slice(&values).view([2, 32, 32, 3]).permute([0, 3, 1, 2]);
         let gradient = network.gradient(&images, &Tensor::from_slice(&[3i64, 7]));
         (gradient.parameters, network.running_stats().copy())

@@ -40,7 +40,7 @@ fn gradient(architecture: &Architecture, segments: usize, separate: bool) -> Gra
     let compute = Compute { precision: Precision::Bf16, segments, ..Compute::default() };
     let network = Network::new(architecture.clone(), 3, Device::Cpu).with_compute(compute);
     let mut stream = Stream::new(1, Purpose::Shapes, 0);
-    let values: Vec<f32> = (0..2 * side * side * 3).map(|_| stream.normal() as f32).collect();
+    let values: Vec<f32> = stream.normals((2 * side * side * 3) as usize);
     let images = Tensor::from_slice(&values).view([2, side, side, 3]).permute([0, 3, 1, 2]);
     SEPARATE.set(separate);
     let labels = Tensor::from_slice(&[1i64, 4]);

@@ -19,7 +19,7 @@ use crate::random::{Purpose, Stream};
 pub(super) fn normal(key: u64, shape: &[i64]) -> Tensor {
     let mut stream = Stream::new(9, Purpose::Shapes, key);
     let count = shape.iter().product::<i64>();
-    let values: Vec<f32> = (0..count).map(|_| stream.normal() as f32).collect();
+    let values: Vec<f32> = stream.normals(count as usize);
     Tensor::from_slice(&values).view(shape)
 }
 
