@@ -146,7 +146,7 @@ DEVICE void forward(const Convolution& c) {
   };
   write_results<INPUTS, OUTPUTS, SIDE, ROWS>(c.norm, sums, image, first, write);
   // The running mean as the origin: no pixel is known before all are computed.
-  add_up_blocks(c.norm, block_count(), [&](int at, double sum, double square) { finish_statistics(c.norm, at, c.norm.running_mean[at], sum, square); });
+  add_up_blocks(c.norm, [&](int at, double sum, double square) { finish_statistics(c.norm, at, c.norm.running_mean[at], sum, square); });
 }
 
 // The gradient that comes through the shortcut to this pixel's two channels.
@@ -189,7 +189,7 @@ DEVICE void backward(const Convolution& c) {
     c.result[at] = pack(v[0], v[1]);
   };
   write_results<OUTPUTS, INPUTS, SIDE, ROWS>(c.norm, sums, image, first, write);
-  finish_all_gradients(c.norm, block_count());
+  finish_all_gradients(c.norm);
 }
 
 KERNEL(2) forward_first(Convolution c) { forward<16, 16, 32, 16, 1, true>(c); }

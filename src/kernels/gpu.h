@@ -18,6 +18,7 @@ DEVICE int thread_id() { return threadIdx.x; }
 DEVICE int block_id() { return blockIdx.x; }
 DEVICE int block_row() { return blockIdx.y; }
 DEVICE int block_count() { return gridDim.x; }
+DEVICE int block_rows() { return gridDim.y; }
 DEVICE void sync_block() { __syncthreads(); }
 DEVICE float shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 DEVICE float as_float(u32 bits) { return __uint_as_float(bits); }
@@ -27,6 +28,7 @@ DEVICE float exponential(float x) { return expf(x); }
 DEVICE float logarithm(float x) { return logf(x); }
 // What other blocks wrote, past this multiprocessor's own cache.
 DEVICE float load_fresh(const float* from) { return __ldcg(from); }
+DEVICE u32 load_fresh(const u32* from) { return __ldcg(from); }
 // Two floats as bfloat16, each rounded to the nearest even; the first is the lower half.
 DEVICE u32 pack(float low, float high) {
   u32 pair;

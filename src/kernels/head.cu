@@ -109,5 +109,5 @@ KERNEL(2) head(Head h) {
     h.norm.partial[(image * 2 + 0) * LAST_CHANNELS + thread_id()] = d_sum;
     h.norm.partial[(image * 2 + 1) * LAST_CHANNELS + thread_id()] = product;
   }
-  finish_all_gradients(h.norm, block_count());
+  finish_all_gradients(h.norm);
 }

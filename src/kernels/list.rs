@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 
-use crate::kernels::parameters::{Batch, Collect, Convolution, Head, Norm, Update, WeightGradient};
+use crate::kernels::parameters::{
+    Batch, Collect, Convolution, Head, Norm, Pointwise, Update, WeightGradient,
+};
 
 /// Threads of every kernel's blocks (gpu.h).
 pub const THREADS: u32 = 256;
@@ -14,7 +16,8 @@ pub const MOST_CLASSES: i64 = 1024;
 pub const MOST_CHANNELS: i64 = 8 * THREADS as i64;
 
 /// Headers of all sources.
-pub const HEADERS: [(&str, &str); 4] = [
+pub const HEADERS: [(&str, &str); 5] = [
+    ("eight.h", include_str!("eight.h")),
     ("gpu.h", include_str!("gpu.h")),
     ("parameters.h", include_str!("parameters.h")),
     ("sums.h", include_str!("sums.h")),
@@ -30,6 +33,8 @@ pub enum File {
     Convolution,
     /// Convolutions by their weights.
     Weights,
+    /// 1×1 convolutions with the normalisation before them.
+    Pointwise,
     /// From the last maps to the loss and back.
     Head,
     /// The flat gradient, and the update.
@@ -40,8 +45,15 @@ pub enum File {
 
 impl File {
     /// All of them, those first that take longest to compile.
-    pub const ALL: [File; 6] =
-        [File::Convolution, File::Weights, File::Norm, File::Head, File::Update, File::Batch];
+    pub const ALL: [File; 7] = [
+        File::Convolution,
+        File::Pointwise,
+        File::Weights,
+        File::Norm,
+        File::Head,
+        File::Update,
+        File::Batch,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -49,6 +61,7 @@ impl File {
             File::Norm => "norm.cu",
             File::Convolution => "convolution.cu",
             File::Weights => "weights.cu",
+            File::Pointwise => "pointwise.cu",
             File::Head => "head.cu",
             File::Update => "update.cu",
             File::Batch => "batch.cu",
@@ -61,6 +74,7 @@ impl File {
             File::Norm => include_str!("norm.cu"),
             File::Convolution => include_str!("convolution.cu"),
             File::Weights => include_str!("weights.cu"),
+            File::Pointwise => include_str!("pointwise.cu"),
             File::Head => include_str!("head.cu"),
             File::Update => include_str!("update.cu"),
             File::Batch => include_str!("batch.cu"),
@@ -224,6 +238,55 @@ pub static WEIGHTS_32_64: Kernel<WeightGradient> =
 /// 64 channels.
 pub static WEIGHTS_64: Kernel<WeightGradient> = tile(64, 64, 8, 8, 1).weights("weights_64", 184);
 
+/// A 1×1 convolution: channels that are summed over, and pixels and channels of a block.
+const fn slab_bytes(terms: u32) -> u32 {
+    let (here, pixels) = match terms {
+        64 | 128 => (256, 64),
+        256 => (64, 64),
+        _ => (64, 32),
+    };
+    larger(2 * (terms * here + pixels * (terms + here)), NORM_SUMS)
+}
+
+const fn pointwise(name: &'static str, terms: u32, registers: u32) -> Kernel<Pointwise> {
+    kernel(name, File::Pointwise, slab_bytes(terms), registers)
+}
+
+/// The 1×1 convolutions, in the order in which src/network/forward/own/norm.cpp counts them.
+pub static POINTWISE: [PointwisePair; 4] = [
+    PointwisePair {
+        channels: (64, 256),
+        forward: pointwise("pointwise_forward_64_256", 64, 128),
+        backward: pointwise("pointwise_backward_64_256", 256, 104),
+    },
+    PointwisePair {
+        channels: (128, 512),
+        forward: pointwise("pointwise_forward_128_512", 128, 128),
+        backward: pointwise("pointwise_backward_128_512", 512, 96),
+    },
+    PointwisePair {
+        channels: (256, 64),
+        forward: pointwise("pointwise_forward_256_64", 256, 112),
+        backward: pointwise("pointwise_backward_256_64", 64, 128),
+    },
+    PointwisePair {
+        channels: (512, 128),
+        forward: pointwise("pointwise_forward_512_128", 512, 112),
+        backward: pointwise("pointwise_backward_512_128", 128, 128),
+    },
+];
+
+/// A 1×1 convolution's kernels.
+#[derive(Debug)]
+pub struct PointwisePair {
+    /// Inputs and outputs.
+    pub channels: (i64, i64),
+    /// With the normalisation before it.
+    pub forward: Kernel<Pointwise>,
+    /// By its input.
+    pub backward: Kernel<Pointwise>,
+}
+
 /// From the last maps to the loss and back.
 pub static HEAD: Kernel<Head> =
     kernel("head", File::Head, (32 * 64 + 64 + MOST_CLASSES as u32) * 4, 72);
@@ -259,6 +322,7 @@ pub fn all() -> Vec<Facts> {
         .into_iter()
         .chain(convolutions.map(|kernel| kernel.facts))
         .chain(weights.map(|kernel| kernel.facts))
+        .chain(POINTWISE.iter().flat_map(|pair| [pair.forward.facts, pair.backward.facts]))
         .chain([HEAD.facts, COLLECT.facts, UPDATE.facts, BATCH.facts, NOTHING.facts])
         .collect()
 }

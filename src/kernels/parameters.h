@@ -79,6 +79,20 @@ struct WeightGradient {
   int images_count;
 };
 
+// A 1×1 convolution of ImageNet's nets, forward with the normalisation, shortcut and ReLU before it, or by its input with theirs. Where
+// before.mean is null there is no normalisation before: x is what is convolved, and `gradient` that by x.
+struct Pointwise {
+  NormState before, after;      // of its input; of its output: forward
+  const Words *x, *shortcut;    // what is normalised; forward: what is then added, null for none
+  Words* y;                     // forward: what that makes
+  const u16* weights;           // [outputs][inputs] of bfloat16
+  Words* z;                     // forward: the convolution's output
+  const Words *dz, *more;       // by its input: gradient of that; what else comes to y, null for none
+  const Words* sign;            // y where a shortcut decides its sign, else null
+  Words* gradient;              // by the normalisation's output, after ReLU's part
+  int pixels;
+};
+
 // The end of the forward pass and the beginning of the backward pass.
 struct Head {
   Activation input;             // the last convolution's output, its normalisation and shortcut

@@ -121,6 +121,24 @@ pub struct Convolution {
     pub images_count: i32,
 }
 
+/// A 1×1 convolution of ImageNet's nets with the normalisation before it.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Pointwise {
+    pub before: NormState,
+    pub after: NormState,
+    pub x: Address,
+    pub shortcut: Address,
+    pub y: Address,
+    pub weights: Address,
+    pub z: Address,
+    pub dz: Address,
+    pub more: Address,
+    pub sign: Address,
+    pub gradient: Address,
+    pub pixels: i32,
+}
+
 /// The gradient of a convolution's weights.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C)]

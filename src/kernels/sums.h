@@ -26,11 +26,12 @@ DEVICE void finish_gradients(const NormState& n, int c, double sum, double produ
   n.offset[c] = (float)(-factor * sum / n.rows);
 }
 
-// Adds up what `blocks` blocks left in n.partial, if this block is the last of them; `finish` gets (channel, sum, other sum). Takes
-// 2 · THREADS doubles of shared memory.
+// Adds up what the blocks left in n.partial, a column of the grid after the other, if this block is the last of the grid; `finish` gets
+// (channel, sum, other sum). Takes 2 · THREADS doubles of shared memory.
 template <typename Finish>
-DEVICE void add_up_blocks(const NormState& n, int blocks, Finish finish) {
-  if (!is_last_block(n.counter, blocks)) return;
+DEVICE void add_up_blocks(const NormState& n, Finish finish) {
+  const int blocks = block_count();
+  if (!is_last_block(n.counter, blocks * block_rows())) return;
   double* sums = (double*)shared();
   // A few threads a column of the table of partial sums, each with some of the blocks.
   for (int first = 0; first < n.channels; first += THREADS) {
@@ -57,6 +58,6 @@ DEVICE void add_up_blocks(const NormState& n, int blocks, Finish finish) {
   }
 }
 
-DEVICE void finish_all_gradients(const NormState& n, int blocks) {
-  add_up_blocks(n, blocks, [&](int c, double sum, double product) { finish_gradients(n, c, sum, product); });
+DEVICE void finish_all_gradients(const NormState& n) {
+  add_up_blocks(n, [&](int c, double sum, double product) { finish_gradients(n, c, sum, product); });
 }

@@ -4,11 +4,12 @@ use tch::{Device, Kind, Tensor};
 
 use super::launch::{Emulator, Launch, Order};
 use super::list::{
-    File, HEADERS, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK, all,
+    File, HEADERS, Kernel, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK,
+    POINTWISE, all,
 };
 use super::nvrtc;
 use super::parameters::{
-    Address, Batch, Collect, Convolution, Head, Norm, NormState, Update, WeightGradient,
+    Address, Batch, Collect, Convolution, Head, Norm, NormState, Pointwise, Update, WeightGradient,
 };
 
 /// What the kernels with a mistake take (emulate/mistakes.h).
@@ -81,6 +82,7 @@ fn rust_and_cpp_agree_on_what_each_kernel_takes() {
                 size_of::<Convolution>()
             }
             name if name.starts_with("weights") => size_of::<WeightGradient>(),
+            name if name.starts_with("pointwise") => size_of::<Pointwise>(),
             "head" => size_of::<Head>(),
             "batch" => size_of::<Batch>(),
             "collect" => size_of::<Collect>(),
@@ -131,38 +133,61 @@ fn every_kernel_compiles_without_spills_within_its_registers_for_each_architectu
     }
 }
 
+/// A normalisation's numbers, and what `blocks` blocks leave for the last one.
+struct State {
+    values: Tensor,
+    partial: Tensor,
+    counter: Tensor,
+    rows: i64,
+}
+
+impl State {
+    fn new(channels: i64, rows: i64, blocks: u32) -> State {
+        let float = (Kind::Float, Device::Cpu);
+        State {
+            values: Tensor::rand([11, channels], float) + 0.5,
+            partial: Tensor::zeros([i64::from(blocks), 2, channels], float),
+            counter: Tensor::zeros([1], (Kind::Int, Device::Cpu)),
+            rows,
+        }
+    }
+
+    fn parameter(&self) -> NormState {
+        let at = |row: i64| Address::of(&self.values.get(row));
+        NormState {
+            gamma: at(0),
+            beta: at(1),
+            mean: at(2),
+            inverse: at(3),
+            factor: at(4),
+            running_mean: at(5),
+            running_variance: at(6),
+            slope: at(7),
+            offset: at(8),
+            d_gamma: at(9),
+            d_beta: at(10),
+            partial: Address::of(&self.partial),
+            counter: Address::of(&self.counter),
+            rows: self.rows as i32,
+            channels: self.values.size()[1] as i32,
+            momentum: 0.1,
+            epsilon: 1e-5,
+        }
+    }
+}
+
+fn maps(rows: i64, channels: i64) -> Tensor {
+    Tensor::randn([rows, channels], (Kind::BFloat16, Device::Cpu))
+}
+
 /// Output, masked gradient, input gradient and sums of a normalisation with a shortcut, in `order`.
-fn normalised(order: Order, channels: i64, rows: i64, blocks: u32) -> Vec<Tensor> {
+fn normalised(order: Order, channels: i64, rows: i64, grid: (u32, u32)) -> Vec<Tensor> {
     tch::manual_seed(channels);
-    let maps = || Tensor::randn([rows, channels], (Kind::BFloat16, Device::Cpu));
-    let vectors = || Tensor::rand([13, channels], (Kind::Float, Device::Cpu)) + 0.5;
-    let [x, shortcut, dy, more] = std::array::from_fn(|_| maps());
+    let [x, shortcut, dy, more] = std::array::from_fn(|_| maps(rows, channels));
     let [y, masked, dx] = std::array::from_fn(|_| x.zeros_like());
-    let values = vectors();
-    let at = |row: i64| Address::of(&values.get(row));
-    let partial = Tensor::zeros([i64::from(blocks), 2, channels], (Kind::Float, Device::Cpu));
-    let counter = Tensor::zeros([1], (Kind::Int, Device::Cpu));
-    let state = NormState {
-        gamma: at(0),
-        beta: at(1),
-        mean: at(2),
-        inverse: at(3),
-        factor: at(4),
-        running_mean: at(5),
-        running_variance: at(6),
-        slope: at(7),
-        offset: at(8),
-        d_gamma: at(9),
-        d_beta: at(10),
-        partial: Address::of(&partial),
-        counter: Address::of(&counter),
-        rows: rows as i32,
-        channels: channels as i32,
-        momentum: 0.1,
-        epsilon: 1e-5,
-    };
+    let state = State::new(channels, rows, grid.0);
     let parameter = Norm {
-        state,
+        state: state.parameter(),
         x: Address::of(&x),
         shortcut: Address::of(&shortcut),
         y: Address::of(&y),
@@ -176,18 +201,92 @@ fn normalised(order: Order, channels: i64, rows: i64, blocks: u32) -> Vec<Tensor
     let emulator: &dyn Launch = &Emulator { order };
     for kernel in [&NORM_STATISTICS, &NORM_APPLY, &NORM_SUMS_BACK, &NORM_INPUT_GRADIENT] {
         // SAFETY: the parameter's tensors live in this function.
-        unsafe { emulator.launch(kernel, (blocks, 1), &parameter).unwrap() };
+        unsafe { emulator.launch(kernel, grid, &parameter).unwrap() };
     }
-    vec![y, masked, dx, values]
+    vec![y, masked, dx, state.values]
+}
+
+fn assert_same_bits(orders: [Vec<Tensor>; 3], what: &str) {
+    let [first, others @ ..] = orders;
+    for other in others {
+        assert!(first.iter().zip(&other).all(|(a, b)| a.equal(b)), "{what}");
+    }
 }
 
 #[test]
 fn whichever_thread_and_block_is_first_a_normalisation_has_the_same_bits() {
-    for (channels, rows, blocks) in [(16, 1000, 7), (24, 500, 3), (64, 300, 5), (2048, 9, 4)] {
-        let [first, others @ ..] =
-            Order::ALL.map(|order| normalised(order, channels, rows, blocks));
-        for other in others {
-            assert!(first.iter().zip(&other).all(|(a, b)| a.equal(b)), "{channels} channels");
+    let cases = [
+        (16, 1000, (7, 1)),
+        (24, 500, (3, 1)),
+        (64, 300, (2, 1)),
+        (480, 200, (3, 2)),
+        (2048, 9, (2, 8)),
+    ];
+    for (channels, rows, grid) in cases {
+        let orders = Order::ALL.map(|order| normalised(order, channels, rows, grid));
+        assert_same_bits(orders, &format!("{channels} channels"));
+    }
+}
+
+/// What a 1×1 convolution's kernel makes, forward or by its input, in `order`.
+fn pointwise(order: Order, kernel: &Kernel<Pointwise>, forward: bool, sizes: Sizes) -> Vec<Tensor> {
+    let Sizes { inputs, outputs, pixels } = sizes;
+    tch::manual_seed(inputs);
+    let (x, shortcut, more) = (maps(pixels, inputs), maps(pixels, inputs), maps(pixels, inputs));
+    let (weights, dz) = (maps(outputs, inputs), maps(pixels, outputs));
+    let (y, gradient, z) = (x.zeros_like(), x.zeros_like(), dz.zeros_like());
+    let rows = if inputs.max(outputs) == 512 { 2 } else { 1 };
+    let (before, after) = (State::new(inputs, pixels, 2), State::new(outputs, pixels, 2));
+    let parameter = Pointwise {
+        before: before.parameter(),
+        after: after.parameter(),
+        x: Address::of(&x),
+        shortcut: Address::of(&shortcut),
+        y: Address::of(&y),
+        weights: Address::of(&weights),
+        z: Address::of(&z),
+        dz: Address::of(&dz),
+        more: Address::of(&more),
+        sign: Address::of(&shortcut),
+        gradient: Address::of(&gradient),
+        pixels: pixels as i32,
+    };
+    // SAFETY: the parameter's tensors live in this function.
+    let counts = unsafe {
+        Emulator { order }
+            .run(
+                kernel.facts.name,
+                (2, rows),
+                kernel.facts.shared_bytes,
+                std::ptr::from_ref(&parameter).cast(),
+            )
+            .unwrap()
+    };
+    assert_eq!(counts.passes, counts.matrix_loads, "{}: conflicts of banks", kernel.facts.name);
+    match forward {
+        true => vec![y, z, after.values],
+        false => vec![gradient, before.values],
+    }
+}
+
+/// Of a 1×1 convolution.
+#[derive(Clone, Copy)]
+struct Sizes {
+    inputs: i64,
+    outputs: i64,
+    pixels: i64,
+}
+
+#[test]
+fn whichever_thread_and_block_is_first_a_1x1_convolution_has_the_same_bits_without_conflicts() {
+    for pair in &POINTWISE {
+        let (inputs, outputs) = pair.channels;
+        for pixels in [7, 200] {
+            let sizes = Sizes { inputs, outputs, pixels };
+            for (kernel, forward) in [(&pair.forward, true), (&pair.backward, false)] {
+                let orders = Order::ALL.map(|order| pointwise(order, kernel, forward, sizes));
+                assert_same_bits(orders, kernel.facts.name);
+            }
         }
     }
 }

@@ -189,7 +189,7 @@ fn normalised(device: Device) -> Result<Vec<Tensor>> {
         momentum: MOMENTUM,
         epsilon: 1e-5,
     };
-    let output = own::apply(&norm, &x, Some(&shortcut), true).main;
+    let output = own::apply(&norm, &x.shallow_clone().into(), Some(&shortcut), true, None).main;
     let scalar = (&output * upstream.to_device(device)).sum(Kind::Float);
     let leaves = [&x, &scale, &shift, &shortcut];
     let gradients = Tensor::run_backward(&[scalar], &leaves, false, false);

@@ -19,6 +19,7 @@ DEVICE int thread_id() { return emulation::block.now->id; }
 DEVICE int block_id() { return emulation::block.id; }
 DEVICE int block_row() { return emulation::block.row; }
 DEVICE int block_count() { return emulation::block.count; }
+DEVICE int block_rows() { return emulation::block.rows; }
 DEVICE void sync_block() { emulation::pause_as(emulation::State::AT_BARRIER); }
 DEVICE float shuffle_xor(float value, int mask) {
   emulation::block.now->at.value = value;
@@ -48,6 +49,7 @@ DEVICE float fused(float a, float b, float c) { return std::fmaf(a, b, c); }
 DEVICE float exponential(float x) { return std::exp(x); }
 DEVICE float logarithm(float x) { return std::log(x); }
 DEVICE float load_fresh(const float* from) { return *from; }
+DEVICE u32 load_fresh(const u32* from) { return *from; }
 DEVICE u32 bfloat16_of(float x) {
   u32 bits;
   std::memcpy(&bits, &x, 4);

@@ -2,6 +2,7 @@
 #include "../norm.cu"
 #include "../convolution.cu"
 #include "../weights.cu"
+#include "../pointwise.cu"
 #include "../head.cu"
 #include "../update.cu"
 #include "../batch.cu"
@@ -24,6 +25,9 @@ const Entry ENTRIES[] = {
     ENTRY(backward_64, Convolution),
     ENTRY(weights_first, WeightGradient), ENTRY(weights_16, WeightGradient), ENTRY(weights_16_32, WeightGradient),
     ENTRY(weights_32, WeightGradient), ENTRY(weights_32_64, WeightGradient), ENTRY(weights_64, WeightGradient),
+    ENTRY(pointwise_forward_64_256, Pointwise), ENTRY(pointwise_forward_128_512, Pointwise), ENTRY(pointwise_forward_256_64, Pointwise),
+    ENTRY(pointwise_forward_512_128, Pointwise), ENTRY(pointwise_backward_64_256, Pointwise), ENTRY(pointwise_backward_128_512, Pointwise),
+    ENTRY(pointwise_backward_256_64, Pointwise), ENTRY(pointwise_backward_512_128, Pointwise),
     ENTRY(batch, Batch), ENTRY(head, Head), ENTRY(collect, Collect), ENTRY(update, Update), ENTRY(nothing, Update),
     ENTRY(missed_barrier, Mistake), ENTRY(missing_barrier, Mistake), ENTRY(copy_not_awaited, Mistake), ENTRY(divergent_warp, Mistake),
     ENTRY(unwritten_memory, Mistake), ENTRY(past_the_end, Mistake), ENTRY(first_come, Mistake), ENTRY(same_bank, Mistake), ENTRY(no_mistake, Mistake),

@@ -46,7 +46,7 @@ struct Counts {
 };
 
 struct Block {
-  int threads, id, row, count;
+  int threads, id, row, rows, count;
   u8* shared;
   Thread* now;
   Fiber scheduler;
@@ -224,6 +224,7 @@ inline void launch(int columns, int rows, int threads, size_t shared_bytes, Orde
     block.threads = threads;
     block.id = id % columns;
     block.row = id / columns;
+    block.rows = rows;
     block.count = columns;
     block.kernel = &kernel;
     block.shared = reinterpret_cast<u8*>((reinterpret_cast<uintptr_t>(memory.get()) + 127) & ~static_cast<uintptr_t>(127));

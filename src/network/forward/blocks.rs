@@ -19,7 +19,7 @@ impl Network {
         let mut maps = pass.stem(images);
         let mut outputs: Vec<Tensor> = Vec::new();
         for block in &blocks {
-            maps = pass.block(&maps, block);
+            maps = pass.block(&maps, block, None);
             outputs.truncate(block.stage());
             outputs.push(maps.main.shallow_clone());
         }
@@ -28,6 +28,15 @@ impl Network {
 }
 
 impl Pass<'_> {
+    /// Blocks that follow each other.
+    pub(crate) fn blocks(&mut self, maps: Maps, blocks: &[Block]) -> Maps {
+        let following = blocks.iter().skip(1).map(Some).chain([None]);
+        blocks
+            .iter()
+            .zip(following)
+            .fold(maps, |maps, (block, next)| self.block(&maps, block, next))
+    }
+
     /// The first layer: images, float32 [n, 3, h, w], to the maps that the first block takes.
     pub(crate) fn stem(&mut self, images: &Tensor) -> Maps {
         self.enter(|| "conv1".to_string());
@@ -53,20 +62,26 @@ impl Pass<'_> {
     }
 
     /// The next block and its shortcut (Eqn. 1: y = F(x) + x): [n, c, h, w] to [n, outputs, h /
-    /// stride, w / stride], rounded up.
-    pub(crate) fn block(&mut self, maps: &Maps, block: &Block) -> Maps {
+    /// stride, w / stride], rounded up. `next`: the block that will be next in this walk, if any.
+    pub(crate) fn block(&mut self, maps: &Maps, block: &Block, next: Option<&Block>) -> Maps {
         self.enter(|| block.name());
         if block.order() == Order::PreActivation {
             return self.preactivated_block(&maps.main, block).into();
         }
         let mut shortcut = self.shortcut(&maps.again, block);
         let strides = block.strides();
-        let mut inner: Maps = maps.main.shallow_clone().into();
+        let mut inner: Option<Maps> = None;
         for (index, &stride) in strides.iter().enumerate() {
-            let added = if index + 1 == strides.len() { shortcut.take() } else { None };
-            inner = self.layer(&inner.main, stride, added);
+            let last = index + 1 == strides.len();
+            let added = if last { shortcut.take() } else { None };
+            let following = match last {
+                true => next.and_then(|next| next.strides().first().copied()),
+                false => strides.get(index + 1).copied(),
+            };
+            let input = inner.as_ref().unwrap_or(maps);
+            inner = Some(self.layer_in_block(input, stride, added.as_ref(), following));
         }
-        inner
+        inner.expect("a block has layers")
     }
 
     /// The same with normalisation and ReLU before each convolution (He et al. 2016, Figure 1b), and

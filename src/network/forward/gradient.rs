@@ -118,7 +118,7 @@ impl Start {
     fn walk(&self, pass: &mut Pass, part: &[Block]) -> Maps {
         let maps =
             if self.first { pass.stem(&self.maps) } else { self.maps.shallow_clone().into() };
-        part.iter().fold(maps, |maps, block| pass.block(&maps, block))
+        pass.blocks(maps, part)
     }
 
     /// Gradients of a scalar by parameters and by this segment's maps, unless they are the images.

@@ -35,11 +35,8 @@ impl Network {
         let mut pass = Pass::new(self, mode, Position::default());
         let logits = match &self.architecture.body {
             Body::Blocks { .. } => {
-                let maps = self
-                    .architecture
-                    .blocks()
-                    .iter()
-                    .fold(pass.stem(images), |maps, block| pass.block(&maps, block));
+                let maps = pass.stem(images);
+                let maps = pass.blocks(maps, &self.architecture.blocks());
                 pass.classify(&maps.main)
             }
             Body::Highway { stem, stages, hidden } => {

@@ -5,8 +5,9 @@ use tch::{Kind, Tensor};
 
 use crate::config::kernels::Kernels;
 use crate::network::forward::fused;
-use crate::network::forward::fused::Maps;
+use crate::network::forward::fused::{Convolved, Maps};
 use crate::network::forward::own;
+use crate::network::forward::own::Next;
 use crate::network::forward::views::views;
 use crate::network::parameters::{LayerSlot, Network};
 
@@ -120,8 +121,30 @@ impl<'a> Pass<'a> {
         relu: bool,
     ) -> Maps {
         let slot = self.next();
-        let output = self.convolve(slot, input, stride);
-        self.normalise(slot, &output, shortcut, relu)
+        let output = self.normalisable_convolution(slot, input, stride);
+        self.normalise(slot, &output, shortcut, relu, None)
+    }
+
+    /// As [`layer`](Self::layer), in a block: the input may be convolved already, and the next
+    /// convolution of the main path, of stride `following`, may be done ahead.
+    pub(crate) fn layer_in_block(
+        &mut self,
+        input: &Maps,
+        stride: i64,
+        shortcut: Option<&Tensor>,
+        following: Option<i64>,
+    ) -> Maps {
+        let slot = self.next();
+        let next = following
+            .filter(|&stride| stride == 1)
+            .and_then(|_| self.network.slots.get(self.position.main));
+        match &input.ahead {
+            Some(output) => self.normalise(slot, output, shortcut, true, next),
+            None => {
+                let output = self.normalisable_convolution(slot, &input.main, stride);
+                self.normalise(slot, &output, shortcut, true, next)
+            }
+        }
     }
 
     /// The next convolution alone, where normalisation stands before it or nowhere.
@@ -132,7 +155,7 @@ impl<'a> Pass<'a> {
 
     /// The batch normalisation and ReLU that stand before the next layer, which stays the next.
     pub(crate) fn preactivation(&self, maps: &Tensor) -> Maps {
-        self.normalise(self.peek(), maps, None, true)
+        self.normalise(self.peek(), &maps.shallow_clone().into(), None, true, None)
     }
 
     /// The next 3×3 convolution with bias and nothing after it.
@@ -161,19 +184,42 @@ impl<'a> Pass<'a> {
         input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1)
     }
 
-    /// A layer's batch normalisation, the addition of a shortcut, and ReLU if `relu`.
+    /// A convolution that its layer's batch normalisation follows.
+    fn normalisable_convolution(&self, slot: &LayerSlot, input: &Tensor, stride: i64) -> Convolved {
+        match self.own_convolution(slot, input).filter(|_| stride == 1) {
+            Some(next) => own::convolve(input, &next),
+            None => self.convolve(slot, input, stride).into(),
+        }
+    }
+
+    /// The convolution of `slot` with the normalisation after it, if the project's own kernels do it
+    /// with stride 1 on such maps.
+    fn own_convolution(&self, slot: &LayerSlot, input: &Tensor) -> Option<Next<'_>> {
+        let weight = &self.parameters[slot.weight];
+        (self.uses_own_kernels() && own::can_convolve(input, weight))
+            .then(|| Next { weight, norm: self.norm(slot) })
+    }
+
+    fn uses_own_kernels(&self) -> bool {
+        self.network.compute.kernels == Kernels::Own && self.mode != Mode::Evaluation
+    }
+
+    /// A layer's batch normalisation, the addition of a shortcut, and ReLU if `relu`; the convolution
+    /// of `next` with it where that can be done.
     fn normalise(
         &self,
         slot: &LayerSlot,
-        maps: &Tensor,
+        convolved: &Convolved,
         shortcut: Option<&Tensor>,
         relu: bool,
+        next: Option<&LayerSlot>,
     ) -> Maps {
-        let (norm, compute) = (self.norm(slot), self.network.compute);
-        if compute.kernels == Kernels::Own && norm.training && own::can_do(maps) {
-            own::apply(&norm, maps, shortcut, relu)
+        let (norm, maps) = (self.norm(slot), &convolved.maps);
+        if self.uses_own_kernels() && own::can_do(maps) {
+            let next = next.and_then(|next| self.own_convolution(next, maps));
+            own::apply(&norm, convolved, shortcut, relu, next.as_ref())
         } else {
-            norm.apply(maps, shortcut, relu, compute.fused)
+            norm.apply(maps, shortcut, relu, self.network.compute.fused)
         }
     }
 

@@ -89,6 +89,23 @@ pub(crate) struct Maps {
     pub main: Tensor,
     /// For the next shortcut.
     pub again: Tensor,
+    /// What the next convolution makes of them, where that was done already.
+    pub ahead: Option<Convolved>,
+}
+
+/// What a convolution made, [n, c, h, w].
+pub(crate) struct Convolved {
+    /// The maps.
+    pub maps: Tensor,
+    /// What their batch normalisation needs of the batch, float32 [5, c], where it was summed up
+    /// while they were written.
+    pub statistics: Option<Tensor>,
+}
+
+impl From<Tensor> for Convolved {
+    fn from(maps: Tensor) -> Convolved {
+        Convolved { maps, statistics: None }
+    }
 }
 
 impl Maps {
@@ -99,7 +116,7 @@ impl Maps {
     pub(crate) unsafe fn from_pointers(results: [*mut c_void; 2]) -> Maps {
         // SAFETY: the caller's.
         let [main, again] = results.map(|result| unsafe { Tensor::from_ptr(result as *mut _) });
-        Maps { main, again }
+        Maps { main, again, ahead: None }
     }
 }
 
@@ -111,7 +128,7 @@ pub(crate) fn pointer(tensor: Option<&Tensor>) -> *const c_void {
 impl From<Tensor> for Maps {
     /// Both are the same tensor: autograd adds their gradients.
     fn from(main: Tensor) -> Maps {
-        Maps { again: main.shallow_clone(), main }
+        Maps { again: main.shallow_clone(), main, ahead: None }
     }
 }
 

@@ -41,7 +41,7 @@ fn results(
         momentum: MOMENTUM,
         epsilon: EPSILON,
     };
-    let Maps { main, again } = norm.apply(&x, with_shortcut.then_some(&added), relu, fused);
+    let Maps { main, again, .. } = norm.apply(&x, with_shortcut.then_some(&added), relu, fused);
     let mut leaves = vec![&x, &scale, &shift];
     leaves.extend(with_shortcut.then_some(&added));
     let mut results = vec![main.detach()];

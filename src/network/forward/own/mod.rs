@@ -1,6 +1,9 @@
 //! Batch normalisation, shortcut and ReLU by the project's own kernels, as one autograd function
-//! (`norm.cpp`): for nets whose convolutions are libtorch's.
+//! (`norm.cpp`), with the 1×1 convolution after them where there is a kernel for it: for nets whose
+//! other convolutions are libtorch's.
 
+#[cfg(test)]
+mod pointwise_tests;
 #[cfg(test)]
 mod tests;
 
@@ -12,26 +15,55 @@ use tch::{Device, Kind, Tensor};
 
 use crate::kernels::launcher::launcher;
 use crate::kernels::list::{
-    MOST_CHANNELS, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK,
+    MOST_CHANNELS, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK, POINTWISE,
 };
-use crate::kernels::parameters;
-use crate::network::forward::fused::{Maps, Norm, pointer};
+use crate::network::forward::fused::{Convolved, Maps, Norm, pointer};
 
-type Launcher = extern "C" fn(c_int, c_int, *const c_void, c_int) -> *const c_char;
+type Launcher = extern "C" fn(c_int, c_int, c_int, *const c_void, c_int) -> *const c_char;
+
+/// A batch normalisation as norm.cpp takes it: pointers to at::Tensor, null for none.
+#[repr(C)]
+struct Given {
+    gamma: *const c_void,
+    beta: *const c_void,
+    running_mean: *const c_void,
+    running_variance: *const c_void,
+    statistics: *const c_void,
+    momentum: f64,
+    epsilon: f64,
+}
+
+impl Given {
+    fn new(norm: &Norm, statistics: Option<&Tensor>) -> Given {
+        let (mean, variance) = norm.running.unzip();
+        Given {
+            gamma: pointer(Some(norm.scale)),
+            beta: pointer(Some(norm.shift)),
+            running_mean: pointer(mean),
+            running_variance: pointer(variance),
+            statistics: pointer(statistics),
+            momentum: norm.momentum,
+            epsilon: norm.epsilon,
+        }
+    }
+}
 
 unsafe extern "C" {
     fn resnet_own_norm_launcher(launcher: Launcher);
     fn resnet_own_norm(
         results: *mut *mut c_void,
         x: *const c_void,
-        gamma: *const c_void,
-        beta: *const c_void,
-        running_mean: *const c_void,
-        running_variance: *const c_void,
+        before: *const Given,
         shortcut: *const c_void,
         relu: bool,
-        momentum: f64,
-        epsilon: f64,
+        weight: *const c_void,
+        after: *const Given,
+    ) -> bool;
+    fn resnet_own_convolution(
+        results: *mut *mut c_void,
+        x: *const c_void,
+        weight: *const c_void,
+        after: *const Given,
     ) -> bool;
     fn resnet_own_norm_error() -> *const c_char;
 }
@@ -42,32 +74,96 @@ pub(crate) fn can_do(maps: &Tensor) -> bool {
     maps.kind() == Kind::BFloat16 && channels % 8 == 0 && channels <= MOST_CHANNELS
 }
 
-/// [`Norm::apply`] in training mode, for maps that [`can_do`] allows.
-pub(crate) fn apply(norm: &Norm, maps: &Tensor, shortcut: Option<&Tensor>, relu: bool) -> Maps {
+/// Whether there is a kernel for this convolution (with stride 1) of such maps.
+pub(crate) fn can_convolve(maps: &Tensor, weight: &Tensor) -> bool {
+    let [outputs, inputs, 1, 1] = weight.size()[..] else { return false };
+    can_do(maps)
+        && weight.kind() == Kind::BFloat16
+        && POINTWISE.iter().any(|pair| pair.channels == (inputs, outputs))
+        // Kernels read sixteen bytes at a time.
+        && weight.is_contiguous()
+        && weight.data_ptr().cast::<u8>().align_offset(16) == 0
+}
+
+/// A 1×1 convolution, [outputs, inputs, 1, 1], and the normalisation that follows it.
+pub(crate) struct Next<'a> {
+    pub weight: &'a Tensor,
+    pub norm: Norm<'a>,
+}
+
+/// [`Norm::apply`] in training mode, for maps that [`can_do`] allows; `next`, which [`can_convolve`]
+/// must allow, is done with it.
+pub(crate) fn apply(
+    norm: &Norm,
+    convolved: &Convolved,
+    shortcut: Option<&Tensor>,
+    relu: bool,
+    next: Option<&Next>,
+) -> Maps {
+    let mut results = [std::ptr::null_mut(); 4];
+    let after = next.map(|next| Given::new(&next.norm, None));
+    // SAFETY: the pointers are those of live at::Tensors or null, as norm.cpp expects; the results
+    // are new at::Tensors of ours, four of them with a convolution and else two.
+    unsafe {
+        let done = ready(|| {
+            resnet_own_norm(
+                results.as_mut_ptr(),
+                pointer(Some(&convolved.maps)),
+                &Given::new(norm, convolved.statistics.as_ref()),
+                pointer(shortcut),
+                relu,
+                pointer(next.map(|next| next.weight)),
+                after.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+            )
+        });
+        check(done);
+        let [main, again, maps, statistics] = results;
+        let mut result = Maps::from_pointers([main, again]);
+        result.ahead = next.map(|_| convolved_from([maps, statistics]));
+        result
+    }
+}
+
+/// A 1×1 convolution that [`can_convolve`] allows, with what the normalisation after it needs.
+pub(crate) fn convolve(maps: &Tensor, next: &Next) -> Convolved {
+    let mut results = [std::ptr::null_mut(); 2];
+    // SAFETY: as in `apply`.
+    unsafe {
+        let done = ready(|| {
+            resnet_own_convolution(
+                results.as_mut_ptr(),
+                pointer(Some(maps)),
+                pointer(Some(next.weight)),
+                &Given::new(&next.norm, None),
+            )
+        });
+        check(done);
+        convolved_from(results)
+    }
+}
+
+/// Calls norm.cpp, which has been told how to launch.
+fn ready<T>(call: impl FnOnce() -> T) -> T {
     static READY: Once = Once::new();
     // SAFETY: `launch` is what norm.cpp calls.
     READY.call_once(|| unsafe { resnet_own_norm_launcher(launch) });
-    let (mean, variance) = norm.running.unzip();
-    let mut results = [std::ptr::null_mut(); 2];
-    // SAFETY: the pointers are those of live at::Tensors or null, as norm.cpp expects; the results
-    // are new at::Tensors of ours.
-    unsafe {
-        let done = resnet_own_norm(
-            results.as_mut_ptr(),
-            pointer(Some(maps)),
-            pointer(Some(norm.scale)),
-            pointer(Some(norm.shift)),
-            pointer(mean),
-            pointer(variance),
-            pointer(shortcut),
-            relu,
-            norm.momentum,
-            norm.epsilon,
-        );
-        // As libtorch's errors, which are panics everywhere in tch.
-        assert!(done, "{}", CStr::from_ptr(resnet_own_norm_error()).to_string_lossy());
-        Maps::from_pointers(results)
-    }
+    call()
+}
+
+/// Panics with what went wrong in norm.cpp, as libtorch's errors do everywhere in tch.
+fn check(done: bool) {
+    // SAFETY: the message is a C string that lives until this thread's next call.
+    assert!(done, "{}", unsafe { CStr::from_ptr(resnet_own_norm_error()) }.to_string_lossy());
+}
+
+/// Both as C++ returns them.
+///
+/// # Safety
+/// The pointers must be to at::Tensors that belong to nobody else.
+unsafe fn convolved_from(results: [*mut c_void; 2]) -> Convolved {
+    // SAFETY: the caller's.
+    let [maps, statistics] = results.map(|result| unsafe { Tensor::from_ptr(result as *mut _) });
+    Convolved { maps, statistics: Some(statistics) }
 }
 
 thread_local! {
@@ -78,21 +174,23 @@ thread_local! {
 /// Launches a kernel for norm.cpp, on whatever thread the backward pass runs.
 extern "C" fn launch(
     kernel: c_int,
-    blocks: c_int,
+    columns: c_int,
+    rows: c_int,
     parameter: *const c_void,
     device: c_int,
 ) -> *const c_char {
     let device = usize::try_from(device).map_or(Device::Cpu, Device::Cuda);
-    let kernel = match kernel {
-        0 => &NORM_STATISTICS,
-        1 => &NORM_APPLY,
-        2 => &NORM_SUMS_BACK,
-        _ => &NORM_INPUT_GRADIENT,
+    let facts = match kernel {
+        0 => &NORM_STATISTICS.facts,
+        1 => &NORM_APPLY.facts,
+        2 => &NORM_SUMS_BACK.facts,
+        3 => &NORM_INPUT_GRADIENT.facts,
+        pair @ 4..8 => &POINTWISE[pair as usize - 4].forward.facts,
+        pair => &POINTWISE[pair as usize - 8].backward.facts,
     };
-    // SAFETY: norm.cpp's Norm is this one, and its addresses are of tensors that it holds.
+    // SAFETY: norm.cpp gives each kernel what it takes, with addresses of tensors that it holds.
     let done = launcher(device).and_then(|launcher| unsafe {
-        let parameter = &*parameter.cast::<parameters::Norm>();
-        launcher.launch(kernel, (blocks as u32, 1), parameter)
+        launcher.launch_raw(facts, (columns as u32, rows as u32), parameter)
     });
     match done {
         Ok(()) => std::ptr::null(),
