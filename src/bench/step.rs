@@ -73,6 +73,7 @@ impl Case {
             width: self.width,
             // The fused operation is the CPU's.
             path: match kernels {
+                Kernels::Own if !fused => "own-separate",
                 Kernels::Own => match self.concurrency {
                     Concurrency { overlap: false, branch: false } => "own",
                     Concurrency { overlap: true, branch: false } => "own-overlap",

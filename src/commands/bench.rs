@@ -120,6 +120,8 @@ enum StepPath {
     OwnBranch,
     /// Both.
     OwnOverlapBranch,
+    /// The same as own; the 1×1 convolutions of ImageNet's nets are libtorch's.
+    OwnSeparate,
 }
 
 /// Runs the command: one of its three measurements.
@@ -218,7 +220,7 @@ impl Combination {
         let architecture = arguments.architecture(network)?.widened(width);
         let wanted = arguments.checkpoint_segments;
         let segments = memory::segments_on(device, &architecture, batch, precision, wanted);
-        let fused = path != StepPath::Plain;
+        let fused = !matches!(path, StepPath::Plain | StepPath::OwnSeparate);
         let kernels = match path {
             StepPath::Fused | StepPath::Plain => Kernels::Libtorch,
             _ => Kernels::Own,

@@ -7,6 +7,7 @@ use tch::Device;
 
 use crate::kernels::cuda::Gpu;
 use crate::kernels::launch::{Emulator, Launch, Order};
+use crate::kernels::nvrtc;
 
 /// Most GPUs of a machine.
 const GPUS: usize = 64;
@@ -21,6 +22,16 @@ pub fn launcher(device: Device) -> Result<&'static dyn Launch> {
     match device {
         Device::Cuda(index) => gpu(index).map(|gpu| gpu as &dyn Launch),
         _ => Ok(&EMULATOR),
+    }
+}
+
+/// What makes the kernels run on a device: the compiler with its version, or the emulator.
+pub fn made_by(device: Device) -> Option<String> {
+    match device {
+        Device::Cuda(_) => {
+            nvrtc::library().ok()?.version().ok().map(|version| format!("NVRTC {version}"))
+        }
+        _ => Some("emulator".to_string()),
     }
 }
 

@@ -97,7 +97,8 @@ pub(crate) struct NormState {
 pub struct Compute {
     /// Precision of activations and convolutions.
     pub precision: Precision,
-    /// Whether normalisation, addition and ReLU are one operation where they can be, on a CPU.
+    /// Whether what can be is one operation: on a CPU normalisation, addition and ReLU, by own
+    /// kernels a 1×1 convolution with the normalisation before it.
     pub fused: bool,
     /// Whose kernels it is computed with on a GPU; on a CPU, own ones run on the emulator.
     pub kernels: Kernels,

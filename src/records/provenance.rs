@@ -53,6 +53,10 @@ pub struct Machine {
     /// It does not affect results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<String>,
+    /// What made the project's own kernels run, where they did: the compiler with its version, or
+    /// the emulator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<String>,
 }
 
 impl Provenance {
@@ -93,6 +97,7 @@ impl Machine {
             world: None,
             hosts: Vec::new(),
             exchange: None,
+            kernels: None,
         }
     }
 }

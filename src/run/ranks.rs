@@ -5,11 +5,13 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 
+use crate::config::kernels::Kernels;
 use crate::config::recipe::Recipe;
 use crate::console::event::Event;
 use crate::distributed::group::Group;
 use crate::distributed::meeting::Fact;
 use crate::error::{BadInput, Stopped, bad_input};
+use crate::kernels::launcher;
 use crate::records::directory::RunDirectory;
 use crate::records::provenance::{Provenance, timestamp};
 use crate::records::run_toml::{Failure, RunRecord, State};
@@ -208,6 +210,9 @@ impl Run<'_> {
     /// How this attempt is made, and by whom.
     pub(crate) fn provenance(&self) -> Provenance {
         let mut provenance = Provenance::now(self.device);
+        if self.config.recipe.kernels == Kernels::Own {
+            provenance.machine.kernels = launcher::made_by(self.device);
+        }
         if let Some(group) = self.group {
             provenance.machine.world = Some(group.place().world);
             provenance.machine.hosts = group.hosts();

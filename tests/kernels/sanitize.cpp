@@ -68,8 +68,9 @@ void norms(int rows, int channels) {
   const int blocks = 3;
   const size_t values = static_cast<size_t>(rows) * channels;
   Norm n{state_of(rows, channels, blocks), maps(values), maps(values), maps(values), maps(values), maps(values), maps(values), maps(values), maps(values), 1};
-  for (const char* name : {"norm_statistics", "norm_sums"}) run(name, blocks, 1, 64 * THREADS, &n);
-  for (const char* name : {"norm_apply", "norm_input_gradient"}) run(name, blocks, 1, 0, &n);
+  const int parts = (channels / 8 + MOST_EIGHTS - 1) / MOST_EIGHTS;
+  for (const char* name : {"norm_statistics", "norm_sums"}) run(name, blocks, parts, 64 * THREADS, &n);
+  for (const char* name : {"norm_apply", "norm_input_gradient"}) run(name, blocks, parts, 0, &n);
 }
 
 struct Layer {
@@ -131,6 +132,30 @@ void convolutions(const Layer& l, int images, int widens) {
   run(("weights_" + name).c_str(), blocks, l.weight_rows, std::max(tile + l.rows * l.side * l.outputs * 2, std::min(squares, 8) * 9 * 1024), &gradient);
 }
 
+// A 1×1 convolution in `columns` blocks (or twice as many): forward, by its input, and both without a normalisation before.
+void pointwise(int inputs, int outputs, int pixels) {
+  const int columns = 2, rows = std::max(inputs, outputs) == 512 ? 2 : 1;
+  const auto bytes = [](int terms) {
+    const int here = terms <= 128 ? 256 : 64, tile = terms == 512 ? 32 : 64;
+    return std::max(2 * (terms * here + tile * (terms + here)), 64 * THREADS);
+  };
+  const size_t taken = static_cast<size_t>(pixels) * inputs, made = static_cast<size_t>(pixels) * outputs;
+  Pointwise p{};
+  p.before = state_of(pixels, inputs, columns), p.after = state_of(pixels, outputs, columns);
+  p.x = maps(taken), p.shortcut = maps(taken), p.y = maps(taken), p.z = maps(made);
+  p.weights = reinterpret_cast<u16*>(maps(static_cast<size_t>(inputs) * outputs));
+  p.dz = maps(made), p.more = maps(taken), p.sign = maps(taken), p.gradient = maps(taken);
+  p.pixels = pixels;
+  const std::string name = std::to_string(inputs) + "_" + std::to_string(outputs);
+  const auto both = [&](const Pointwise& given) {
+    run(("pointwise_forward_" + name).c_str(), columns, rows, bytes(inputs), &given);
+    run(("pointwise_backward_" + name).c_str(), columns, rows, bytes(outputs), &given);
+  };
+  both(p);
+  p.before = {}, p.shortcut = nullptr, p.y = nullptr, p.more = nullptr, p.sign = nullptr;
+  both(p);
+}
+
 void heads(int images, int classes) {
   const Layer last{"", 64, 64, 8, 8, 1, 8, 1};
   Head h{};
@@ -166,12 +191,16 @@ void batches(int count) {
 }  // namespace
 
 int main() {
-  for (const auto& [rows, channels] : {std::pair{70, 16}, {33, 24}, {9, 64}, {5, 2048}}) norms(rows, channels);
+  for (const auto& [rows, channels] : {std::pair{70, 16}, {33, 24}, {9, 64}, {300, 480}, {5, 2048}}) norms(rows, channels);
   const Layer layers[] = {
       {"first", 16, 16, 32, 16, 1, 16, 1}, {"16", 16, 16, 32, 16, 1, 16, 1}, {"16_32", 16, 32, 16, 16, 2, 16, 1},
       {"32", 32, 32, 16, 16, 1, 16, 1},    {"32_64", 32, 64, 8, 8, 2, 16, 1}, {"64", 64, 64, 8, 8, 1, 8, 2},
   };
   for (const Layer& layer : layers) convolutions(layer, 2, layer.inputs > 16);
+  for (const int pixels : {1, 150}) {
+    pointwise(64, 256, pixels), pointwise(128, 512, pixels);
+    pointwise(256, 64, pixels), pointwise(512, 128, pixels);
+  }
   heads(3, 10);
   heads(2, 1000);
   batches(3);

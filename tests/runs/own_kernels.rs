@@ -41,6 +41,7 @@ fn a_run_that_is_interrupted_has_the_bytes_of_one_that_was_not() {
     assert_same_run(&root.join("whole"), &root.join("broken"));
     let record = std::fs::read_to_string(root.join("whole/run.toml")).unwrap();
     assert!(record.contains("kernels = \"own\""), "{record}");
+    assert!(record.contains("kernels = \"emulator\""), "{record}");
     // Others would give other bits.
     let mut arguments = train("resnet-8", "whole", &[]);
     for argument in &mut arguments {

@@ -2,6 +2,7 @@
 //! makes on the emulator.
 
 mod lockstep;
+mod pointwise;
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -117,6 +118,7 @@ pub fn measure(network: NetworkName, batch: i64, device: Device) -> Result<Kerne
             taken: taken.get(kernel).copied(),
         })
         .collect();
+    rows.extend(pointwise::rows(device, &taken)?);
     rows.extend(others(device)?);
     Ok(KernelMeasurements {
         network,

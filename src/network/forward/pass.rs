@@ -196,7 +196,7 @@ impl<'a> Pass<'a> {
     /// with stride 1 on such maps.
     fn own_convolution(&self, slot: &LayerSlot, input: &Tensor) -> Option<Next<'_>> {
         let weight = &self.parameters[slot.weight];
-        (self.uses_own_kernels() && own::can_convolve(input, weight))
+        (self.uses_own_kernels() && self.network.compute.fused && own::can_convolve(input, weight))
             .then(|| Next { weight, norm: self.norm(slot) })
     }
 
