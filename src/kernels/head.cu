@@ -29,6 +29,24 @@ DEVICE float largest_of_warp(float value) {
   return value;
 }
 
+// Whether class k is in front of another: larger, or the first of equal ones; NaN before everything, as in libtorch's argmax.
+DEVICE bool in_front(float a, int k, float b, int other) {
+  const bool nan = a != a, other_nan = b != b;
+  if (nan || other_nan) return nan && (!other_nan || k < other);
+  return a > b || (a == b && k < other);
+}
+// The class in front, of which the lanes have some; all get it.
+DEVICE int first_class(const float* logits, int classes, int lane) {
+  int best = lane < classes ? lane : 0;
+  for (int k = lane; k < classes; k += 32)
+    if (in_front(logits[k], k, logits[best], best)) best = k;
+  for (int mask = 16; mask > 0; mask /= 2) {
+    const int other = (int)shuffle_xor((float)best, mask);
+    if (in_front(logits[other], other, logits[best], best)) best = other;
+  }
+  return best;
+}
+
 KERNEL(2) head(Head h) {
   float* memory = (float*)shared();             // [LAST_GROUPS][LAST_CHANNELS]
   float* pooled = memory + LAST_GROUPS * LAST_CHANNELS;   // [LAST_CHANNELS], later its gradient
@@ -71,8 +89,10 @@ KERNEL(2) head(Head h) {
     float total = 0;
     for (int k = lane; k < h.classes; k += 32) total += exponential(logits[k] - largest);
     total = add_up_warp(total);
+    const int first = first_class(logits, h.classes, lane);
     if (lane == 0) {
       h.losses[image] = logarithm(total) + largest - logits[label];
+      h.losses[h.images_count + image] = first == label ? 0 : 1;
       memory[0] = largest;
       memory[1] = total;
     }

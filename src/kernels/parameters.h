@@ -99,7 +99,7 @@ struct Head {
   const float *weights, *bias;  // [classes][64], [classes]
   const long long* labels;
   float *logits, *d_logits;     // [images][classes]; d_logits: of the mean loss
-  float *pooled, *losses;       // [images][64], [images]
+  float *pooled, *losses;       // [images][64]; [2][images]: losses, and whether another class is in front
   Words* gradient;              // by the normalisation's output
   NormState norm;               // of the last convolution
   int images_count, classes;
@@ -115,9 +115,9 @@ struct Parts {
 struct Collect {
   const Parts* convolutions;
   float* gradient;  // flat
-  // The fully connected layer's, from every image's: [images][classes], [images][channels], [images].
+  // The fully connected layer's, from every image's: [images][classes], [images][channels], [2][images].
   const float *d_logits, *pooled, *losses;
-  float *d_weights, *d_bias, *loss;
+  float *d_weights, *d_bias, *loss;  // loss: [2], the mean loss and how many images are wrong
   int convolutions_count, images_count, classes, channels;
 };
 

@@ -11,6 +11,7 @@ use super::nvrtc;
 use super::parameters::{
     Address, Batch, Collect, Convolution, Head, Norm, NormState, Pointwise, Update, WeightGradient,
 };
+use crate::random::{Purpose, Stream};
 
 /// What the kernels with a mistake take (emulate/mistakes.h).
 #[repr(C)]
@@ -145,7 +146,7 @@ impl State {
     fn new(channels: i64, rows: i64, blocks: u32) -> State {
         let float = (Kind::Float, Device::Cpu);
         State {
-            values: Tensor::rand([11, channels], float) + 0.5,
+            values: normal(0, &[11, channels]).abs() + 0.5,
             partial: Tensor::zeros([i64::from(blocks), 2, channels], float),
             counter: Tensor::zeros([1], (Kind::Int, Device::Cpu)),
             rows,
@@ -176,14 +177,20 @@ impl State {
     }
 }
 
-fn maps(rows: i64, channels: i64) -> Tensor {
-    Tensor::randn([rows, channels], (Kind::BFloat16, Device::Cpu))
+/// Normally distributed numbers, the same for the same `key`.
+fn normal(key: u64, shape: &[i64]) -> Tensor {
+    let mut stream = Stream::new(12, Purpose::Shapes, key);
+    let values: Vec<f32> = stream.normals(shape.iter().product::<i64>() as usize);
+    Tensor::from_slice(&values).view(shape)
+}
+
+fn maps(key: u64, rows: i64, channels: i64) -> Tensor {
+    normal(key, &[rows, channels]).to_kind(Kind::BFloat16)
 }
 
 /// Output, masked gradient, input gradient and sums of a normalisation with a shortcut, in `order`.
 fn normalised(order: Order, channels: i64, rows: i64, grid: (u32, u32)) -> Vec<Tensor> {
-    tch::manual_seed(channels);
-    let [x, shortcut, dy, more] = std::array::from_fn(|_| maps(rows, channels));
+    let [x, shortcut, dy, more] = [1, 2, 3, 4].map(|key| maps(key, rows, channels));
     let [y, masked, dx] = std::array::from_fn(|_| x.zeros_like());
     let state = State::new(channels, rows, grid.0);
     let parameter = Norm {
@@ -231,9 +238,8 @@ fn whichever_thread_and_block_is_first_a_normalisation_has_the_same_bits() {
 /// What a 1×1 convolution's kernel makes, forward or by its input, in `order`.
 fn pointwise(order: Order, kernel: &Kernel<Pointwise>, forward: bool, sizes: Sizes) -> Vec<Tensor> {
     let Sizes { inputs, outputs, pixels } = sizes;
-    tch::manual_seed(inputs);
-    let (x, shortcut, more) = (maps(pixels, inputs), maps(pixels, inputs), maps(pixels, inputs));
-    let (weights, dz) = (maps(outputs, inputs), maps(pixels, outputs));
+    let [x, shortcut, more] = [1, 2, 3].map(|key| maps(key, pixels, inputs));
+    let (weights, dz) = (maps(4, outputs, inputs), maps(5, pixels, outputs));
     let (y, gradient, z) = (x.zeros_like(), x.zeros_like(), dz.zeros_like());
     let rows = if inputs.max(outputs) == 512 { 2 } else { 1 };
     let (before, after) = (State::new(inputs, pixels, 2), State::new(outputs, pixels, 2));

@@ -1,7 +1,7 @@
 // The end of a step: the flat gradient from what blocks and images left, and the update of the parameters.
 #include "gpu.h"
 
-// block_row(): a convolution, or after the last one the fully connected layer and the mean loss. A thread has one element.
+// block_row(): a convolution, or after the last one the fully connected layer, the mean loss and the wrong images. A thread has one element.
 KERNEL(4) collect(Collect c) {
   wait_for_kernel_before();
   let_next_kernel_start();
@@ -22,9 +22,10 @@ KERNEL(4) collect(Collect c) {
   } else if (at < weights + c.classes) {
     for (int n = 0; n < c.images_count; ++n) sum += c.d_logits[n * c.classes + at - weights];
     c.d_bias[at - weights] = sum;
-  } else if (at == weights + c.classes) {
-    for (int n = 0; n < c.images_count; ++n) sum += c.losses[n];
-    *c.loss = sum / c.images_count;
+  } else if (at - weights - c.classes < 2) {
+    const int which = at - weights - c.classes;
+    for (int n = 0; n < c.images_count; ++n) sum += c.losses[which * c.images_count + n];
+    c.loss[which] = which ? sum : sum / c.images_count;
   }
 }
 

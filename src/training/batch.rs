@@ -41,11 +41,13 @@ impl BatchGradient {
         let groups = recipe.groups();
         if groups == 1 {
             let (images, labels) = batches.micro_batch(0, count);
-            let Gradient { loss, logits, parameters } = match own {
+            let gradient = match own {
                 Some(own) => own.gradient(network, Mode::Training, &images, &labels)?,
                 None => network.gradient(&images, &labels),
             };
-            return Ok(BatchGradient { parameters, loss, wrong: wrong(&logits, &labels) });
+            let wrong = wrong_of(&gradient, &labels);
+            let Gradient { loss, parameters, .. } = gradient;
+            return Ok(BatchGradient { parameters, loss, wrong });
         }
         let before = network.running_stats().copy();
         let mut statistics = Vec::new();
@@ -64,10 +66,11 @@ impl BatchGradient {
                 None => Ok(network.group_gradient(&images, &labels)),
             };
             // A launch fails as libtorch's operations do, which are panics everywhere in tch.
-            let Gradient { loss, logits, parameters } =
-                gradient.unwrap_or_else(|error| panic!("{error:#}"));
+            let gradient = gradient.unwrap_or_else(|error| panic!("{error:#}"));
             statistics.push(network.running_stats().copy());
-            let [loss, wrong] = [loss, wrong(&logits, &labels)].map(|value| value.view([1]));
+            let wrong = wrong_of(&gradient, &labels);
+            let Gradient { loss, parameters, .. } = gradient;
+            let [loss, wrong] = [loss, wrong].map(|value| value.view([1]));
             Some(Tensor::cat(&[parameters, loss, wrong], 0))
         };
         let own = group.map_or(0..groups, |group| group.share(groups));
@@ -88,6 +91,14 @@ impl BatchGradient {
             loss: mean(sum.get(values)),
             wrong: sum.get(values + 1),
         })
+    }
+}
+
+/// How many images of a batch with these labels are wrong: a float32 scalar.
+fn wrong_of(gradient: &Gradient, labels: &Tensor) -> Tensor {
+    match &gradient.wrong {
+        Some(counted) => counted.shallow_clone(),
+        None => wrong(&gradient.logits, labels),
     }
 }
 

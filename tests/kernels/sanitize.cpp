@@ -164,15 +164,15 @@ void heads(int images, int classes) {
   long long* labels = new long long[images];
   for (int i = 0; i < images; ++i) labels[i] = classes - 1 - i % classes;
   h.labels = labels;
-  h.logits = floats(images * classes), h.d_logits = floats(images * classes), h.pooled = floats(images * 64), h.losses = floats(images);
+  h.logits = floats(images * classes), h.d_logits = floats(images * classes), h.pooled = floats(images * 64), h.losses = floats(2 * images);
   h.gradient = maps(static_cast<size_t>(images) * 64 * 64);
   h.norm = state_of(images * 64, 64, images);
   h.images_count = images, h.classes = classes;
   run("head", images, 1, (32 * 64 + 64 + 1024) * 4, &h);
 
   Parts* parts = new Parts[2]{{floats(3 * 432), 0, 432, 3}, {floats(2 * 2304), 432, 2304, 2}};
-  Collect c{parts, floats(432 + 2304), h.d_logits, h.pooled, h.losses, floats(classes * 64), floats(classes), floats(1), 2, images, classes, 64};
-  run("collect", (std::max(2304, classes * 65 + 1) + THREADS - 1) / THREADS, 3, 0, &c);
+  Collect c{parts, floats(432 + 2304), h.d_logits, h.pooled, h.losses, floats(classes * 64), floats(classes), floats(2), 2, images, classes, 64};
+  run("collect", (std::max(2304, classes * 65 + 2) + THREADS - 1) / THREADS, 3, 0, &c);
 }
 
 void batches(int count) {

@@ -16,6 +16,8 @@ pub struct Gradient {
     pub loss: Tensor,
     /// float32, [images, classes].
     pub logits: Tensor,
+    /// Wrongly classified images, a float32 scalar, where kernels counted them on the way.
+    pub wrong: Option<Tensor>,
     /// Of the loss, plus 0.3 of that of each auxiliary classifier, by the flat parameter vector:
     /// float32, [parameters].
     pub parameters: Tensor,
@@ -44,7 +46,12 @@ impl Network {
             sum + logits.cross_entropy_for_logits(labels) * AUXILIARY_WEIGHT
         });
         let mut gradients = Tensor::run_backward(&[&whole], &[&self.parameters], false, false);
-        Gradient { loss: loss.detach(), logits: logits.detach(), parameters: gradients.remove(0) }
+        Gradient {
+            loss: loss.detach(),
+            logits: logits.detach(),
+            wrong: None,
+            parameters: gradients.remove(0),
+        }
     }
 
     /// Keeps the inputs of each segment only, and computes a segment again when its gradient is
@@ -87,7 +94,7 @@ impl Network {
             parameters += more;
             upstream = next;
         }
-        Gradient { loss: loss.detach(), logits: logits.detach(), parameters }
+        Gradient { loss: loss.detach(), logits: logits.detach(), wrong: None, parameters }
     }
 
     fn segment(&self, start: &Start, part: &[Block], mode: Mode) -> (Maps, Position) {

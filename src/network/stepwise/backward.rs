@@ -129,8 +129,8 @@ impl Step<'_> {
             channels: self.plan.channels as i32,
         };
         let convolutions = self.plan.layers.iter().map(|layer| layer.weights.1);
-        // The last layer's weights and biases, and the loss.
-        let head = self.plan.classes * (self.plan.channels + 1) + 1;
+        // The last layer's weights and biases, the loss and the wrong images.
+        let head = self.plan.classes * (self.plan.channels + 1) + 2;
         let most = convolutions.chain([head]).max().unwrap_or(1) as u32;
         let grid = (most.div_ceil(THREADS), self.plan.layers.len() as u32 + 1);
         // SAFETY: as in `head`.

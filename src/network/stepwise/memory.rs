@@ -33,7 +33,7 @@ pub struct Memory {
     pub d_logits: Tensor,
     /// float32, [images, channels].
     pub pooled: Tensor,
-    /// float32, [images].
+    /// Losses, and 1 where the image is wrong: float32, [2, images].
     pub losses: Tensor,
 }
 
@@ -77,7 +77,7 @@ impl Memory {
             parts: Tensor::from_slice(&parts).to_device(device),
             d_logits: float(&[images, plan.classes]),
             pooled: float(&[images, plan.channels]),
-            losses: float(&[images]),
+            losses: float(&[2, images]),
         }
     }
 

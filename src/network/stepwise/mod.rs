@@ -55,7 +55,7 @@ struct Step<'a> {
     gradient: Tensor,
     /// float32, [images, classes].
     logits: Tensor,
-    /// The mean loss, a float32 scalar.
+    /// The mean loss, and how many images are wrong: float32, [2].
     loss: Tensor,
 }
 
@@ -111,12 +111,13 @@ impl Stepwise {
             half: parameters.to_kind(Kind::BFloat16),
             gradient: float(&[parameters.size()[0]], device),
             logits: float(&[self.images, classes], device),
-            loss: float(&[], device),
+            loss: float(&[2], device),
         };
         step.forward()?;
         step.backward()?;
         let Step { gradient, logits, loss, .. } = step;
-        Ok(Gradient { loss, logits, parameters: gradient })
+        let (loss, wrong) = (loss.get(0), Some(loss.get(1)));
+        Ok(Gradient { loss, logits, wrong, parameters: gradient })
     }
 }
 

@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::precision::Precision;
 use crate::kernels::launch::{Emulator, Grid, Order};
-use crate::kernels::list::Facts;
+use crate::kernels::list::{Facts, HEAD};
+use crate::kernels::parameters::Head;
 use crate::network::architecture::cifar;
 use crate::network::parameters::Compute;
 use crate::network::stepwise::convolution::normal;
@@ -79,8 +80,79 @@ fn a_hundred_classes_have_the_loss_and_the_gradient_of_libtorch() {
         gradient.parameters.narrow(0, gradient.parameters.size()[0] - count, count)
     };
     assert!(difference(&own.logits, &expected.logits) < 2e-2);
+    let wrong = own.logits.argmax(-1, false).ne_tensor(&labels).sum(Kind::Float);
+    assert!(own.wrong.as_ref().unwrap().equal(&wrong), "wrong images");
     assert!(difference(&own.loss, &expected.loss) < 2e-3);
     assert!(difference(&last(&own), &last(&expected)) < 2e-2);
+}
+
+/// Whether the head finds images with these labels wrong, all of which have these logits.
+fn wrong_by_the_head(logits: &[f32], labels: &[i64]) -> Vec<f32> {
+    let (images, classes) = (labels.len() as i64, logits.len() as i64);
+    let float = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+    let maps = || Tensor::zeros([images, 8, 8, 64], (Kind::BFloat16, Device::Cpu));
+    let (input, gradient, labels) = (maps(), maps(), Tensor::from_slice(labels));
+    // Weights of zero: each image's logits are the biases.
+    let (weights, bias) = (float(&[classes, 64]), Tensor::from_slice(logits));
+    let (found, gradients) = (float(&[images, classes]), float(&[images, classes]));
+    let (pooled, losses) = (float(&[images, 64]), float(&[2, images]));
+    let (vectors, partial) = (float(&[7, 64]), float(&[images, 2, 64]));
+    let counter = Tensor::zeros([1], (Kind::Int, Device::Cpu));
+    let vector = |row| Address::of(&vectors.get(row));
+    let parameter = Head {
+        input: Activation {
+            maps: Address::of(&input),
+            mean: vector(0),
+            factor: vector(1),
+            beta: vector(2),
+            ..Activation::default()
+        },
+        weights: Address::of(&weights),
+        bias: Address::of(&bias),
+        labels: Address::of(&labels),
+        logits: Address::of(&found),
+        d_logits: Address::of(&gradients),
+        pooled: Address::of(&pooled),
+        losses: Address::of(&losses),
+        gradient: Address::of(&gradient),
+        norm: NormState {
+            mean: vector(0),
+            factor: vector(1),
+            inverse: vector(1),
+            slope: vector(3),
+            offset: vector(4),
+            d_gamma: vector(5),
+            d_beta: vector(6),
+            partial: Address::of(&partial),
+            counter: Address::of(&counter),
+            rows: images as i32 * 64,
+            channels: 64,
+            ..NormState::default()
+        },
+        images_count: images as i32,
+        classes: classes as i32,
+    };
+    let emulator: &dyn Launch = &Emulator { order: Order::RunBehind };
+    // SAFETY: the parameter's tensors live in this function.
+    unsafe { emulator.launch(&HEAD, (images as u32, 1), &parameter).unwrap() };
+    Vec::try_from(losses.get(1)).unwrap()
+}
+
+#[test]
+fn an_image_is_wrong_unless_its_class_is_the_first_of_the_largest_as_in_libtorch() {
+    let ramp: Vec<f32> = (0..40).map(|class| class as f32).collect();
+    let mut equal = vec![1.0; 40];
+    (equal[5], equal[37]) = (2.0, 2.0);
+    let mut nan = ramp.clone();
+    (nan[7], nan[34]) = (f32::NAN, f32::NAN);
+    let three = vec![0.5, 2.0, -1.0];
+    for (logits, first) in [(ramp, 39), (equal, 5), (nan, 7), (three, 1), (vec![0.0; 33], 0)] {
+        let labels = [0, 1, 2].into_iter().chain(0..logits.len() as i64).collect::<Vec<_>>();
+        let expected: Vec<f32> =
+            labels.iter().map(|&label| if label == first { 0.0 } else { 1.0 }).collect();
+        assert_eq!(Tensor::from_slice(&logits).argmax(-1, false).int64_value(&[]), first);
+        assert_eq!(wrong_by_the_head(&logits, &labels), expected, "{logits:?}");
+    }
 }
 
 #[test]
