@@ -15,7 +15,7 @@ use crate::bench::step::Case;
 use crate::commands::options::GraphChoice;
 use crate::config::dataset_name::DatasetName;
 use crate::config::kernels::Kernels;
-use crate::config::network_name::NetworkName;
+use crate::config::network_name::{Family, NetworkName};
 use crate::config::precision::Precision;
 use crate::config::recipe::Recipe;
 use crate::console::output::{print, print_json, say};
@@ -171,6 +171,10 @@ fn measure_step(arguments: &Arguments) -> Result<u8> {
     let own = arguments.path.iter().any(|path| !plain.contains(path));
     if own && others {
         return Err(bad_input("--path own: the own kernels are for --precision bf16").into());
+    }
+    let cifar = arguments.dataset.family() == Family::Cifar;
+    if cifar && arguments.path.contains(&StepPath::OwnSeparate) {
+        return Err(bad_input("--path own-separate: for --dataset imagenet").into());
     }
     let Source::Resident(images) = shapes::generate(shapes::SEED).train else {
         return Err(bad_input("the synthetic shapes dataset is not in memory").into());

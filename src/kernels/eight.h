@@ -2,11 +2,6 @@
 #pragma once
 #include "sums.h"
 
-// Eights that a block works on: those that follow are the next row's of the grid.
-constexpr int MOST_EIGHTS = 32;
-// Pixels of a block that follow each other, by those that it works on at a time.
-constexpr int RUN = 8;
-
 // Which of the maps' eights are this block's, and which is this thread's. Threads that have none are idle.
 struct Place {
   int all, first, eights, slots, eight, slot;
@@ -14,14 +9,28 @@ struct Place {
       : all(channels / 8), first(block_row() * most), eights(all - first < most ? all - first : most), slots(THREADS / eights),
         eight(first + thread_id() % eights), slot(thread_id() / eights) {}
   METHOD bool idle() const { return slot >= slots; }
-  // Calls `work` with each place of this thread in maps of so many pixels. Blocks take runs in turn.
-  template <typename Work>
-  METHOD void each(int pixels, Work work) const {
+  // Of each of this thread's places in maps of so many pixels, `work` does what is to be done with what `read` reads there. Blocks take runs in
+  // turn. AHEAD reads are on their way at a time: the compiler does not know that what is written is not what is read.
+  template <int AHEAD, typename Read, typename Work>
+  METHOD void each(int pixels, Read read, Work work) const {
+    static_assert(RUN % AHEAD == 0, "");
     if (idle()) return;
     const int run = RUN * slots;
     for (int start = block_id() * run; start < pixels; start += block_count() * run)
-      for (int pixel = start + slot; pixel < start + run && pixel < pixels; pixel += slots) work((long long)pixel * all + eight);
+      for (int first = start + slot; first < start + run; first += AHEAD * slots) several<AHEAD>(first, slots, pixels, read, work);
   }
+  // The same with AHEAD pixels from `first` on, each `step` after the one before.
+  template <int AHEAD, typename Read, typename Work>
+  METHOD void several(int first, int step, int pixels, Read read, Work work) const {
+    decltype(read(0ll)) found[AHEAD];
+#pragma unroll
+    for (int i = 0; i < AHEAD; ++i)
+      if (first + i * step < pixels) found[i] = read(at(first + i * step));
+#pragma unroll
+    for (int i = 0; i < AHEAD; ++i)
+      if (first + i * step < pixels) work(found[i], at(first + i * step));
+  }
+  METHOD long long at(int pixel) const { return (long long)pixel * all + eight; }
 };
 
 DEVICE void load_eight(float (&to)[8], const float* from, int eight) {
@@ -46,6 +55,11 @@ struct Affine {
     }
     return packed(y);
   }
+};
+
+// A place in what is normalised, and in what is added.
+struct Addends {
+  Words x, shortcut;
 };
 
 // Two sums over a thread's pixels.
@@ -89,14 +103,25 @@ DEVICE void add_up_block(const NormState& n, const Place& place, const Sums& sum
   }
 }
 
-// The gradient by a normalisation's output, where ReLU let it through: the output's sign is `sign`'s, or without one follows from x. Two
-// consumers' gradients are rounded as if their sum had been written.
-DEVICE void let_through(float (&g)[8], const Words& dy, const Words* more, const Words* sign, const Words& x, const Affine& affine, long long at, bool relu) {
-  Words added{}, output{};
-  if (more) added = more[at];
-  if (sign) output = sign[at];
+// What the gradient of a normalisation's output needs of a place.
+struct GradientWords {
+  Words x, dy, more, sign;
+};
+// more, sign: null for none.
+DEVICE GradientWords read_gradient(const Words* x, const Words* dy, const Words* more, const Words* sign, long long at) {
+  GradientWords read{};
+  read.x = x[at];
+  if (dy) read.dy = dy[at];
+  if (more) read.more = more[at];
+  if (sign) read.sign = sign[at];
+  return read;
+}
+
+// The gradient by a normalisation's output, where ReLU let it through: the output's sign is `sign`'s, or follows from x. Two consumers'
+// gradients are rounded as if their sum had been written.
+DEVICE void let_through(float (&g)[8], const GradientWords& read, bool more, bool sign, const Affine& affine, bool relu) {
   for (int i = 0; i < 8; ++i) {
-    g[i] = more ? rounded(part(dy, i) + part(added, i)) : part(dy, i);
-    if (relu && !((sign ? part(output, i) : affine.of(affine.centred(part(x, i), i), i)) > 0)) g[i] = 0;
+    g[i] = more ? rounded(part(read.dy, i) + part(read.more, i)) : part(read.dy, i);
+    if (relu && !((sign ? part(read.sign, i) : affine.of(affine.centred(part(read.x, i), i), i)) > 0)) g[i] = 0;
   }
 }

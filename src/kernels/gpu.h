@@ -3,8 +3,6 @@
 #pragma once
 #include "parameters.h"
 
-constexpr int THREADS = 256;
-
 #ifdef __CUDACC__
 
 #define DEVICE __device__ __forceinline__

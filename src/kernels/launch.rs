@@ -22,6 +22,11 @@ pub trait Launch: Send + Sync {
     unsafe fn launch_raw(&self, kernel: &Facts, grid: Grid, parameter: *const c_void)
     -> Result<()>;
 
+    /// Whether the device can run it.
+    fn has(&self, _kernel: &Facts) -> bool {
+        true
+    }
+
     /// Launches what nothing needs before [`join`](Self::join): it may run beside what is launched
     /// after it.
     ///

@@ -184,13 +184,13 @@ impl Tile {
 const NORM_SUMS: u32 = 64 * THREADS;
 
 /// Statistics of the batch, and the running ones.
-pub static NORM_STATISTICS: Kernel<Norm> = kernel("norm_statistics", File::Norm, NORM_SUMS, 64);
+pub static NORM_STATISTICS: Kernel<Norm> = kernel("norm_statistics", File::Norm, NORM_SUMS, 104);
 /// Normalisation, shortcut, ReLU.
-pub static NORM_APPLY: Kernel<Norm> = kernel("norm_apply", File::Norm, 0, 64);
+pub static NORM_APPLY: Kernel<Norm> = kernel("norm_apply", File::Norm, 0, 104);
 /// What the gradient needs of the whole batch.
-pub static NORM_SUMS_BACK: Kernel<Norm> = kernel("norm_sums", File::Norm, NORM_SUMS, 96);
+pub static NORM_SUMS_BACK: Kernel<Norm> = kernel("norm_sums", File::Norm, NORM_SUMS, 112);
 /// The gradient by the convolution's output.
-pub static NORM_INPUT_GRADIENT: Kernel<Norm> = kernel("norm_input_gradient", File::Norm, 0, 80);
+pub static NORM_INPUT_GRADIENT: Kernel<Norm> = kernel("norm_input_gradient", File::Norm, 0, 112);
 
 /// The first layer, of images.
 pub static FORWARD_FIRST: Kernel<Convolution> =
@@ -257,21 +257,21 @@ pub static POINTWISE: [PointwisePair; 4] = [
     PointwisePair {
         channels: (64, 256),
         forward: pointwise("pointwise_forward_64_256", 64, 128),
-        backward: pointwise("pointwise_backward_64_256", 256, 104),
+        backward: pointwise("pointwise_backward_64_256", 256, 128),
     },
     PointwisePair {
         channels: (128, 512),
         forward: pointwise("pointwise_forward_128_512", 128, 128),
-        backward: pointwise("pointwise_backward_128_512", 512, 96),
+        backward: pointwise("pointwise_backward_128_512", 512, 128),
     },
     PointwisePair {
         channels: (256, 64),
-        forward: pointwise("pointwise_forward_256_64", 256, 112),
+        forward: pointwise("pointwise_forward_256_64", 256, 128),
         backward: pointwise("pointwise_backward_256_64", 64, 128),
     },
     PointwisePair {
         channels: (512, 128),
-        forward: pointwise("pointwise_forward_512_128", 512, 112),
+        forward: pointwise("pointwise_forward_512_128", 512, 128),
         backward: pointwise("pointwise_backward_512_128", 128, 128),
     },
 ];

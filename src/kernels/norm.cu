@@ -11,21 +11,22 @@ KERNEL(2) norm_statistics(Norm n) {
   // The first pixel, which is the same when a part of a network is computed again.
   const Words pixel = n.x[place.eight];
   for (int i = 0; i < 8; ++i) origin[i] = part(pixel, i);
-  place.each(n.state.rows, [&](long long at) { sums.take(n.x[at], origin); });
+  place.each<8>(n.state.rows, [&](long long at) { return n.x[at]; }, [&](const Words& x, long long) { sums.take(x, origin); });
   add_up_block(n.state, place, sums);
   add_up_blocks(n.state, [&](int c, double sum, double square) { finish_statistics(n.state, c, part(n.x[c / 8], c % 8), sum, square); });
 }
 
-KERNEL(4) norm_apply(Norm n) {
+KERNEL(2) norm_apply(Norm n) {
   const Place place(n.state.channels);
   wait_for_kernel_before();
   let_next_kernel_start();
   const Affine affine(n.state, place.eight);
-  place.each(n.state.rows, [&](long long at) {
-    Words shortcut{};
-    if (n.shortcut) shortcut = n.shortcut[at];
-    n.y[at] = affine.activated(n.x[at], shortcut, n.relu);
-  });
+  const auto read = [&](long long at) {
+    Addends read{n.x[at]};
+    if (n.shortcut) read.shortcut = n.shortcut[at];
+    return read;
+  };
+  place.each<4>(n.state.rows, read, [&](const Addends& read, long long at) { n.y[at] = affine.activated(read.x, read.shortcut, n.relu); });
 }
 
 KERNEL(2) norm_sums(Norm n) {
@@ -34,18 +35,18 @@ KERNEL(2) norm_sums(Norm n) {
   wait_for_kernel_before();
   let_next_kernel_start();
   const Affine affine(n.state, place.eight);
-  place.each(n.state.rows, [&](long long at) {
-    const Words x = n.x[at];
+  const auto read = [&](long long at) { return read_gradient(n.x, n.dy, n.more, n.sign, at); };
+  place.each<2>(n.state.rows, read, [&](const GradientWords& read, long long at) {
     float g[8];
-    let_through(g, n.dy[at], n.more, n.sign, x, affine, at, n.relu);
-    sums.take(g, x, affine);
+    let_through(g, read, n.more, n.sign, affine, n.relu);
+    sums.take(g, read.x, affine);
     if (n.masked) n.masked[at] = packed(g);
   });
   add_up_block(n.state, place, sums);
   finish_all_gradients(n.state);
 }
 
-KERNEL(3) norm_input_gradient(Norm n) {
+KERNEL(2) norm_input_gradient(Norm n) {
   const Place place(n.state.channels);
   wait_for_kernel_before();
   let_next_kernel_start();
@@ -54,13 +55,13 @@ KERNEL(3) norm_input_gradient(Norm n) {
   load_eight(slope, n.state.slope, place.eight);
   load_eight(offset, n.state.offset, place.eight);
   // Where the masked gradient was written, reading it is cheaper than masking again.
-  const Words* gradient = n.masked ? n.masked : n.dy;
   const bool mask = n.relu && !n.masked;
-  place.each(n.state.rows, [&](long long at) {
-    const Words x = n.x[at];
+  const Words *gradient = n.masked ? n.masked : n.dy, *sign = mask ? n.sign : nullptr;
+  const auto read = [&](long long at) { return read_gradient(n.x, gradient, nullptr, sign, at); };
+  place.each<2>(n.state.rows, read, [&](const GradientWords& read, long long at) {
     float g[8], dx[8];
-    let_through(g, gradient[at], nullptr, mask ? n.sign : nullptr, x, affine, at, mask);
-    for (int i = 0; i < 8; ++i) dx[i] = fused(g[i], affine.factor[i], fused(affine.centred(part(x, i), i), slope[i], offset[i]));
+    let_through(g, read, false, sign, affine, mask);
+    for (int i = 0; i < 8; ++i) dx[i] = fused(g[i], affine.factor[i], fused(affine.centred(part(read.x, i), i), slope[i], offset[i]));
     n.dx[at] = packed(dx);
   });
 }

@@ -6,6 +6,18 @@ typedef unsigned int u32;
 typedef unsigned short u16;
 typedef unsigned char u8;
 
+constexpr int THREADS = 256;
+
+// Of normalisation: eights of channels that a block works on (those that follow are the next row's of the grid), and pixels of a block that
+// follow each other, by those that it works on at a time.
+constexpr int MOST_EIGHTS = 32, RUN = 8;
+
+// Of 1×1 convolutions, by the channels that are summed over: channels of the result, those of a block (the others are the next row's of the
+// grid), and the pixels that it works on at a time.
+constexpr int pointwise_results(int terms) { return terms == 64 ? 256 : terms == 128 ? 512 : terms == 256 ? 64 : 128; }
+constexpr int pointwise_here(int terms) { return pointwise_results(terms) >= 256 ? 256 : 64; }
+constexpr int pointwise_pixels(int terms) { return terms == 512 ? 32 : 64; }
+
 // Eight bfloat16: what a thread reads and writes at a time.
 struct alignas(16) Words {
   u32 v[4];

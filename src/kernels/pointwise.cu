@@ -1,6 +1,6 @@
 // 1×1 convolutions of ImageNet's bottleneck blocks, with the normalisation and ReLU before them and with the sums that the normalisation after
-// them needs, for the channels where memory and not arithmetic is their limit (64 and 256, 128 and 512): forward and by the input. Without a
-// normalisation before, maps are taken and gradients given as they are.
+// them needs, for the channels where memory limits them more than arithmetic, or as much (64 and 256, 128 and 512): forward and by the input.
+// Without a normalisation before, maps are taken and gradients given as they are.
 //
 // A block keeps its weights in shared memory and goes over every block_count()th tile of pixels: it makes the tile's input from what the
 // convolution before left, multiplies, and does the rest of the work on the rounded result, eight channels a thread. Of 256 and 512 channels,
@@ -8,11 +8,10 @@
 #include "eight.h"
 #include "tile.h"
 
-// By the channels that are summed over. HERE: channels of the result that a block makes; the others are those of the next row of the grid.
+// HERE: channels of the result that a block makes.
 template <int TERMS>
 struct Slab {
-  static constexpr int RESULTS = TERMS == 64 ? 256 : TERMS == 128 ? 512 : TERMS == 256 ? 64 : 128;
-  static constexpr int HERE = RESULTS >= 256 ? 256 : 64, PIXELS = TERMS == 512 ? 32 : 64;
+  static constexpr int RESULTS = pointwise_results(TERMS), HERE = pointwise_here(TERMS), PIXELS = pointwise_pixels(TERMS);
   static constexpr int TERM_UNITS = TERMS / 8, UNITS = HERE / 8;
   // Of a warp: squares of 16 pixels, and of 8 channels; two warps down, four across.
   static constexpr int DOWN = PIXELS / 32, ACROSS = HERE / 32;
@@ -32,15 +31,27 @@ DEVICE void copy_pointwise_weights(Words* to, const u16* from) {
   }
 }
 
-// Pixels from `first` on, which `make` makes of their place in the maps; zeros after the last.
-template <int TERMS, typename Make>
-DEVICE void fill_slab(Words* slab, int first, int pixels, Make make) {
+// Pixels from `first` on: `make` makes of what `read` reads at a place in the maps what stands there; zeros after the last pixel. AHEAD reads
+// are on their way at a time, as in Place::each.
+template <int TERMS, int AHEAD, typename Read, typename Make>
+DEVICE void fill_slab(Words* slab, int first, int pixels, Read read, Make make) {
   using S = Slab<TERMS>;
+  constexpr int STEP = THREADS / S::TERM_UNITS;
+  static_assert(S::PIXELS / STEP % AHEAD == 0, "");
   const int unit = thread_id() % S::TERM_UNITS;
-#pragma unroll 4
-  for (int pixel = thread_id() / S::TERM_UNITS; pixel < S::PIXELS; pixel += THREADS / S::TERM_UNITS) {
-    const bool there = first + pixel < pixels;
-    slab[swizzled<S::TERM_UNITS>(pixel, unit)] = there ? make((long long)(first + pixel) * S::TERM_UNITS + unit) : Words{};
+#pragma unroll 1
+  for (int pixel = thread_id() / S::TERM_UNITS; pixel < S::PIXELS; pixel += STEP * AHEAD) {
+    decltype(read(0ll)) found[AHEAD];
+#pragma unroll
+    for (int i = 0; i < AHEAD; ++i) {
+      const int at = first + pixel + i * STEP;
+      if (at < pixels) found[i] = read((long long)at * S::TERM_UNITS + unit);
+    }
+#pragma unroll
+    for (int i = 0; i < AHEAD; ++i) {
+      const int at = first + pixel + i * STEP;
+      slab[swizzled<S::TERM_UNITS>(pixel + i * STEP, unit)] = at < pixels ? make(found[i], (long long)at * S::TERM_UNITS + unit) : Words{};
+    }
   }
 }
 
@@ -91,14 +102,32 @@ struct SlabMemory {
   METHOD SlabMemory() : weights((Words*)shared()), slab(weights + TERMS * Slab<TERMS>::UNITS), results(slab + Slab<TERMS>::PIXELS * Slab<TERMS>::TERM_UNITS) {}
 };
 
-// Multiplies a tile. All threads may read the results afterwards, and have read those of the tile before.
-template <int TERMS, bool BACK, typename Make>
-DEVICE void work_on_tile(const SlabMemory<TERMS>& memory, int tile, int pixels, Make make) {
-  fill_slab<TERMS>(memory.slab, tile * Slab<TERMS>::PIXELS, pixels, make);
+// Multiplies what `fill` puts into the slab. All threads may read the results afterwards, and have read those of the tile before.
+template <int TERMS, bool BACK, typename Fill>
+DEVICE void work_on_tile(const SlabMemory<TERMS>& memory, Fill fill) {
+  fill();
   wait_for_copies();
   sync_block();
   multiply_slab<TERMS, BACK>(memory.results, memory.slab, memory.weights);
   sync_block();
+}
+
+// Maps as they are, or normalised; kept where `keep` says so.
+template <int TERMS>
+DEVICE void fill_with_input(const Pointwise& p, Words* slab, int first, bool keep) {
+  const auto as_it_is = [&](long long at) { return p.x[at]; };
+  if (!p.before.mean) return fill_slab<TERMS, 2>(slab, first, p.pixels, as_it_is, [](const Words& x, long long) { return x; });
+  const Affine affine(p.before, thread_id() % Slab<TERMS>::TERM_UNITS);
+  const auto read = [&](long long at) {
+    Addends read{p.x[at]};
+    if (p.shortcut) read.shortcut = p.shortcut[at];
+    return read;
+  };
+  fill_slab<TERMS, 2>(slab, first, p.pixels, read, [&](const Addends& read, long long at) {
+    const Words made = affine.activated(read.x, read.shortcut, true);
+    if (keep) p.y[at] = made;
+    return made;
+  });
 }
 
 template <int TERMS>
@@ -109,28 +138,20 @@ DEVICE void pointwise_forward(const Pointwise& p) {
   wait_for_kernel_before();
   let_next_kernel_start();
   copy_pointwise_weights<TERMS, false>(memory.weights, p.weights);
-  const bool first_row = block_row() == 0;
-  const auto input = [&](bool keep) {
-    return [&p, keep](long long at) {
-      if (!p.before.mean) return p.x[at];
-      Words shortcut{};
-      if (p.shortcut) shortcut = p.shortcut[at];
-      const Words made = Affine(p.before, at % S::TERM_UNITS).activated(p.x[at], shortcut, true);
-      if (keep) p.y[at] = made;
-      return made;
-    };
-  };
   // The first pixel is the origin of the sums, as in norm.cu: every block begins with a tile that it does not keep.
   float origin[8];
-  work_on_tile<TERMS, false>(memory, 0, p.pixels, input(false));
-  const Words pixel = memory.results[swizzled<S::UNITS>(0, place.eight - place.first)];
-  for (int i = 0; i < 8; ++i) origin[i] = part(pixel, i);
   Sums sums;
-  for (int tile = block_id(); tile * S::PIXELS < p.pixels; tile += block_count()) {
-    work_on_tile<TERMS, false>(memory, tile, p.pixels, input(first_row));
+  bool begun = false;
+  for (int tile = 0; tile * S::PIXELS < p.pixels; tile = begun ? tile + block_count() : block_id(), begun = true) {
+    work_on_tile<TERMS, false>(memory, [&] { fill_with_input<TERMS>(p, memory.slab, tile * S::PIXELS, begun && block_row() == 0); });
+    if (!begun) {
+      const Words pixel = memory.results[swizzled<S::UNITS>(0, place.eight - place.first)];
+      for (int i = 0; i < 8; ++i) origin[i] = part(pixel, i);
+      continue;
+    }
     for (int pixel = place.slot; pixel < S::PIXELS && tile * S::PIXELS + pixel < p.pixels; pixel += place.slots) {
       const Words z = memory.results[swizzled<S::UNITS>(pixel, place.eight - place.first)];
-      p.z[(long long)(tile * S::PIXELS + pixel) * place.all + place.eight] = z;
+      p.z[place.at(tile * S::PIXELS + pixel)] = z;
       sums.take(z, origin);
     }
   }
@@ -152,23 +173,33 @@ DEVICE void pointwise_backward(const Pointwise& p) {
   const bool normalised = p.before.mean;
   Sums sums;
   for (int tile = block_id(); tile * S::PIXELS < p.pixels; tile += block_count()) {
-    work_on_tile<TERMS, true>(memory, tile, p.pixels, [&](long long at) { return p.dz[at]; });
-    for (int pixel = place.slot; pixel < S::PIXELS && tile * S::PIXELS + pixel < p.pixels; pixel += place.slots) {
-      const long long at = (long long)(tile * S::PIXELS + pixel) * place.all + place.eight;
-      Words result = memory.results[swizzled<S::UNITS>(pixel, place.eight - place.first)];
-      if (normalised) {
-        const Affine affine(p.before, place.eight);
-        const Words x = p.x[at];
+    const int first = tile * S::PIXELS, last = first + S::PIXELS < p.pixels ? first + S::PIXELS : p.pixels;
+    work_on_tile<TERMS, true>(memory, [&] {
+      fill_slab<TERMS, 2>(memory.slab, first, p.pixels, [&](long long at) { return p.dz[at]; }, [](const Words& dz, long long) { return dz; });
+    });
+    const auto result = [&](int pixel) { return memory.results[swizzled<S::UNITS>(pixel - first, place.eight - place.first)]; };
+    if (!normalised) {
+      for (int pixel = first + place.slot; pixel < last; pixel += place.slots) p.gradient[place.at(pixel)] = result(pixel);
+      continue;
+    }
+    const Affine affine(p.before, place.eight);
+    const auto read = [&](long long at) { return read_gradient(p.x, nullptr, p.more, p.sign, at); };
+    for (int start = first + place.slot; start < last; start += 2 * place.slots) {
+      int pixel = start;
+      place.several<2>(start, place.slots, last, read, [&](GradientWords& read, long long at) {
         float g[8];
-        let_through(g, result, p.more, p.sign, x, affine, at, true);
-        sums.take(g, x, affine);
-        result = packed(g);
-      }
-      p.gradient[at] = result;
+        read.dy = result(pixel);
+        let_through(g, read, p.more, p.sign, affine, true);
+        sums.take(g, read.x, affine);
+        p.gradient[at] = packed(g);
+        pixel += place.slots;
+      });
     }
   }
-  if (!normalised) return;
+  // Weights may be on their way to memory that the sums take.
+  wait_for_copies();
   sync_block();
+  if (!normalised) return;
   add_up_block(p.before, place, sums);
   finish_all_gradients(p.before);
 }

@@ -1,11 +1,12 @@
 //! What the emulator finds, and that Rust and C++ mean the same.
 
+mod pointwise;
+
 use tch::{Device, Kind, Tensor};
 
 use super::launch::{Emulator, Launch, Order};
 use super::list::{
-    File, HEADERS, Kernel, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK,
-    POINTWISE, all,
+    File, HEADERS, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK, all,
 };
 use super::nvrtc;
 use super::parameters::{
@@ -62,6 +63,8 @@ fn the_emulator_finds_a_missing_barrier_a_copy_not_awaited_and_memory_not_writte
     };
     assert!(wrong("missing_barrier"));
     assert!(wrong("copy_not_awaited"));
+    let found = outcome("copy_never_awaited", 1, Order::InStep).unwrap_err();
+    assert!(found.contains("did not wait for its copies"), "{found}");
     assert!(outcome("unwritten_memory", 1, Order::InStep).unwrap()[0].is_nan());
     let found = outcome("past_the_end", 1, Order::InStep).unwrap_err();
     assert!(found.contains("past the shared memory"), "{found}");
@@ -232,67 +235,5 @@ fn whichever_thread_and_block_is_first_a_normalisation_has_the_same_bits() {
     for (channels, rows, grid) in cases {
         let orders = Order::ALL.map(|order| normalised(order, channels, rows, grid));
         assert_same_bits(orders, &format!("{channels} channels"));
-    }
-}
-
-/// What a 1×1 convolution's kernel makes, forward or by its input, in `order`.
-fn pointwise(order: Order, kernel: &Kernel<Pointwise>, forward: bool, sizes: Sizes) -> Vec<Tensor> {
-    let Sizes { inputs, outputs, pixels } = sizes;
-    let [x, shortcut, more] = [1, 2, 3].map(|key| maps(key, pixels, inputs));
-    let (weights, dz) = (maps(4, outputs, inputs), maps(5, pixels, outputs));
-    let (y, gradient, z) = (x.zeros_like(), x.zeros_like(), dz.zeros_like());
-    let rows = if inputs.max(outputs) == 512 { 2 } else { 1 };
-    let (before, after) = (State::new(inputs, pixels, 2), State::new(outputs, pixels, 2));
-    let parameter = Pointwise {
-        before: before.parameter(),
-        after: after.parameter(),
-        x: Address::of(&x),
-        shortcut: Address::of(&shortcut),
-        y: Address::of(&y),
-        weights: Address::of(&weights),
-        z: Address::of(&z),
-        dz: Address::of(&dz),
-        more: Address::of(&more),
-        sign: Address::of(&shortcut),
-        gradient: Address::of(&gradient),
-        pixels: pixels as i32,
-    };
-    // SAFETY: the parameter's tensors live in this function.
-    let counts = unsafe {
-        Emulator { order }
-            .run(
-                kernel.facts.name,
-                (2, rows),
-                kernel.facts.shared_bytes,
-                std::ptr::from_ref(&parameter).cast(),
-            )
-            .unwrap()
-    };
-    assert_eq!(counts.passes, counts.matrix_loads, "{}: conflicts of banks", kernel.facts.name);
-    match forward {
-        true => vec![y, z, after.values],
-        false => vec![gradient, before.values],
-    }
-}
-
-/// Of a 1×1 convolution.
-#[derive(Clone, Copy)]
-struct Sizes {
-    inputs: i64,
-    outputs: i64,
-    pixels: i64,
-}
-
-#[test]
-fn whichever_thread_and_block_is_first_a_1x1_convolution_has_the_same_bits_without_conflicts() {
-    for pair in &POINTWISE {
-        let (inputs, outputs) = pair.channels;
-        for pixels in [7, 200] {
-            let sizes = Sizes { inputs, outputs, pixels };
-            for (kernel, forward) in [(&pair.forward, true), (&pair.backward, false)] {
-                let orders = Order::ALL.map(|order| pointwise(order, kernel, forward, sizes));
-                assert_same_bits(orders, kernel.facts.name);
-            }
-        }
     }
 }

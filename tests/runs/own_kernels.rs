@@ -92,4 +92,8 @@ fn own_kernels_are_refused_on_a_cpu_and_in_another_precision() {
     let arguments = ["train", "--network", "resnet-8", "--out", "run", "--set", "kernels=mine"];
     refuse(root, &small(&arguments), 2, &["kernels=mine", "libtorch", "own"]);
     assert!(!root.join("run").exists());
+    let bench = ["bench", "--networks", "resnet-8", "--path", "own-separate"];
+    refuse(root, &bench, 2, &["--path own", "--precision bf16"]);
+    let bench = [&bench[..], &["--precision", "bf16"]].concat();
+    refuse(root, &bench, 2, &["--path own-separate", "--dataset imagenet"]);
 }

@@ -51,6 +51,15 @@ int resnet_kernels_architecture(int device) {
   });
 }
 
+// Bytes of shared memory that a block may ask for.
+int resnet_kernels_shared_memory(int device) {
+  return guarded(-1, [&] {
+    int bytes = 0;
+    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "the GPU's shared memory");
+    return bytes;
+  });
+}
+
 // A cubin in memory, which stays loaded.
 void* resnet_kernels_load(const void* image, int device) {
   return guarded<void*>(nullptr, [&] {

@@ -32,6 +32,7 @@ const OLDEST_WITH_OVERLAP: u32 = 90;
 struct Library {
     error: unsafe extern "C" fn() -> *const c_char,
     architecture: unsafe extern "C" fn(c_int) -> c_int,
+    shared_memory: unsafe extern "C" fn(c_int) -> c_int,
     load: unsafe extern "C" fn(*const c_void, c_int) -> *mut c_void,
     find: unsafe extern "C" fn(*mut c_void, *const c_char, c_int, c_int) -> *mut c_void,
     facts: unsafe extern "C" fn(*mut c_void, c_int, c_int, c_int, *mut c_int) -> c_int,
@@ -68,6 +69,7 @@ fn load() -> Result<Library, String> {
         Ok(Library {
             error: library.function("resnet_kernels_error")?,
             architecture: library.function("resnet_kernels_architecture")?,
+            shared_memory: library.function("resnet_kernels_shared_memory")?,
             load: library.function("resnet_kernels_load")?,
             find: library.function("resnet_kernels_find")?,
             facts: library.function("resnet_kernels_facts")?,
@@ -145,12 +147,17 @@ impl Gpu {
             architecture / 10,
             architecture % 10
         );
+        // SAFETY: asks CUDA.
+        let shared_memory = unsafe { (library.shared_memory)(index as c_int) };
+        let shared_memory = u32::try_from(shared_memory).map_err(|_| library.failure())?;
+        // On GPUs with less of it, convolutions that ask for too much are libtorch's.
+        let fits = |facts: &Facts| facts.shared_bytes <= shared_memory;
         let mut kernels = HashMap::new();
         for (file, cubin) in cubins(architecture)? {
             // SAFETY: a cubin, which CUDA copies.
             let loaded = unsafe { (library.load)(cubin.as_ptr().cast(), index as c_int) };
             let loaded = library.checked(loaded).with_context(|| file.name().to_string())?;
-            for facts in all().into_iter().filter(|facts| facts.file == file) {
+            for facts in all().into_iter().filter(|facts| facts.file == file && fits(facts)) {
                 let name = CString::new(facts.name)?;
                 // SAFETY: the library was loaded.
                 let kernel = unsafe {
@@ -181,6 +188,13 @@ impl Gpu {
         self.branch.store(concurrency.branch, Ordering::Relaxed);
     }
 
+    fn kernel(&self, name: &str) -> Result<Handle> {
+        self.kernels
+            .get(name)
+            .copied()
+            .with_context(|| format!("{name} needs more shared memory than GPU {} has", self.index))
+    }
+
     fn checked(&self, code: c_int) -> Result<()> {
         if code == 0 { Ok(()) } else { Err(self.library.failure()) }
     }
@@ -191,10 +205,11 @@ impl Gpu {
     /// CUDA's, in one line.
     pub fn taken(&self, kernel: &Facts) -> Result<Taken> {
         let mut facts = [0; 3];
+        let loaded = self.kernel(kernel.name)?;
         // SAFETY: the kernel was loaded; three numbers are written.
         let code = unsafe {
             (self.library.facts)(
-                self.kernels[kernel.name].0,
+                loaded.0,
                 THREADS as c_int,
                 kernel.shared_bytes as c_int,
                 self.index as c_int,
@@ -234,10 +249,11 @@ impl Launch for Gpu {
         grid: Grid,
         parameter: *const c_void,
     ) -> Result<()> {
+        let loaded = self.kernel(kernel.name)?;
         // SAFETY: the kernel was loaded; the caller answers for the parameter.
         let code = unsafe {
             (self.library.launch)(
-                self.kernels[kernel.name].0,
+                loaded.0,
                 grid.0 as c_int,
                 grid.1 as c_int,
                 THREADS as c_int,
@@ -248,6 +264,10 @@ impl Launch for Gpu {
             )
         };
         self.checked(code).context(kernel.name)
+    }
+
+    fn has(&self, kernel: &Facts) -> bool {
+        self.kernels.contains_key(kernel.name)
     }
 
     fn aside(&self, launches: &mut dyn FnMut() -> Result<()>) -> Result<()> {

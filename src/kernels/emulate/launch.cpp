@@ -29,7 +29,7 @@ const Entry ENTRIES[] = {
     ENTRY(pointwise_forward_512_128, Pointwise), ENTRY(pointwise_backward_64_256, Pointwise), ENTRY(pointwise_backward_128_512, Pointwise),
     ENTRY(pointwise_backward_256_64, Pointwise), ENTRY(pointwise_backward_512_128, Pointwise),
     ENTRY(batch, Batch), ENTRY(head, Head), ENTRY(collect, Collect), ENTRY(update, Update), ENTRY(nothing, Update),
-    ENTRY(missed_barrier, Mistake), ENTRY(missing_barrier, Mistake), ENTRY(copy_not_awaited, Mistake), ENTRY(divergent_warp, Mistake),
+    ENTRY(missed_barrier, Mistake), ENTRY(missing_barrier, Mistake), ENTRY(copy_not_awaited, Mistake), ENTRY(copy_never_awaited, Mistake), ENTRY(divergent_warp, Mistake),
     ENTRY(unwritten_memory, Mistake), ENTRY(past_the_end, Mistake), ENTRY(first_come, Mistake), ENTRY(same_bank, Mistake), ENTRY(no_mistake, Mistake),
 };
 

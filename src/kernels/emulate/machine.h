@@ -238,6 +238,8 @@ inline void launch(int columns, int rows, int threads, size_t shared_bytes, Orde
       fibers[i].copies.clear();
     }
     run_block(fibers, order);
+    for (int i = 0; i < threads; ++i)
+      if (!fibers[i].copies.empty()) fail("a thread did not wait for its copies");
     check_guard(block.shared + shared_bytes);
   }
 }

@@ -26,6 +26,11 @@ KERNEL(1) copy_not_awaited(Mistake m) {
   if (thread_id() % 4 == 0) copy_ahead(memory + thread_id(), m.from + thread_id());
   sync_block();
   m.to[thread_id()] = memory[(thread_id() + 1) % THREADS];
+  wait_for_copies();
+}
+KERNEL(1) copy_never_awaited(Mistake m) {
+  exchange(m, true);
+  copy_ahead(shared() + thread_id() * 16, m.from + thread_id() / 4 * 4);
 }
 KERNEL(1) divergent_warp(Mistake m) {
   const float value = m.from[thread_id()];

@@ -53,7 +53,7 @@ impl Pass<'_> {
     }
 
     fn convolution_and_pool(&mut self, images: &Tensor, stem: Stem) -> Maps {
-        let maps = self.layer(images, stem.stride, None);
+        let maps = self.layer(images, stem.stride);
         if stem.pool {
             maps.main.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false).into()
         } else {
@@ -109,9 +109,7 @@ impl Pass<'_> {
         kind?;
         if block.projects(kind) {
             return Some(self.aside(|pass| match block.order() {
-                Order::PostActivation => {
-                    pass.normalised_convolution(maps, block.stride, None, false).main
-                }
+                Order::PostActivation => pass.projection(maps, block.stride),
                 Order::PreActivation => pass.bare_convolution(maps, block.stride),
             }));
         }

@@ -20,9 +20,9 @@ impl Pass<'_> {
         auxiliary: bool,
     ) -> (Tensor, Vec<Tensor>) {
         self.enter(|| "conv".to_string());
-        let first = self.layer(&images.to_kind(self.kind()), 2, None).main;
-        let second = self.layer(&pooled(&first, 3), 1, None).main;
-        let mut maps = self.layer(&second, 1, None).main;
+        let first = self.layer(&images.to_kind(self.kind()), 2).main;
+        let second = self.layer(&pooled(&first, 3), 1).main;
+        let mut maps = self.layer(&second, 1).main;
         let mut heads = Vec::new();
         for (index, group) in widths.groups.iter().enumerate() {
             maps = pooled(&maps, if index == 2 { 2 } else { 3 });
@@ -42,14 +42,13 @@ impl Pass<'_> {
 
     /// The next module: [n, c, h, w] to [n, outputs, h, w].
     fn inception(&mut self, maps: &Tensor) -> Tensor {
-        let first = self.layer(maps, 1, None).main;
+        let first = self.layer(maps, 1).main;
         let mut after_reduction = || {
-            let reduced = self.layer(maps, 1, None).main;
-            self.layer(&reduced, 1, None).main
+            let reduced = self.layer(maps, 1).main;
+            self.layer(&reduced, 1).main
         };
         let (second, third) = (after_reduction(), after_reduction());
-        let fourth =
-            self.layer(&maps.max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], true), 1, None).main;
+        let fourth = self.layer(&maps.max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], true), 1).main;
         Tensor::cat(&[first, second, third, fourth], 1)
     }
 
@@ -61,7 +60,7 @@ impl Pass<'_> {
             .to_kind(self.kind());
         self.enter(|| "aux".to_string());
         self.aside(|pass| {
-            let maps = pass.layer(&small, 1, None).main;
+            let maps = pass.layer(&small, 1).main;
             let hidden = pass.fully_connected(&maps.to_kind(Kind::Float).flatten(1, -1)).relu_();
             pass.fully_connected(&hidden)
         })

@@ -25,7 +25,7 @@ impl Pass<'_> {
             }
             for position in 0..stage.layers {
                 self.enter(|| format!("layer{}.{position}", index + 1));
-                let transformed = self.layer(&maps, 1, None).main;
+                let transformed = self.layer(&maps, 1).main;
                 maps = if highway::is_gated(channels, stage.filters) {
                     let gate = self.biased_convolution(&maps).sigmoid();
                     &maps + gate * (transformed - &maps)

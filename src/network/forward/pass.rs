@@ -105,28 +105,23 @@ impl<'a> Pass<'a> {
         result
     }
 
-    /// The next convolution of the main path, its batch normalisation, the addition of a shortcut,
-    /// and ReLU.
-    pub(crate) fn layer(&mut self, input: &Tensor, stride: i64, shortcut: Option<Tensor>) -> Maps {
-        self.normalised_convolution(input, stride, shortcut.as_ref(), true)
-    }
-
-    /// The next convolution and its batch normalisation, the addition of a shortcut, and ReLU if
-    /// `relu`.
-    pub(crate) fn normalised_convolution(
-        &mut self,
-        input: &Tensor,
-        stride: i64,
-        shortcut: Option<&Tensor>,
-        relu: bool,
-    ) -> Maps {
+    /// The next convolution of the main path, its batch normalisation and ReLU.
+    pub(crate) fn layer(&mut self, input: &Tensor, stride: i64) -> Maps {
         let slot = self.next();
-        let output = self.normalisable_convolution(slot, input, stride);
-        self.normalise(slot, &output, shortcut, relu, None)
+        let output = self.convolve(slot, input, stride).into();
+        self.normalise(slot, &output, None, true, None)
     }
 
-    /// As [`layer`](Self::layer), in a block: the input may be convolved already, and the next
-    /// convolution of the main path, of stride `following`, may be done ahead.
+    /// A block's projection and its batch normalisation.
+    pub(crate) fn projection(&mut self, input: &Tensor, stride: i64) -> Tensor {
+        let slot = self.next();
+        let output = self.convolution_in_block(slot, input, stride);
+        self.normalise(slot, &output, None, false, None).main
+    }
+
+    /// As [`layer`](Self::layer), in a block, with the addition of a shortcut: the input may be
+    /// convolved already, and the next convolution of the main path, of stride `following`, may be
+    /// done ahead.
     pub(crate) fn layer_in_block(
         &mut self,
         input: &Maps,
@@ -141,7 +136,7 @@ impl<'a> Pass<'a> {
         match &input.ahead {
             Some(output) => self.normalise(slot, output, shortcut, true, next),
             None => {
-                let output = self.normalisable_convolution(slot, &input.main, stride);
+                let output = self.convolution_in_block(slot, &input.main, stride);
                 self.normalise(slot, &output, shortcut, true, next)
             }
         }
@@ -184,8 +179,8 @@ impl<'a> Pass<'a> {
         input.conv2d::<Tensor>(weight, None, [stride, stride], [padding, padding], [1, 1], 1)
     }
 
-    /// A convolution that its layer's batch normalisation follows.
-    fn normalisable_convolution(&self, slot: &LayerSlot, input: &Tensor, stride: i64) -> Convolved {
+    /// A convolution of a block that its layer's batch normalisation follows.
+    fn convolution_in_block(&self, slot: &LayerSlot, input: &Tensor, stride: i64) -> Convolved {
         match self.own_convolution(slot, input).filter(|_| stride == 1) {
             Some(next) => own::convolve(input, &next),
             None => self.convolve(slot, input, stride).into(),

@@ -7,6 +7,7 @@ use crate::config::kernels::Kernels;
 use crate::distributed::connect::Transport;
 use crate::distributed::group::Group;
 use crate::kernels::launcher::launcher;
+use crate::network::forward::own::convolves;
 use crate::network::stepwise::Stepwise;
 use crate::training::graphed::GraphedStep;
 use crate::training::trainer::Trainer;
@@ -29,6 +30,9 @@ impl Trainer<'_> {
         let images = self.recipe.micro_batch_size() as i64;
         let (own, done) = match Stepwise::new(self.network, images, launcher) {
             Ok(own) => (Some(own), "the whole step, with all maps kept".to_string()),
+            Err(reason) if self.network.compute.fused && convolves(self.network.architecture()) => {
+                (None, format!("normalisation, some 1×1 convolutions and updates ({reason})"))
+            }
             Err(reason) => (None, format!("normalisation and updates alone ({reason})")),
         };
         self.own = own;

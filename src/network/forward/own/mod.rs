@@ -17,6 +17,9 @@ use crate::kernels::launcher::launcher;
 use crate::kernels::list::{
     MOST_CHANNELS, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK, POINTWISE,
 };
+use crate::network::architecture::body::{Body, Order};
+use crate::network::architecture::layer::LayerKind;
+use crate::network::architecture::table::Architecture;
 use crate::network::forward::fused::{Convolved, Maps, Norm, pointer};
 
 type Launcher = extern "C" fn(c_int, c_int, c_int, *const c_void, c_int) -> *const c_char;
@@ -79,10 +82,28 @@ pub(crate) fn can_convolve(maps: &Tensor, weight: &Tensor) -> bool {
     let [outputs, inputs, 1, 1] = weight.size()[..] else { return false };
     can_do(maps)
         && weight.kind() == Kind::BFloat16
-        && POINTWISE.iter().any(|pair| pair.channels == (inputs, outputs))
+        && POINTWISE.iter().any(|pair| {
+            pair.channels == (inputs, outputs)
+                && launcher(maps.device()).is_ok_and(|launcher| {
+                    launcher.has(&pair.forward.facts) && launcher.has(&pair.backward.facts)
+                })
+        })
         // Kernels read sixteen bytes at a time.
         && weight.is_contiguous()
         && weight.data_ptr().cast::<u8>().align_offset(16) == 0
+}
+
+/// Whether there is a kernel for one of a network's 1×1 convolutions.
+pub(crate) fn convolves(architecture: &Architecture) -> bool {
+    let follows = matches!(architecture.body, Body::Blocks { order: Order::PostActivation, .. });
+    follows
+        && architecture.layers().iter().any(|layer| {
+            matches!(
+                layer.kind,
+                LayerKind::Convolution { kernel: 1, stride: 1 }
+                    | LayerKind::Projection { stride: 1 }
+            ) && POINTWISE.iter().any(|pair| pair.channels == (layer.inputs, layer.outputs))
+        })
 }
 
 /// A 1×1 convolution, [outputs, inputs, 1, 1], and the normalisation that follows it.
@@ -171,6 +192,12 @@ thread_local! {
     static FAILURE: RefCell<CString> = RefCell::default();
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Names of the kernels that this thread launched.
+    static LAUNCHED: RefCell<Vec<&'static str>> = RefCell::default();
+}
+
 /// Launches a kernel for norm.cpp, on whatever thread the backward pass runs.
 extern "C" fn launch(
     kernel: c_int,
@@ -188,6 +215,8 @@ extern "C" fn launch(
         pair @ 4..8 => &POINTWISE[pair as usize - 4].forward.facts,
         pair => &POINTWISE[pair as usize - 8].backward.facts,
     };
+    #[cfg(test)]
+    LAUNCHED.with_borrow_mut(|launched| launched.push(facts.name));
     // SAFETY: norm.cpp gives each kernel what it takes, with addresses of tensors that it holds.
     let done = launcher(device).and_then(|launcher| unsafe {
         launcher.launch_raw(facts, (columns as u32, rows as u32), parameter)

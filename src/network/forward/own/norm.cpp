@@ -33,7 +33,6 @@ namespace {
 
 resnet_launcher launcher = nullptr;
 
-constexpr int64_t THREADS = 256, MOST_EIGHTS = 32, RUN = 8;  // as in eight.h
 // As many as fit on a large GPU at a time; the same on every GPU, since they decide the order of summation.
 constexpr int64_t BLOCKS = 264;
 
@@ -62,14 +61,16 @@ u32* counter_of(const Tensor& maps) {
   return data<u32>(counter);
 }
 
-// For maps of so many pixels of which a block has so many channels (/ 8), and takes `run` at a time.
+// For so many pixels of which a block takes `run` at a time, and `rows` blocks that share a pixel's channels.
 Grid grid_of(int64_t pixels, int64_t rows, int64_t run) { return {std::min(BLOCKS / rows, (pixels + run - 1) / run), rows}; }
 Grid norm_grid(const Tensor& maps) {
-  const int64_t eights = maps.size(1) / 8, slots = THREADS / std::min(eights, MOST_EIGHTS);
+  const int64_t eights = maps.size(1) / 8, slots = THREADS / std::min<int64_t>(eights, MOST_EIGHTS);
   return grid_of(pixels_of(maps), (eights + MOST_EIGHTS - 1) / MOST_EIGHTS, RUN * slots);
 }
-// As pointwise.cu has it: by the channels that are summed over.
-Grid pointwise_grid(int64_t pixels, int64_t terms) { return grid_of(pixels, terms == 128 || terms == 512 ? 2 : 1, terms == 512 ? 32 : 64); }
+Grid pointwise_grid(int64_t pixels, int64_t channels) {
+  const int terms = static_cast<int>(channels);
+  return grid_of(pixels, pointwise_results(terms) / pointwise_here(terms), pointwise_pixels(terms));
+}
 
 // A batch normalisation as its kernels take it, with what its Tensors keep alive.
 struct State {
@@ -83,6 +84,7 @@ struct State {
         running_variance(tensor(given.running_variance)), statistics(tensor(given.statistics)), momentum(given.momentum), epsilon(given.epsilon) {
     const auto fits = [&](const Tensor& vector) { return vector.scalar_type() == at::kFloat && vector.numel() == gamma.numel(); };
     TORCH_CHECK(fits(gamma) && fits(beta), "scale and shift must be float32, one a channel");
+    TORCH_CHECK(!statistics.defined() || statistics.numel() == 5 * gamma.numel(), "the statistics are of other maps");
   }
 
   // `partial`: what its blocks leave for the last one.
@@ -120,6 +122,8 @@ int place_of(const Tensor& weight) {
 
 // Forward: fills p.z and p.after. Gives the convolution's output and its statistics, [5, outputs].
 std::tuple<Tensor, Tensor> convolve(Pointwise& p, const Tensor& x, const Tensor& weight, State after) {
+  TORCH_CHECK(x.scalar_type() == at::kBFloat16 && weight.scalar_type() == at::kBFloat16 && weight.is_contiguous(), "maps or weights");
+  TORCH_CHECK(x.size(1) == weight.size(1) && after.gamma.numel() == weight.size(0), "maps, weights and normalisation differ in channels");
   const Tensor z = at::empty({x.size(0), weight.size(0), x.size(2), x.size(3)}, x.options(), at::MemoryFormat::ChannelsLast);
   const Grid grid = pointwise_grid(pixels_of(x), weight.size(1));
   after.statistics = statistics_for(after);
@@ -145,9 +149,11 @@ struct OwnConvolution : torch::autograd::Function<OwnConvolution> {
     const auto [z, statistics] = convolve(p, x, weight, after);
     context->save_for_backward({x, weight});
     context->mark_non_differentiable({statistics});
+    context->set_materialize_grads(false);
     return {z, statistics};
   }
   static variable_list backward(AutogradContext* context, variable_list outputs) {
+    if (!outputs[0].defined()) return {Tensor(), Tensor(), Tensor()};
     const variable_list saved = context->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1], dz = channels_last(outputs[0]), dx = at::empty_like(x);
     Pointwise p{};

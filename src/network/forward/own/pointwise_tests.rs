@@ -10,6 +10,7 @@ use crate::network::architecture::body::Body;
 use crate::network::architecture::table::Architecture;
 use crate::network::forward::fused::MOMENTUM;
 use crate::network::forward::gradient::Gradient;
+use crate::network::forward::pass::Mode;
 use crate::network::parameters::{Compute, Network};
 use crate::random::{Purpose, Stream};
 
@@ -264,9 +265,10 @@ fn both_at_once_make_the_bits_of_one_after_the_other() {
     }
 }
 
-/// Two blocks each of the first two stages of a ResNet-50, for images of 64×64 pixels.
+/// Two blocks each of the first two stages of a ResNet-50, for images of 64×64 pixels. The weights of
+/// projections follow those of the classes, of which kernels need a multiple of 8.
 fn bottlenecks(name: &str) -> Architecture {
-    let mut net = architecture::build(name.parse().unwrap(), Family::Imagenet, 64, 10).unwrap();
+    let mut net = architecture::build(name.parse().unwrap(), Family::Imagenet, 64, 16).unwrap();
     if let Body::Blocks { stages, .. } = &mut net.body {
         stages.truncate(2);
         stages.iter_mut().for_each(|stage| stage.blocks = 2);
@@ -282,8 +284,42 @@ fn gradient(name: &str, compute: Compute) -> (Gradient, Tensor) {
     (gradient, network.running_stats().copy())
 }
 
+#[test]
+fn nets_with_such_convolutions_are_known() {
+    for (name, expected) in [("resnet-50", true), ("resnet-152", true), ("resnet-34", false)] {
+        let net = architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 10).unwrap();
+        assert_eq!(convolves(&net), expected, "{name}");
+    }
+}
+
 const OWN: Compute =
     Compute { precision: Precision::Bf16, fused: true, kernels: Kernels::Own, segments: 1 };
+
+/// How often a step launches the kernels whose names begin so.
+fn launches(compute: Compute, beginnings: [&str; 3]) -> [usize; 3] {
+    LAUNCHED.take();
+    let _ = gradient("resnet-50", compute);
+    let launched = LAUNCHED.take();
+    beginnings.map(|beginning| launched.iter().filter(|name| name.starts_with(beginning)).count())
+}
+
+#[test]
+fn a_net_of_bottlenecks_takes_each_kernel_as_often_as_it_has_such_layers() {
+    // Of the first stage: its projection, the second block's first layer and both last layers; of
+    // the second the same without a projection, which has a stride. Only 7 of 15 normalisations are
+    // of other convolutions: the first layer, the first block's first one, which has 64 channels,
+    // four of 3×3, the first of the second stage and its projection, which have a stride.
+    let forward = ["pointwise_forward_64_256", "pointwise_forward_256_64", "pointwise_forward_"];
+    assert_eq!(launches(OWN, forward), [3, 1, 7]);
+    let backward = ["pointwise_backward_", "norm_statistics", "norm_sums"];
+    assert_eq!(launches(OWN, backward), [7, 8, 9]);
+    let separate = Compute { fused: false, ..OWN };
+    assert_eq!(launches(separate, ["pointwise_", "norm_statistics", "norm_sums"]), [0, 15, 15]);
+    LAUNCHED.take();
+    let network = Network::new(bottlenecks("resnet-50"), 1, Device::Cpu).with_compute(OWN);
+    let _ = network.forward(&normal(0, &[2, 64, 64, 3]).permute([0, 3, 1, 2]), Mode::Evaluation);
+    assert!(LAUNCHED.take().is_empty());
+}
 
 #[test]
 fn segments_of_bottlenecks_that_are_recomputed_change_no_bit() {
