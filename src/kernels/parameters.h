@@ -14,9 +14,11 @@ constexpr int MOST_EIGHTS = 32, RUN = 8;
 
 // Of 1×1 convolutions, by the channels that are summed over: channels of the result, those of a block (the others are the next row's of the
 // grid), and the pixels that it works on at a time.
-constexpr int pointwise_results(int terms) { return terms == 64 ? 256 : terms == 128 ? 512 : terms == 256 ? 64 : 128; }
-constexpr int pointwise_here(int terms) { return pointwise_results(terms) >= 256 ? 256 : 64; }
-constexpr int pointwise_pixels(int terms) { return terms == 512 ? 32 : 64; }
+template <int TERMS>
+struct PointwiseShape {
+  static constexpr int RESULTS = TERMS == 64 ? 256 : TERMS == 128 ? 512 : TERMS == 256 ? 64 : 128;
+  static constexpr int HERE = RESULTS >= 256 ? 256 : 64, PIXELS = TERMS == 512 ? 32 : 64;
+};
 
 // Eight bfloat16: what a thread reads and writes at a time.
 struct alignas(16) Words {

@@ -8,10 +8,10 @@
 #include "eight.h"
 #include "tile.h"
 
-// HERE: channels of the result that a block makes.
 template <int TERMS>
-struct Slab {
-  static constexpr int RESULTS = pointwise_results(TERMS), HERE = pointwise_here(TERMS), PIXELS = pointwise_pixels(TERMS);
+struct Slab : PointwiseShape<TERMS> {
+  using PointwiseShape<TERMS>::HERE;
+  using PointwiseShape<TERMS>::PIXELS;
   static constexpr int TERM_UNITS = TERMS / 8, UNITS = HERE / 8;
   // Of a warp: squares of 16 pixels, and of 8 channels; two warps down, four across.
   static constexpr int DOWN = PIXELS / 32, ACROSS = HERE / 32;

@@ -67,9 +67,13 @@ Grid norm_grid(const Tensor& maps) {
   const int64_t eights = maps.size(1) / 8, slots = THREADS / std::min<int64_t>(eights, MOST_EIGHTS);
   return grid_of(pixels_of(maps), (eights + MOST_EIGHTS - 1) / MOST_EIGHTS, RUN * slots);
 }
-Grid pointwise_grid(int64_t pixels, int64_t channels) {
-  const int terms = static_cast<int>(channels);
-  return grid_of(pixels, pointwise_results(terms) / pointwise_here(terms), pointwise_pixels(terms));
+template <int TERMS>
+Grid grid_for(int64_t pixels) {
+  using Shape = PointwiseShape<TERMS>;
+  return grid_of(pixels, Shape::RESULTS / Shape::HERE, Shape::PIXELS);
+}
+Grid pointwise_grid(int64_t pixels, int64_t terms) {
+  return terms == 64 ? grid_for<64>(pixels) : terms == 128 ? grid_for<128>(pixels) : terms == 256 ? grid_for<256>(pixels) : grid_for<512>(pixels);
 }
 
 // A batch normalisation as its kernels take it, with what its Tensors keep alive.
