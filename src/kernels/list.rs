@@ -6,7 +6,7 @@ use crate::kernels::parameters::{
     Batch, Collect, Convolution, Head, Norm, Pointwise, Update, WeightGradient,
 };
 
-/// Threads of every kernel's blocks (gpu.h).
+/// Threads of every kernel's blocks (parameters.h).
 pub const THREADS: u32 = 256;
 
 /// Most classes that the head has room for.
@@ -266,15 +266,25 @@ pub static POINTWISE: [PointwisePair; 4] = [
     },
     PointwisePair {
         channels: (256, 64),
-        forward: pointwise("pointwise_forward_256_64", 256, 128),
+        forward: pointwise("pointwise_forward_256_64", 256, 120),
         backward: pointwise("pointwise_backward_256_64", 64, 128),
     },
     PointwisePair {
         channels: (512, 128),
-        forward: pointwise("pointwise_forward_512_128", 512, 128),
+        forward: pointwise("pointwise_forward_512_128", 512, 120),
         backward: pointwise("pointwise_backward_512_128", 128, 128),
     },
 ];
+
+/// Most blocks of a 1×1 convolution's grid: norm.cpp's.
+pub const POINTWISE_BLOCKS: u32 = 264;
+
+impl PointwisePair {
+    /// Rows of both kernels' grids: blocks that share the channels of what is made (parameters.h).
+    pub fn rows(&self) -> u32 {
+        if self.channels.0.max(self.channels.1) == 512 { 2 } else { 1 }
+    }
+}
 
 /// A 1×1 convolution's kernels.
 #[derive(Debug)]

@@ -132,12 +132,17 @@ void convolutions(const Layer& l, int images, int widens) {
   run(("weights_" + name).c_str(), blocks, l.weight_rows, std::max(tile + l.rows * l.side * l.outputs * 2, std::min(squares, 8) * 9 * 1024), &gradient);
 }
 
+template <int TERMS>
+int slab_bytes() {
+  using Shape = PointwiseShape<TERMS>;
+  return std::max(2 * (TERMS * Shape::HERE + Shape::PIXELS * (TERMS + Shape::HERE)), 64 * THREADS);
+}
+
 // A 1×1 convolution in `columns` blocks (or twice as many): forward, by its input, and both without a normalisation before.
 void pointwise(int inputs, int outputs, int pixels) {
   const int columns = 2, rows = std::max(inputs, outputs) == 512 ? 2 : 1;
   const auto bytes = [](int terms) {
-    const int here = terms <= 128 ? 256 : 64, tile = terms == 512 ? 32 : 64;
-    return std::max(2 * (terms * here + tile * (terms + here)), 64 * THREADS);
+    return terms == 64 ? slab_bytes<64>() : terms == 128 ? slab_bytes<128>() : terms == 256 ? slab_bytes<256>() : slab_bytes<512>();
   };
   const size_t taken = static_cast<size_t>(pixels) * inputs, made = static_cast<size_t>(pixels) * outputs;
   Pointwise p{};

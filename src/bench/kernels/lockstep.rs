@@ -15,8 +15,11 @@ use crate::bench::kernels::{Inputs, larger, largest_of_all};
 use crate::config::network_name::NetworkName;
 use crate::kernels::launch::{Grid, Launch};
 use crate::kernels::launcher::launcher;
-use crate::kernels::list::Facts;
+use crate::kernels::list::{COLLECT, Facts};
+use crate::network::architecture::layer::Parameter;
+use crate::network::forward::gradient::Gradient;
 use crate::network::forward::pass::Mode;
+use crate::network::parameters::Network;
 use crate::network::stepwise::Stepwise;
 
 /// Images of the step, which the emulator takes a second each for.
@@ -106,20 +109,33 @@ fn differences_of(
     device: Device,
     kernels: &'static dyn Launch,
 ) -> Result<BTreeMap<&'static str, f64>> {
-    let (states, _) = step(network, Device::Cpu, launcher(Device::Cpu)?, None)?;
+    let (states, _, expected) = step(network, Device::Cpu, launcher(Device::Cpu)?, None)?;
     let launches = states.len();
-    let (_, kept) = step(network, device, kernels, Some(states))?;
+    let (_, mut kept, found) = step(network, device, kernels, Some(states))?;
     ensure!(kept.launches + 1 == launches, "{} launches, not {launches}", kept.launches);
+    // What a step gives is made anew in each: the flat gradient, which `collect` completes.
+    let entry = kept.differences.entry(COLLECT.facts.name).or_default();
+    *entry = larger(*entry, largest_of_all(&found, &expected));
     Ok(kept.differences)
 }
 
+/// Loss, wrong images, logits, and the gradient by each parameter.
+fn given(gradient: Gradient, network: &Network) -> Vec<Tensor> {
+    let Gradient { loss, logits, wrong, parameters } = gradient;
+    let counts: Vec<i64> = network.layout.iter().map(Parameter::count).collect();
+    let parts = parameters.split_with_sizes(&counts[..], 0);
+    let all = [loss, logits].into_iter().chain(wrong).chain(parts);
+    all.map(|tensor| tensor.to_device(Device::Cpu)).collect()
+}
+
 /// A step on `device` by its `kernels`: keeps its states, or compares them with those that are given.
+/// Returns what the step gives last.
 fn step(
     network: NetworkName,
     device: Device,
     kernels: &'static dyn Launch,
     states: Option<Vec<Vec<Tensor>>>,
-) -> Result<(Vec<Vec<Tensor>>, Kept)> {
+) -> Result<(Vec<Vec<Tensor>>, Kept, Vec<Tensor>)> {
     let Inputs { network, images, labels } = Inputs::new(network, IMAGES, device)?;
     let watched: &'static Watched =
         Box::leak(Box::new(Watched { inner: kernels, device, kept: Mutex::default() }));
@@ -136,19 +152,22 @@ fn step(
     let compares = states.is_some();
     let kept = Kept { memory, states: states.unwrap_or_default(), compares, ..Kept::default() };
     *watched.kept.lock().map_err(|_| anyhow!("a thread failed"))? = kept;
-    stepwise.gradient(&network, Mode::Training, &images, &labels)?;
+    let gradient = stepwise.gradient(&network, Mode::Training, &images, &labels)?;
     let mut kept = fresh(watched)?;
-    Ok((std::mem::take(&mut kept.states), kept))
+    Ok((std::mem::take(&mut kept.states), kept, given(gradient, &network)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::launch::{Emulator, Order};
-    use crate::kernels::parameters::Convolution;
+    use crate::kernels::parameters::{Collect, Convolution};
 
-    /// The emulator with one kernel that writes a wrong number.
-    struct Wrong;
+    /// The emulator with two kernels that write a wrong number each: one in a map or in the smallest
+    /// of its vectors, the other in how many images are wrong.
+    struct Wrong {
+        map: bool,
+    }
 
     impl Launch for Wrong {
         unsafe fn launch_raw(
@@ -157,13 +176,20 @@ mod tests {
             grid: Grid,
             parameter: *const c_void,
         ) -> Result<()> {
-            // SAFETY: the caller's; the parameter of this kernel is a convolution's, whose result
-            // is in main memory.
+            // SAFETY: the caller's; these kernels take a convolution and a Collect, whose addresses
+            // are of main memory.
             unsafe {
                 Emulator { order: Order::RunBehind }.launch_raw(kernel, grid, parameter)?;
                 if kernel.name == "backward_32" {
-                    let result = (*parameter.cast::<Convolution>()).result;
-                    *result.pointer().cast::<u16>() ^= 1 << 14;
+                    let Convolution { result, norm, .. } = *parameter.cast();
+                    match self.map {
+                        true => *result.pointer().cast::<u16>() ^= 1 << 14,
+                        false => *norm.offset.pointer().cast::<f32>() += 0.1,
+                    }
+                }
+                if kernel.name == "collect" {
+                    let Collect { loss, .. } = *parameter.cast();
+                    *loss.plus(4).pointer().cast::<f32>() += 1.0;
                 }
             }
             Ok(())
@@ -172,10 +198,14 @@ mod tests {
 
     #[test]
     fn a_kernel_that_makes_something_else_is_told_and_those_after_it_are_not() {
-        let found = differences_of("resnet-8".parse().unwrap(), Device::Cpu, &Wrong).unwrap();
-        let wrong: Vec<&str> =
-            found.iter().filter(|(_, found)| **found != 0.0).map(|(name, _)| *name).collect();
-        assert_eq!(wrong, ["backward_32"], "{found:?}");
-        assert!(found["backward_32"] > 0.01 || found["backward_32"].is_nan());
+        for kernels in [&Wrong { map: true }, &Wrong { map: false }] {
+            let found = differences_of("resnet-8".parse().unwrap(), Device::Cpu, kernels).unwrap();
+            let wrong: Vec<&str> =
+                found.iter().filter(|(_, found)| **found != 0.0).map(|(name, _)| *name).collect();
+            assert_eq!(wrong, ["backward_32", "collect"], "{found:?}");
+            for name in wrong {
+                assert!(found[name] > 0.01 || found[name].is_nan(), "{found:?}");
+            }
+        }
     }
 }

@@ -51,7 +51,7 @@ const TOLERANCE: f64 = 0.01;
 pub struct KernelRow {
     /// Its name.
     pub kernel: String,
-    /// Launches in one step; 0 for what is not timed.
+    /// Launches in one step, or alone on maps of another size; 0 for what is not timed.
     pub launches: usize,
     /// Of one launch, mean over those of a step.
     pub microseconds: f64,
@@ -266,7 +266,7 @@ fn taken(device: Device) -> Result<BTreeMap<&'static str, Taken>> {
     let Device::Cuda(index) = device else { return Ok(BTreeMap::new()) };
     let gpu = gpu(index)?;
     let one = |facts: Facts| Ok((facts.name, gpu.taken(&facts)?));
-    all().into_iter().map(one).collect()
+    all().into_iter().filter(|facts| gpu.has(facts)).map(one).collect()
 }
 
 /// Microseconds that `count` launches take: as one CUDA graph on a GPU, once on a CPU.

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use crate::bench::kernels::{KernelRow, LAUNCHES, largest_of_all, microseconds};
 use crate::kernels::cuda::Taken;
 use crate::kernels::launcher::launcher;
-use crate::kernels::list::{Kernel, POINTWISE, PointwisePair};
+use crate::kernels::list::{Kernel, POINTWISE, POINTWISE_BLOCKS, PointwisePair};
 use crate::kernels::parameters::{Address, NormState, Pointwise};
 use crate::random::{Purpose, Stream};
 
@@ -24,9 +24,6 @@ const COMPARED: i64 = 600;
 
 /// Blocks that share the pixels of the comparison.
 const COLUMNS: u32 = 2;
-
-/// Blocks that share the pixels of a batch, and the channels: norm.cpp's.
-const BLOCKS: u32 = 264;
 
 /// A row for each kernel.
 ///
@@ -71,7 +68,7 @@ fn timed(pair: &PointwisePair, kernel: &Kernel<Pointwise>, device: Device) -> Re
     let normal = &mut |shape: &[i64]| Tensor::randn(shape, (Kind::Float, device));
     let memory = Memory::new(pair, pixels, device, normal);
     let (parameter, rows) = (memory.parameter(), memory.rows);
-    let grid = ((BLOCKS / rows).min(pixels as u32 / 32), rows);
+    let grid = ((POINTWISE_BLOCKS / rows).min(pixels as u32 / 32), rows);
     let launcher = launcher(device)?;
     // SAFETY: the parameter's tensors are the memory's.
     let launch = || unsafe { launcher.launch(kernel, grid, &parameter) };
@@ -131,18 +128,18 @@ impl Memory {
             weights,
             before: vectors(inputs),
             after: vectors(outputs),
-            partial: Tensor::zeros([i64::from(BLOCKS), 2, widest], (Kind::Float, device)),
+            partial: Tensor::zeros([i64::from(POINTWISE_BLOCKS), 2, widest], (Kind::Float, device)),
             counter: Tensor::zeros([1], (Kind::Int, device)),
             pixels,
-            rows: if widest == 256 { 1 } else { 2 },
+            rows: pair.rows(),
         }
     }
 
-    /// What a kernel may have written.
+    /// What a kernel may have written; each vector has a scale of its own.
     fn made(self) -> Vec<Tensor> {
-        [self.y, self.gradient, self.z, self.before, self.after]
-            .map(|tensor| tensor.to_device(Device::Cpu))
-            .into()
+        let vectors = self.before.unbind(0).into_iter().chain(self.after.unbind(0));
+        let made = [self.y, self.gradient, self.z].into_iter().chain(vectors);
+        made.map(|tensor| tensor.to_device(Device::Cpu)).collect()
     }
 
     fn state(&self, vectors: &Tensor) -> NormState {

@@ -5,13 +5,17 @@ use tch::{Kind, Tensor};
 
 use super::{State, assert_same_bits, maps};
 use crate::kernels::launch::{Emulator, Launch, Order};
-use crate::kernels::list::{Facts, Kernel, NORM_STATISTICS, NORM_SUMS_BACK, POINTWISE};
+use crate::kernels::list::{
+    Facts, Kernel, NORM_STATISTICS, NORM_SUMS_BACK, POINTWISE, PointwisePair,
+};
 use crate::kernels::parameters::{Address, Norm, NormState, Pointwise};
 
 /// A 1×1 convolution, and all that its kernels read and write.
 struct Convolved {
     inputs: i64,
     outputs: i64,
+    /// Of the grid.
+    rows: u32,
     pixels: i64,
     x: Tensor,
     shortcut: Tensor,
@@ -29,12 +33,14 @@ struct Convolved {
 const COLUMNS: u32 = 2;
 
 impl Convolved {
-    fn new((inputs, outputs): (i64, i64), pixels: i64) -> Convolved {
+    fn new(pair: &PointwisePair, pixels: i64) -> Convolved {
+        let (inputs, outputs) = pair.channels;
         let [x, shortcut, more] = [1, 2, 3].map(|key| maps(key, pixels, inputs));
         let (weights, dz) = (maps(4, outputs, inputs), maps(5, pixels, outputs));
         Convolved {
             inputs,
             outputs,
+            rows: pair.rows(),
             pixels,
             y: x.zeros_like(),
             z: dz.zeros_like(),
@@ -68,7 +74,7 @@ impl Convolved {
 
     fn run(&self, order: Order, kernel: &Kernel<Pointwise>, parameter: &Pointwise) {
         let Facts { name, shared_bytes, .. } = kernel.facts;
-        let grid = (COLUMNS, if self.inputs.max(self.outputs) == 512 { 2 } else { 1 });
+        let grid = (COLUMNS, self.rows);
         let parameter = std::ptr::from_ref(parameter).cast();
         // SAFETY: the parameter's tensors are this one's.
         let counts = unsafe { Emulator { order }.run(name, grid, shared_bytes, parameter) };
@@ -89,7 +95,7 @@ fn whichever_thread_and_block_is_first_a_1x1_convolution_has_the_same_bits_witho
     for pair in &POINTWISE {
         for pixels in [7, 330] {
             for kernel in [&pair.forward, &pair.backward] {
-                let made = |order| Convolved::new(pair.channels, pixels).made(order, kernel);
+                let made = |order| Convolved::new(pair, pixels).made(order, kernel);
                 assert_same_bits(Order::ALL.map(made), kernel.facts.name);
             }
         }
@@ -105,31 +111,47 @@ fn normalise(kernel: &Kernel<Norm>, channels: i64, parameter: &Norm) {
     }
 }
 
+/// Largest difference, of the largest value.
+fn largest(a: &Tensor, b: &Tensor) -> f64 {
+    let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
+    (&a - &b).abs().max().double_value(&[]) / b.abs().max().double_value(&[])
+}
+
+/// Numbers of a normalisation by a 1×1 convolution and by norm.cu: the same bits of 256 and 512
+/// channels, whose pixels both share among threads in one way; else but for the order of the sums.
+fn assert_same_sums(ours: &State, theirs: &State, bound: f64, name: &str) {
+    if ours.values.size()[1] >= 256 {
+        assert!(ours.values.equal(&theirs.values), "{name}");
+    }
+    for (ours, theirs) in ours.values.unbind(0).iter().zip(theirs.values.unbind(0)) {
+        let off = largest(ours, &theirs);
+        assert!(off < bound, "{name}: {off}");
+    }
+}
+
 #[test]
-fn the_sums_of_1x1_convolutions_of_256_and_512_channels_have_the_bits_of_norm_cu() {
-    for (at, pixels) in [(0, 330), (1, 330), (0, 30), (1, 30)] {
-        let forward = &POINTWISE[at];
-        let ours = Convolved::new(forward.channels, pixels);
-        ours.run(Order::RunAhead, &forward.forward, &ours.parameter());
-        let exact = ours.y.to_kind(Kind::Double).matmul(&ours.weights.to_kind(Kind::Double).tr());
-        let off = (ours.z.to_kind(Kind::Double) - &exact).abs().max() / exact.abs().max();
-        assert!(off.double_value(&[]) < 4.1e-3, "{}", forward.forward.facts.name);
+fn over_several_tiles_products_are_those_of_float64_and_sums_those_of_norm_cu() {
+    for (pair, pixels) in POINTWISE.iter().flat_map(|pair| [(pair, 330), (pair, 30)]) {
+        let name = pair.forward.facts.name;
+        let ours = Convolved::new(pair, pixels);
+        ours.run(Order::RunAhead, &pair.forward, &ours.parameter());
+        let weights = ours.weights.to_kind(Kind::Double);
+        let exact = ours.y.to_kind(Kind::Double).matmul(&weights.tr());
+        assert!(largest(&ours.z, &exact) < 4.1e-3, "{name}");
         let state = State::new(ours.outputs, pixels, COLUMNS);
         let parameter =
             Norm { state: state.parameter(), x: Address::of(&ours.z), ..Norm::default() };
         normalise(&NORM_STATISTICS, ours.outputs, &parameter);
-        assert!(state.values.equal(&ours.after.values), "{}", forward.forward.facts.name);
+        assert_same_sums(&ours.after, &state, 2e-6, name);
 
-        // Of the other direction: 256 and 512 channels are the inputs.
-        let backward = &POINTWISE[at + 2];
-        let ours = Convolved::new(backward.channels, pixels);
-        ours.run(Order::RunAhead, &backward.backward, &ours.parameter());
-        let alone = Convolved::new(backward.channels, pixels);
+        let name = pair.backward.facts.name;
+        let ours = Convolved::new(pair, pixels);
+        ours.run(Order::RunAhead, &pair.backward, &ours.parameter());
+        let alone = Convolved::new(pair, pixels);
         let bare = Pointwise { before: NormState::default(), ..alone.parameter() };
-        alone.run(Order::RunBehind, &backward.backward, &bare);
-        let exact = ours.dz.to_kind(Kind::Double).matmul(&ours.weights.to_kind(Kind::Double));
-        let off = (alone.gradient.to_kind(Kind::Double) - &exact).abs().max() / exact.abs().max();
-        assert!(off.double_value(&[]) < 4.1e-3, "{}", backward.backward.facts.name);
+        alone.run(Order::RunBehind, &pair.backward, &bare);
+        let exact = ours.dz.to_kind(Kind::Double).matmul(&weights);
+        assert!(largest(&alone.gradient, &exact) < 4.1e-3, "{name}");
         let masked = ours.x.zeros_like();
         let parameter = Norm {
             state: alone.before.parameter(),
@@ -142,7 +164,7 @@ fn the_sums_of_1x1_convolutions_of_256_and_512_channels_have_the_bits_of_norm_cu
             ..Norm::default()
         };
         normalise(&NORM_SUMS_BACK, ours.inputs, &parameter);
-        assert!(masked.equal(&ours.gradient), "{}", backward.backward.facts.name);
-        assert!(alone.before.values.equal(&ours.before.values), "{}", backward.backward.facts.name);
+        assert!(masked.equal(&ours.gradient), "{name}");
+        assert_same_sums(&ours.before, &alone.before, 2e-6, name);
     }
 }

@@ -84,8 +84,11 @@ impl Memory {
     /// All that kernels leave for each other, but for what only their own blocks read.
     pub fn all(&self) -> Vec<Tensor> {
         let maps = self.outputs.iter().chain(&self.gradients).chain(self.kept.iter().flatten());
-        let sums = [&self.statistics, &self.d_logits, &self.pooled, &self.losses];
-        maps.chain(&self.weights).chain(sums).map(Tensor::shallow_clone).collect()
+        let sums = [&self.d_logits, &self.pooled, &self.losses];
+        // Each vector by itself, since each has a scale of its own.
+        let rows = self.statistics.view([-1, CHANNELS]);
+        let vectors = (0..rows.size()[0]).map(|row| rows.get(row));
+        maps.chain(&self.weights).chain(sums).map(Tensor::shallow_clone).chain(vectors).collect()
     }
 
     /// Where a layer's output is kept; nowhere if nothing needs it.

@@ -7,7 +7,7 @@ use crate::config::kernels::Kernels;
 use crate::distributed::connect::Transport;
 use crate::distributed::group::Group;
 use crate::kernels::launcher::launcher;
-use crate::network::forward::own::convolves;
+use crate::network::forward::own::has_convolutions_for;
 use crate::network::stepwise::Stepwise;
 use crate::training::graphed::GraphedStep;
 use crate::training::trainer::Trainer;
@@ -30,7 +30,10 @@ impl Trainer<'_> {
         let images = self.recipe.micro_batch_size() as i64;
         let (own, done) = match Stepwise::new(self.network, images, launcher) {
             Ok(own) => (Some(own), "the whole step, with all maps kept".to_string()),
-            Err(reason) if self.network.compute.fused && convolves(self.network.architecture()) => {
+            Err(reason)
+                if self.network.compute.fused
+                    && has_convolutions_for(self.network.architecture()) =>
+            {
                 (None, format!("normalisation, some 1×1 convolutions and updates ({reason})"))
             }
             Err(reason) => (None, format!("normalisation and updates alone ({reason})")),
@@ -72,8 +75,11 @@ mod tests {
     use tch::{Kind, Tensor};
 
     use super::*;
+    use crate::config::network_name::Family;
     use crate::config::precision::Precision;
     use crate::config::recipe::Recipe;
+    use crate::network::architecture;
+    use crate::network::architecture::body::Body;
     use crate::network::architecture::cifar;
     use crate::network::parameters::{Compute, Network};
     use crate::random::{Purpose, Stream};
@@ -114,6 +120,27 @@ mod tests {
         trainer.use_kernels().unwrap();
         trainer.time(5).unwrap();
         all(trainer.network()) - before
+    }
+
+    #[test]
+    fn what_the_own_kernels_do_is_said() {
+        for (name, expected) in [
+            ("resnet-50", "normalisation, some 1×1 convolutions and updates (resnet-50"),
+            ("resnet-18", "normalisation and updates alone (resnet-18"),
+        ] {
+            let mut net =
+                architecture::build(name.parse().unwrap(), Family::Imagenet, 64, 10).unwrap();
+            if let Body::Blocks { stages, .. } = &mut net.body {
+                stages.truncate(1);
+            }
+            let compute =
+                Compute { precision: Precision::Bf16, kernels: Kernels::Own, ..Compute::default() };
+            let mut network = Network::new(net, 0, Device::Cpu).with_compute(compute);
+            let recipe = Recipe { batch_size: 2, ..Recipe::default() };
+            let mut trainer = Trainer::new(&mut network, Box::new(Noise(0)), &recipe, None);
+            let said = trainer.use_kernels().unwrap().unwrap();
+            assert!(said.contains(expected), "{said}");
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub(crate) fn can_convolve(maps: &Tensor, weight: &Tensor) -> bool {
 }
 
 /// Whether there is a kernel for one of a network's 1×1 convolutions.
-pub(crate) fn convolves(architecture: &Architecture) -> bool {
+pub(crate) fn has_convolutions_for(architecture: &Architecture) -> bool {
     let follows = matches!(architecture.body, Body::Blocks { order: Order::PostActivation, .. });
     follows
         && architecture.layers().iter().any(|layer| {

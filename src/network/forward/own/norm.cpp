@@ -126,7 +126,8 @@ int place_of(const Tensor& weight) {
 
 // Forward: fills p.z and p.after. Gives the convolution's output and its statistics, [5, outputs].
 std::tuple<Tensor, Tensor> convolve(Pointwise& p, const Tensor& x, const Tensor& weight, State after) {
-  TORCH_CHECK(x.scalar_type() == at::kBFloat16 && weight.scalar_type() == at::kBFloat16 && weight.is_contiguous(), "maps or weights");
+  TORCH_CHECK(x.scalar_type() == at::kBFloat16 && weight.scalar_type() == at::kBFloat16 && weight.is_contiguous(),
+              "maps and weights must be bfloat16, weights contiguous");
   TORCH_CHECK(x.size(1) == weight.size(1) && after.gamma.numel() == weight.size(0), "maps, weights and normalisation differ in channels");
   const Tensor z = at::empty({x.size(0), weight.size(0), x.size(2), x.size(3)}, x.options(), at::MemoryFormat::ChannelsLast);
   const Grid grid = pointwise_grid(pixels_of(x), weight.size(1));

@@ -288,7 +288,7 @@ fn gradient(name: &str, compute: Compute) -> (Gradient, Tensor) {
 fn nets_with_such_convolutions_are_known() {
     for (name, expected) in [("resnet-50", true), ("resnet-152", true), ("resnet-34", false)] {
         let net = architecture::build(name.parse().unwrap(), Family::Imagenet, 224, 10).unwrap();
-        assert_eq!(convolves(&net), expected, "{name}");
+        assert_eq!(has_convolutions_for(&net), expected, "{name}");
     }
 }
 
@@ -306,7 +306,7 @@ fn launches(compute: Compute, beginnings: [&str; 3]) -> [usize; 3] {
 #[test]
 fn a_net_of_bottlenecks_takes_each_kernel_as_often_as_it_has_such_layers() {
     // Of the first stage: its projection, the second block's first layer and both last layers; of
-    // the second the same without a projection, which has a stride. Only 7 of 15 normalisations are
+    // the second the same without a projection, which has a stride. Only 8 of 15 normalisations are
     // of other convolutions: the first layer, the first block's first one, which has 64 channels,
     // four of 3×3, the first of the second stage and its projection, which have a stride.
     let forward = ["pointwise_forward_64_256", "pointwise_forward_256_64", "pointwise_forward_"];
