@@ -3,12 +3,12 @@
 
 use tch::{Kind, Tensor};
 
-use super::{State, assert_same_bits, maps};
 use crate::kernels::launch::{Emulator, Launch, Order};
 use crate::kernels::list::{
     Facts, Kernel, NORM_STATISTICS, NORM_SUMS_BACK, POINTWISE, PointwisePair,
 };
 use crate::kernels::parameters::{Address, Norm, NormState, Pointwise};
+use crate::kernels::tests::{State, assert_same_bits, maps};
 
 /// A 1×1 convolution, and all that its kernels read and write.
 struct Convolved {

@@ -3,8 +3,6 @@
 //! other convolutions are libtorch's.
 
 #[cfg(test)]
-mod pointwise_tests;
-#[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;

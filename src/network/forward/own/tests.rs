@@ -1,5 +1,7 @@
 //! The kernels of normalisation on the emulator against libtorch in float64 on the same inputs.
 
+mod pointwise;
+
 use super::*;
 use crate::config::kernels::Kernels;
 use crate::config::precision::Precision;

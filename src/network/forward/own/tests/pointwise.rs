@@ -1,15 +1,18 @@
 //! 1×1 convolutions with the normalisation before them: on the emulator against float64, against
 //! the same one after the other, and in whole nets.
 
-use super::*;
+use tch::{Device, Kind, Tensor};
+
 use crate::config::kernels::Kernels;
 use crate::config::network_name::Family;
 use crate::config::precision::Precision;
+use crate::kernels::list::POINTWISE;
 use crate::network::architecture;
 use crate::network::architecture::body::Body;
 use crate::network::architecture::table::Architecture;
-use crate::network::forward::fused::MOMENTUM;
+use crate::network::forward::fused::{MOMENTUM, Norm};
 use crate::network::forward::gradient::Gradient;
+use crate::network::forward::own::{LAUNCHED, Next, apply, convolve, has_convolutions_for};
 use crate::network::forward::pass::Mode;
 use crate::network::parameters::{Compute, Network};
 use crate::random::{Purpose, Stream};
