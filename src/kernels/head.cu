@@ -1,5 +1,6 @@
 // The end of CIFAR's nets and the beginning of the backward pass in one: the last block's sum and ReLU, the mean over 8×8 pixels, the fully
-// connected layer, softmax with cross-entropy, whether the image is wrong, and the gradient down to the last normalisation's output. A block has one image.
+// connected layer, softmax with cross-entropy, whether the image is wrong, and the gradient down to the last normalisation's output. A block
+// has one image.
 #include "tile.h"
 
 constexpr int LAST_CHANNELS = 64, LAST_SIDE = 8, LAST_PIXELS = LAST_SIDE * LAST_SIDE, LAST_UNITS = LAST_CHANNELS / 8, LAST_GROUPS = THREADS / LAST_UNITS;

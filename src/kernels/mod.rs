@@ -11,4 +11,4 @@ pub mod list;
 pub mod nvrtc;
 pub mod parameters;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -56,6 +56,36 @@ pub struct NormState {
     pub epsilon: f32,
 }
 
+impl NormState {
+    /// Rows of the vectors that [`in_rows`](Self::in_rows) takes.
+    pub const ROWS: i64 = 11;
+
+    /// Of maps of `pixels` pixels, with its vectors, float32 [ROWS, channels], in the order of the
+    /// fields; weight of the batch 0.1, epsilon 1e-5.
+    pub fn in_rows(vectors: &Tensor, partial: &Tensor, counter: &Tensor, pixels: i64) -> NormState {
+        let at = |row: i64| Address::of(&vectors.get(row));
+        NormState {
+            gamma: at(0),
+            beta: at(1),
+            mean: at(2),
+            inverse: at(3),
+            factor: at(4),
+            running_mean: at(5),
+            running_variance: at(6),
+            slope: at(7),
+            offset: at(8),
+            d_gamma: at(9),
+            d_beta: at(10),
+            partial: Address::of(partial),
+            counter: Address::of(counter),
+            rows: pixels as i32,
+            channels: vectors.size()[1] as i32,
+            momentum: 0.1,
+            epsilon: 1e-5,
+        }
+    }
+}
+
 /// Batch normalisation, shortcut and ReLU of maps of any size.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C)]

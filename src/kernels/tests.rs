@@ -149,7 +149,7 @@ impl State {
     fn new(channels: i64, rows: i64, blocks: u32) -> State {
         let float = (Kind::Float, Device::Cpu);
         State {
-            values: normal(0, &[11, channels]).abs() + 0.5,
+            values: normal(0, &[NormState::ROWS, channels]).abs() + 0.5,
             partial: Tensor::zeros([i64::from(blocks), 2, channels], float),
             counter: Tensor::zeros([1], (Kind::Int, Device::Cpu)),
             rows,
@@ -157,27 +157,23 @@ impl State {
     }
 
     fn parameter(&self) -> NormState {
-        let at = |row: i64| Address::of(&self.values.get(row));
-        NormState {
-            gamma: at(0),
-            beta: at(1),
-            mean: at(2),
-            inverse: at(3),
-            factor: at(4),
-            running_mean: at(5),
-            running_variance: at(6),
-            slope: at(7),
-            offset: at(8),
-            d_gamma: at(9),
-            d_beta: at(10),
-            partial: Address::of(&self.partial),
-            counter: Address::of(&self.counter),
-            rows: self.rows as i32,
-            channels: self.values.size()[1] as i32,
-            momentum: 0.1,
-            epsilon: 1e-5,
-        }
+        NormState::in_rows(&self.values, &self.partial, &self.counter, self.rows)
     }
+}
+
+pub(crate) fn double(tensor: &Tensor) -> Tensor {
+    tensor.to_kind(Kind::Double)
+}
+
+/// In bfloat16, back in float64.
+pub(crate) fn rounded(tensor: &Tensor) -> Tensor {
+    double(&tensor.to_kind(Kind::Float).to_kind(Kind::BFloat16))
+}
+
+/// Largest difference, of the largest value.
+pub(crate) fn largest(a: &Tensor, b: &Tensor) -> f64 {
+    let (a, b) = (double(a), double(b));
+    (&a - &b).abs().max().double_value(&[]) / b.abs().max().double_value(&[])
 }
 
 /// Normally distributed numbers, the same for the same `key`.

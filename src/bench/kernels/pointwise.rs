@@ -16,9 +16,6 @@ use crate::random::{Purpose, Stream};
 /// Images of a batch whose maps are timed on a GPU.
 const IMAGES: i64 = 256;
 
-/// Vectors of a normalisation, one number a channel.
-const VECTORS: i64 = 11;
-
 /// Pixels of the comparison: each block has several tiles, and the last one is not full.
 const COMPARED: i64 = 600;
 
@@ -118,7 +115,7 @@ impl Memory {
         let read = std::array::from_fn(|_| half(pixels, inputs));
         let (dz, weights) = (half(pixels, outputs), half(outputs, inputs));
         let written = |channels| Tensor::zeros([pixels, channels], (Kind::BFloat16, device));
-        let mut vectors = |channels| normal(&[VECTORS, channels]).abs() + 0.5;
+        let mut vectors = |channels| normal(&[NormState::ROWS, channels]).abs() + 0.5;
         Memory {
             read,
             y: written(inputs),
@@ -143,26 +140,7 @@ impl Memory {
     }
 
     fn state(&self, vectors: &Tensor) -> NormState {
-        let at = |row: i64| Address::of(&vectors.get(row));
-        NormState {
-            gamma: at(0),
-            beta: at(1),
-            mean: at(2),
-            inverse: at(3),
-            factor: at(4),
-            running_mean: at(5),
-            running_variance: at(6),
-            slope: at(7),
-            offset: at(8),
-            d_gamma: at(9),
-            d_beta: at(10),
-            partial: Address::of(&self.partial),
-            counter: Address::of(&self.counter),
-            rows: self.pixels as i32,
-            channels: vectors.size()[1] as i32,
-            momentum: 0.1,
-            epsilon: 1e-5,
-        }
+        NormState::in_rows(vectors, &self.partial, &self.counter, self.pixels)
     }
 
     fn parameter(&self) -> Pointwise {

@@ -8,7 +8,7 @@ use crate::kernels::list::{
     Facts, Kernel, NORM_STATISTICS, NORM_SUMS_BACK, POINTWISE, PointwisePair,
 };
 use crate::kernels::parameters::{Address, Norm, NormState, Pointwise};
-use crate::kernels::tests::{State, assert_same_bits, maps};
+use crate::kernels::tests::{State, assert_same_bits, largest, maps};
 
 /// A 1×1 convolution, and all that its kernels read and write.
 struct Convolved {
@@ -109,12 +109,6 @@ fn normalise(kernel: &Kernel<Norm>, channels: i64, parameter: &Norm) {
     unsafe {
         emulator.launch(kernel, (COLUMNS, (channels as u32).div_ceil(256)), parameter).unwrap()
     }
-}
-
-/// Largest difference, of the largest value.
-fn largest(a: &Tensor, b: &Tensor) -> f64 {
-    let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
-    (&a - &b).abs().max().double_value(&[]) / b.abs().max().double_value(&[])
 }
 
 /// Numbers of a normalisation by a 1×1 convolution and by norm.cu: the same bits of 256 and 512

@@ -14,6 +14,7 @@ use tch::{Device, Kind, Tensor};
 use crate::kernels::launcher::launcher;
 use crate::kernels::list::{
     MOST_CHANNELS, NORM_APPLY, NORM_INPUT_GRADIENT, NORM_STATISTICS, NORM_SUMS_BACK, POINTWISE,
+    PointwisePair,
 };
 use crate::network::architecture::body::{Body, Order};
 use crate::network::architecture::layer::LayerKind;
@@ -75,16 +76,20 @@ pub(crate) fn can_do(maps: &Tensor) -> bool {
     maps.kind() == Kind::BFloat16 && channels % 8 == 0 && channels <= MOST_CHANNELS
 }
 
+/// The kernels of 1×1 convolutions between so many channels.
+fn pair_of(inputs: i64, outputs: i64) -> Option<&'static PointwisePair> {
+    POINTWISE.iter().find(|pair| pair.channels == (inputs, outputs))
+}
+
 /// Whether there is a kernel for this convolution (with stride 1) of such maps.
 pub(crate) fn can_convolve(maps: &Tensor, weight: &Tensor) -> bool {
     let [outputs, inputs, 1, 1] = weight.size()[..] else { return false };
     can_do(maps)
         && weight.kind() == Kind::BFloat16
-        && POINTWISE.iter().any(|pair| {
-            pair.channels == (inputs, outputs)
-                && launcher(maps.device()).is_ok_and(|launcher| {
-                    launcher.has(&pair.forward.facts) && launcher.has(&pair.backward.facts)
-                })
+        && pair_of(inputs, outputs).is_some_and(|pair| {
+            launcher(maps.device()).is_ok_and(|launcher| {
+                launcher.has(&pair.forward.facts) && launcher.has(&pair.backward.facts)
+            })
         })
         // Kernels read sixteen bytes at a time.
         && weight.is_contiguous()
@@ -100,7 +105,7 @@ pub(crate) fn has_convolutions_for(architecture: &Architecture) -> bool {
                 layer.kind,
                 LayerKind::Convolution { kernel: 1, stride: 1 }
                     | LayerKind::Projection { stride: 1 }
-            ) && POINTWISE.iter().any(|pair| pair.channels == (layer.inputs, layer.outputs))
+            ) && pair_of(layer.inputs, layer.outputs).is_some()
         })
 }
 

@@ -13,6 +13,7 @@ use crate::kernels::list::{
 use crate::kernels::parameters::{
     Activation, Address, Convolution, NormState, OutputGradient, Shortcut, WeightGradient,
 };
+use crate::kernels::tests::{double, largest, rounded};
 use crate::random::{Purpose, Stream};
 
 /// Normally distributed numbers, the same for the same `key`.
@@ -165,21 +166,6 @@ impl Norm {
             epsilon: 1e-5,
         }
     }
-}
-
-fn double(tensor: &Tensor) -> Tensor {
-    tensor.to_kind(Kind::Double)
-}
-
-/// In bfloat16, back in float64.
-fn rounded(tensor: &Tensor) -> Tensor {
-    double(&tensor.to_kind(Kind::Float).to_kind(Kind::BFloat16))
-}
-
-/// Largest difference, of the largest value.
-fn largest(a: &Tensor, b: &Tensor) -> f64 {
-    let (a, b) = (double(a), double(b));
-    (&a - &b).abs().max().double_value(&[]) / b.abs().max().double_value(&[])
 }
 
 /// [images, side, side, channels] to torch's order, and back.

@@ -7,6 +7,7 @@ use crate::config::kernels::Kernels;
 use crate::config::network_name::Family;
 use crate::config::precision::Precision;
 use crate::kernels::list::POINTWISE;
+use crate::kernels::tests::{double, largest, rounded};
 use crate::network::architecture;
 use crate::network::architecture::body::Body;
 use crate::network::architecture::table::Architecture;
@@ -22,21 +23,6 @@ fn normal(key: u64, shape: &[i64]) -> Tensor {
     let mut stream = Stream::new(11, Purpose::Shapes, key);
     let values: Vec<f32> = stream.normals(shape.iter().product::<i64>() as usize);
     Tensor::from_slice(&values).view(shape)
-}
-
-fn double(tensor: &Tensor) -> Tensor {
-    tensor.to_kind(Kind::Double)
-}
-
-/// In bfloat16, back in float64.
-fn rounded(tensor: &Tensor) -> Tensor {
-    double(&tensor.to_kind(Kind::Float).to_kind(Kind::BFloat16))
-}
-
-/// Largest difference, of the largest value.
-fn largest(a: &Tensor, b: &Tensor) -> f64 {
-    let (a, b) = (double(a), double(b));
-    (&a - &b).abs().max().double_value(&[]) / b.abs().max().double_value(&[])
 }
 
 /// A convolution and what is around it.
